@@ -1,0 +1,153 @@
+"""The warehouse side of the demo: a copy of the shipped dbt project, and dbt run on it."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import shutil
+import subprocess
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import psycopg
+from psycopg.conninfo import conninfo_to_dict
+
+from .servers import clean_environment
+
+__all__ = ["DbtError", "DbtProject", "Node", "dbt_environment", "shipped_project"]
+
+
+class DbtError(RuntimeError):
+    """dbt ended with an error; the message holds the last lines it printed."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Node:
+    """What became of one model, test or snapshot of a dbt command.
+
+    Attributes:
+        name: `orders_daily`, or a test's name.
+        kind: model, test, snapshot.
+        status: success, pass, warn, fail, error or skipped.
+        failures: Rows that a test found; None for others.
+        seconds: Time it took.
+        message: dbt's own words.
+    """
+
+    name: str
+    kind: str
+    status: str
+    failures: int | None
+    seconds: float
+    message: str | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class DbtProject:
+    """A copy of the shipped project: dbt writes nothing into the original.
+
+    Attributes:
+        folder: Holds the copy in dbt_shop/, and dbt_target/ and dbt_logs/ beside it.
+        environment: What profiles.yml reads, see `dbt_environment`.
+    """
+
+    folder: Path
+    environment: Mapping[str, str] = field(repr=False)
+
+    def __post_init__(self) -> None:
+        keep_out = shutil.ignore_patterns("target", "logs", "__pycache__")
+        shutil.copytree(shipped_project(), self.path, ignore=keep_out, dirs_exist_ok=True)
+
+    @property
+    def path(self) -> Path:
+        return self.folder / "dbt_shop"
+
+    @property
+    def manifest(self) -> Path:
+        """What Cosmos reads; `parse` writes it."""
+        return self.folder / "dbt_target" / "manifest.json"
+
+    def parse(self) -> Path:
+        """Write the manifest, without a warehouse at hand, and return its path."""
+        self.dbt("parse")
+        return self.manifest
+
+    def dbt(self, *arguments: str) -> list[Node]:
+        """Run a dbt command.
+
+        Returns:
+            What became of each node, for a command that has nodes.
+
+        Raises:
+            DbtError: dbt, or a test of severity error, failed.
+        """
+        target = self.folder / "dbt_target"
+        (target / "run_results.json").unlink(missing_ok=True)
+        paths = {
+            "--project-dir": self.path,
+            "--profiles-dir": self.path,
+            "--target-path": target,
+            "--log-path": self.folder / "dbt_logs",
+        }
+        options = [str(part) for pair in paths.items() for part in pair]
+        command = [sys.executable, "-m", "dbt.cli.main", "--no-use-colors", *arguments, *options]
+        environment = clean_environment(self.environment)
+        done = subprocess.run(command, env=environment, stdin=subprocess.DEVNULL, capture_output=True, text=True)
+        if done.returncode != 0:
+            tail = "\n".join((done.stdout + done.stderr).strip().splitlines()[-25:])
+            raise DbtError(f"dbt {' '.join(arguments)} failed:\n{tail}")
+        return read_results(target / "run_results.json")
+
+
+def read_results(path: Path) -> list[Node]:
+    """The nodes of a run_results.json; none where the file is missing."""
+    if not path.exists():
+        return []
+    results = json.loads(path.read_text())["results"]
+    return [
+        Node(
+            name=result["unique_id"].split(".")[2],
+            kind=result["unique_id"].split(".")[0],
+            status=result["status"],
+            failures=result.get("failures"),
+            seconds=result["execution_time"],
+            message=result.get("message"),
+        )
+        for result in results
+    ]
+
+
+def shipped_project() -> Path:
+    """The dbt project inside the installed airflow_rowferry, found without importing it or Airflow."""
+    found = importlib.util.find_spec("airflow_rowferry")
+    if found is None or not found.submodule_search_locations:
+        raise ModuleNotFoundError("airflow_rowferry is not installed")
+    return Path(next(iter(found.submodule_search_locations))) / "example_dags" / "dbt_shop"
+
+
+def dbt_environment(uri: str, *, schema: str = "analytics") -> dict[str, str]:
+    """Variables that point the project's profile `postgres` at a database."""
+    parts = conninfo_to_dict(uri)
+    return {
+        "ROWFERRY_DBT_TARGET": "postgres",
+        "ROWFERRY_DBT_HOST": str(parts.get("host", "localhost")),
+        "ROWFERRY_DBT_PORT": str(parts.get("port", 5432)),
+        "ROWFERRY_DBT_USER": str(parts.get("user", "postgres")),
+        "ROWFERRY_DBT_PASSWORD": str(parts.get("password", "")),
+        "ROWFERRY_DBT_DBNAME": str(parts.get("dbname", "postgres")),
+        "ROWFERRY_DBT_SCHEMA": schema,
+    }
+
+
+def mart_differences(project: DbtProject, uri: str, *, schema: str = "analytics") -> int:
+    """Rows of orders_daily that a full refresh changes, adds or removes, found by running one."""
+    mart = psycopg.sql.Identifier(schema, "orders_daily")
+    columns = psycopg.sql.SQL("order_date, order_count, unique_customers, revenue_cents, avg_order_value_cents")
+    rows = psycopg.sql.SQL("select {} from {}").format(columns, mart)
+    with psycopg.connect(uri, autocommit=True) as connection:
+        before = connection.execute(rows).fetchall()
+        project.dbt("run", "--full-refresh", "--select", "orders_daily")
+        after = connection.execute(rows).fetchall()
+    return len(set(before) ^ set(after))
