@@ -1,0 +1,32 @@
+"""rowferry carries changed rows from PostgreSQL into a warehouse, once each, and can prove it.
+
+>>> import rowferry
+>>> report = rowferry.run({"source": "postgresql:///shop", "target": "postgresql:///dwh", "table": "orders"})
+>>> report.this_try.inserted, report.completeness
+(200000, 'proven')
+
+`Job` holds the settings, `Report` the outcome, `rowferry.errors` the ways to fail. `rowferry.doctor` looks
+at a source and says what could be proven about it.
+"""
+
+from rowferry._native import __version__, spec
+from rowferry.checkup import Checkup, doctor
+from rowferry.errors import RowferryError
+from rowferry.job import Job, run, verify
+from rowferry.report import Counts, LoadRecord, Plan, Report, Verification
+
+__all__ = [
+    "Checkup",
+    "Counts",
+    "Job",
+    "LoadRecord",
+    "Plan",
+    "Report",
+    "RowferryError",
+    "Verification",
+    "__version__",
+    "doctor",
+    "run",
+    "spec",
+    "verify",
+]

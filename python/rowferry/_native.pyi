@@ -1,0 +1,34 @@
+"""The C core, as Python sees it. Only `rowferry.job` and `rowferry.errors` speak to it."""
+
+from collections.abc import Callable
+from typing import Any, Literal
+
+__version__: str
+
+class Error(Exception):
+    """`args[0]` is a JSON object: code, message, sqlstate, server_message, detail, hint, role, retryable."""
+
+class Job:
+    """One job, parsed and validated; may be run several times, by one thread at a time.
+
+    Raises:
+        Error: code `configuration`, naming the key.
+    """
+
+    def __init__(self, job_json: str) -> None: ...
+    def execute(
+        self,
+        verb: Literal["run", "plan", "verify", "state", "reset", "inspect"],
+        on_progress: Callable[[dict[str, Any]], object] | None = None,
+    ) -> str:
+        """Runs on a thread of its own with the GIL released; returns JSON.
+
+        A signal of the calling thread, or an exception of `on_progress`, cancels the statements on both
+        servers within a second and is raised here.
+        """
+
+    def cancel(self) -> None:
+        """May be called by any thread, more than once, before or during `execute`, which then raises."""
+
+def spec(kind: Literal["job", "report"]) -> str:
+    """A JSON Schema, draft 2020-12."""

@@ -1,0 +1,385 @@
+"""What can be proven about a source, table by table: the rules behind `rowferry doctor`.
+
+The C core gathers facts with SELECT only; everything here is a pure function from facts to findings, so that
+a rule is tested on a plain dict. To add one, write a function that yields findings and name it in
+`SERVER_RULES`, `TABLE_RULES` or `TARGET_RULES`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from rowferry.job import Call
+from rowferry.report import Document
+
+__all__ = ["Checkup", "Cursor", "Finding", "TableCheckup", "doctor", "judge", "scan_seconds"]
+
+Facts = Mapping[str, Any]
+
+SCAN_FACTOR = 1.1
+"""An xmin scan takes about this much of a `count(*)` of the same table."""
+
+BYTES_PER_SECOND = 200e6
+"""Assumed when nothing is said: a middling cloud disk; a table in memory is read several times faster."""
+
+LONG_TRANSACTION = 600.0
+"""Seconds after which an open transaction is worth a warning."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Finding(Document):
+    """One thing that somebody should know.
+
+    Attributes:
+        level: `problem`: a run would fail; `warning`: rows could be lost or missed; `note`: good to know.
+        rule: Stable name of the rule.
+        message: What is so.
+        fix: What to do about it.
+    """
+
+    level: Literal["problem", "warning", "note"]
+    rule: str
+    message: str
+    fix: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Cursor(Document):
+    """A column that tools use to find changed rows, `where updated_at > …`.
+
+    Attributes:
+        column: Its name.
+        role: What its name says it holds: `inserted_at`, `updated_at` or `deleted_at`.
+        type: Its type.
+        set_by: Who fills it: a trigger, a default, or only the application.
+        loses: Why a reader that trusts this column can miss rows; never empty, see the last of them.
+        indexed: Whether looking for new values avoids a scan of the whole table.
+    """
+
+    column: str
+    role: Literal["inserted_at", "updated_at", "deleted_at"]
+    type: str
+    set_by: Literal["trigger", "default", "application"]
+    loses: tuple[str, ...]
+    indexed: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TableCheckup(Document):
+    """What rowferry would do with one table, and what it could claim afterwards.
+
+    Attributes:
+        table: Qualified name.
+        kind: Table, partitioned table, view, …
+        bytes: On disk, without indexes.
+        rows_estimate: By the statistics of the source.
+        keys: Columns of the key that would be used.
+        key_source: `primary key`, `unique` or `none`.
+        capture: What `auto` would choose.
+        completeness: What its report would claim.
+        hard_deletes: Whether deleted rows would be noticed.
+        scan_seconds: Estimate of one incremental read; see `scan_seconds`.
+        cursors: Columns that look like cursors.
+        findings: What stands in the way, or could be better.
+    """
+
+    table: str
+    kind: str
+    bytes: int
+    rows_estimate: int
+    keys: tuple[str, ...]
+    key_source: str
+    capture: Literal["xmin", "full"]
+    completeness: Literal["proven", "best_effort"]
+    hard_deletes: Literal["captured", "not_captured"]
+    scan_seconds: float
+    cursors: tuple[Cursor, ...]
+    findings: tuple[Finding, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Checkup(Document):
+    """A source, its tables, and the target when one was given.
+
+    Attributes:
+        server: Facts about the source.
+        oldest: The transaction that holds back every snapshot, or None.
+        target: Facts about the target, or None.
+        findings: About both servers.
+        tables: Largest first.
+        bytes_per_second: What the scan times assume.
+    """
+
+    server: Facts
+    oldest: Facts | None
+    target: Facts | None
+    findings: tuple[Finding, ...]
+    tables: tuple[TableCheckup, ...]
+    bytes_per_second: float
+
+
+def doctor(
+    source: str,
+    target: str | None = None,
+    tables: Sequence[str] = (),
+    *,
+    limit: int | None = None,
+    bytes_per_second: float = BYTES_PER_SECOND,
+    **settings: Any,
+) -> Checkup:
+    """Look at a source, and at a target when there is one, without changing anything.
+
+    Args:
+        source: URI of the source; see `rowferry.Job`.
+        target: URI of the target.
+        tables: Tables to look at; none: all that are not the system's.
+        limit: How many of them, the largest first.
+        bytes_per_second: How fast the source reads its disk.
+        settings: Further settings of a job, such as `connect_timeout`.
+    Raises:
+        RowferryError: A server cannot be reached, or a table does not exist.
+    """
+    calls = [
+        Call({"source": source, "target": target, "table": table, **settings})
+        for table in (list(tables) or [None])
+    ]
+    answers = [call.execute("inspect") for call in calls]
+    seen = [table for answer in answers for table in answer["tables"]]
+    return judge({**answers[0], "tables": seen}, limit=limit, bytes_per_second=bytes_per_second)
+
+
+def judge(
+    facts: Facts, *, limit: int | None = None, bytes_per_second: float = BYTES_PER_SECOND
+) -> Checkup:
+    """Findings from what the core's `inspect` saw."""
+    target = facts.get("target")
+    findings = [finding for rule in SERVER_RULES for finding in rule(facts)]
+    findings += [finding for rule in TARGET_RULES if target for finding in rule(target)]
+    tables = sorted(facts["tables"], key=lambda table: -table["bytes"])[:limit]
+    return Checkup(
+        server=facts["server"],
+        oldest=facts.get("oldest"),
+        target=target,
+        findings=tuple(findings),
+        tables=tuple(judge_table(table, bytes_per_second) for table in tables),
+        bytes_per_second=bytes_per_second,
+    )
+
+
+def judge_table(table: Facts, bytes_per_second: float = BYTES_PER_SECOND) -> TableCheckup:
+    """What a run over `table` could claim."""
+    by_version = keeps_row_versions(table)
+    return TableCheckup(
+        table=table["table"],
+        kind=table["kind"],
+        bytes=table["bytes"],
+        rows_estimate=table["rows_estimate"],
+        keys=tuple(table["keys"]),
+        key_source=table["key_source"],
+        capture="xmin" if by_version else "full",
+        completeness="proven" if by_version and not table["row_security"] else "best_effort",
+        hard_deletes="not_captured" if by_version else "captured",
+        scan_seconds=round(scan_seconds(table["bytes"], bytes_per_second), 3),
+        cursors=tuple(_cursor(table, column) for column in table["columns"] if column["role"]),
+        findings=tuple(finding for rule in TABLE_RULES for finding in rule(table)),
+    )
+
+
+def scan_seconds(n_bytes: int, bytes_per_second: float = BYTES_PER_SECOND) -> float:
+    """Estimated time of one incremental read, in seconds: 1.1 × bytes / (bytes per second).
+
+    Looking at `xmin` reads every page of the table once, as `count(*)` does, and compares one number a row.
+    """
+    return SCAN_FACTOR * n_bytes / bytes_per_second
+
+
+def keeps_row_versions(table: Facts) -> bool:
+    """Whether rows carry the transaction that wrote them, which the xmin capture needs."""
+    return table["kind"] in ("table", "partitioned table")
+
+
+def _cursor(table: Facts, column: Facts) -> Cursor:
+    set_by = _set_by(table, column)
+    return Cursor(
+        column=column["name"],
+        role=column["role"],
+        type=column["type"],
+        set_by=set_by,
+        loses=tuple(_losses(column, set_by)),
+        indexed=column["indexed"],
+    )
+
+
+def _set_by(table: Facts, column: Facts) -> Literal["trigger", "default", "application"]:
+    needed = {"INSERT"} if column["role"] == "inserted_at" else {"INSERT", "UPDATE"}
+    triggers = [t for t in table["triggers"] if column["name"] in t["function_sets"]]
+    covered = {event for event in needed for trigger in triggers if event in trigger["events"]}
+    if covered and column["default"] is not None:
+        covered.add("INSERT")
+    if covered >= needed:
+        return "trigger"
+    return "default" if column["default"] is not None else "application"
+
+
+def _losses(column: Facts, set_by: str) -> Iterator[str]:
+    role, name = column["role"], column["name"]
+    if role == "inserted_at":
+        yield "says nothing of updates"
+    if set_by == "application":
+        yield "no trigger sets it: a writer that forgets it, or whose clock is slow, hides its rows"
+    if set_by == "default" and role != "inserted_at":
+        yield "only its default sets it, and a default does not fire on UPDATE"
+    if not column["not_null"] and role != "deleted_at":
+        yield f"may be NULL, and NULL is never greater than the last {name}"
+    if column["type"].startswith("timestamp") and "without time zone" in column["type"]:
+        yield "has no time zone: sessions in other zones write other values, and an hour comes twice a year"
+    if column["type"] == "date":
+        yield "has the resolution of a day"
+    yield "a transaction that was open during the last read writes an older value and commits after it"
+
+
+def _privileges(table: Facts) -> Iterator[Finding]:
+    if not table["select"]:
+        yield Finding(
+            level="problem",
+            rule="no-select",
+            message="this user may not read it",
+            fix=f"GRANT SELECT ON {table['table']} TO …",
+        )
+
+
+def _key(table: Facts) -> Iterator[Finding]:
+    if table["key_source"] == "none":
+        yield Finding(
+            level="problem",
+            rule="no-key",
+            message="no primary key and no unique constraint on columns that are never NULL",
+            fix="name the columns that identify a row: --keys",
+        )
+
+
+def _row_versions(table: Facts) -> Iterator[Finding]:
+    if not keeps_row_versions(table):
+        yield Finding(
+            level="warning",
+            rule="no-row-versions",
+            message=f"a {table['kind']} keeps no row versions: every run reads all of it",
+            fix="load the tables below it instead",
+        )
+
+
+def _row_security(table: Facts) -> Iterator[Finding]:
+    if table["row_security"]:
+        yield Finding(
+            level="warning",
+            rule="row-security",
+            message="row security applies to this user: rows it hides count as absent",
+            fix="read as a role with BYPASSRLS",
+        )
+
+
+def _soft_deletes(table: Facts) -> Iterator[Finding]:
+    if keeps_row_versions(table) and not any(c["role"] == "deleted_at" for c in table["columns"]):
+        yield Finding(
+            level="note",
+            rule="hard-deletes",
+            message="deleted rows leave no trace that xmin could find",
+            fix="run with --capture full now and then, or mark rows as deleted instead of deleting them",
+        )
+
+
+def _types(table: Facts) -> Iterator[Finding]:
+    refused = [f"{c['name']} ({c['type']})" for c in table["columns"] if not c["passes"]]
+    if refused:
+        yield Finding(
+            level="problem",
+            rule="type",
+            message=f"no exact way into PostgreSQL for {', '.join(refused)}",
+            fix="leave them out: --columns",
+        )
+
+
+def _cursor_index(table: Facts) -> Iterator[Finding]:
+    bare = [c["name"] for c in table["columns"] if c["role"] in ("inserted_at", "updated_at") and not c["indexed"]]
+    if bare:
+        yield Finding(
+            level="note",
+            rule="cursor-index",
+            message=f"no index on {', '.join(bare)}: a reader by cursor scans the table just as xmin does",
+        )
+
+
+def _replica(facts: Facts) -> Iterator[Finding]:
+    if facts["server"]["in_recovery"]:
+        yield Finding(
+            level="note",
+            rule="replica",
+            message="this is a standby: a read shows what it has replayed, and may be cancelled by recovery",
+            fix="hot_standby_feedback = on, or max_standby_streaming_delay above the longest read",
+        )
+
+
+def _oldest(facts: Facts) -> Iterator[Finding]:
+    oldest = facts.get("oldest")
+    if not oldest or (oldest["seconds"] or 0) < LONG_TRANSACTION:
+        return
+    yield Finding(
+        level="warning",
+        rule="long-transaction",
+        message=f"{holder(oldest)} holds back every snapshot: each run reads again what changed since then",
+        fix={
+            "prepared": "COMMIT PREPARED or ROLLBACK PREPARED it",
+            "slot": "let its consumer catch up, or drop the slot",
+        }.get(oldest["kind"], f"end it: SELECT pg_terminate_backend({oldest['pid']})"),
+    )
+
+
+def _sees_sessions(facts: Facts) -> Iterator[Finding]:
+    server = facts["server"]
+    if not (server["is_superuser"] or server["pg_read_all_stats"]):
+        yield Finding(
+            level="note",
+            rule="no-read-all-stats",
+            message=f"{server['current_user']} cannot see other users' transactions; xmin does not need it, "
+            "naming who holds a watermark back does",
+            fix=f"GRANT pg_read_all_stats TO {server['current_user']}",
+        )
+
+
+def _target_rights(target: Facts) -> Iterator[Finding]:
+    if not (target["can_create_schema"] or target["control_schema_exists"]):
+        yield Finding(
+            level="problem",
+            rule="no-create",
+            message=f"{target['current_user']} may not create schemas, and the control schema is not there",
+            fix=f"GRANT CREATE ON DATABASE … TO {target['current_user']}",
+        )
+
+
+def _target_encoding(target: Facts) -> Iterator[Finding]:
+    if target["server_encoding"] != "UTF8":
+        yield Finding(
+            level="problem",
+            rule="encoding",
+            message=f"the target's encoding is {target['server_encoding']}; values pass unchanged between UTF8 only",
+            fix="CREATE DATABASE … ENCODING 'UTF8'",
+        )
+
+
+def holder(oldest: Facts) -> str:
+    """Who `oldest` is, in words."""
+    if oldest["kind"] == "prepared":
+        who = "a prepared transaction"
+    elif oldest["kind"] == "slot":
+        who = "a replication slot"
+    else:
+        who = f"process {oldest['pid']} ({oldest['user'] or 'unknown user'}, {oldest['application'] or 'no name'})"
+    since = "" if oldest["seconds"] is None else f", open for {oldest['seconds']:.0f} s,"
+    return who + since
+
+
+SERVER_RULES = (_replica, _oldest, _sees_sessions)
+TABLE_RULES = (_privileges, _key, _row_versions, _row_security, _soft_deletes, _types, _cursor_index)
+TARGET_RULES = (_target_rights, _target_encoding)

@@ -1,0 +1,342 @@
+"""The command line, `rowferry`.
+
+Exit codes: 0 all is well; 1 `verify` found differences; 2 usage or configuration; 3 authentication;
+4 source; 5 target; 6 table busy; 7 schema drift; 8 data; 9 fenced off; 10 internal; 130 after Ctrl-C;
+143 after SIGTERM. Of several tables the highest code wins.
+
+Results go to standard output; progress, warnings and errors go to standard error. With `--json` standard
+output is one JSON object a line: the result, or `{"table": …, "error": …}`.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+import signal
+import sys
+import traceback
+import uuid
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import closing
+from typing import Any, NoReturn
+
+import click
+from click.core import ParameterSource
+
+from rowferry import __version__, spec, terminal, uri
+from rowferry.checkup import BYTES_PER_SECOND, doctor
+from rowferry.errors import ConfigurationError, RowferryError
+from rowferry.fanout import Outcome, Work, side_by_side
+from rowferry.job import Call, Job, verify
+from rowferry.report import LoadRecord, Plan, Report, Verification
+from rowferry.tables import read_entries
+
+DIFFERENT = 1
+USAGE = 2
+INTERNAL = 10
+EXIT_CODES = {
+    "configuration": USAGE,
+    "authentication": 3,
+    "source": 4,
+    "target": 5,
+    "busy": 6,
+    "drift": 7,
+    "data": 8,
+    "fenced": 9,
+    "internal": INTERNAL,
+    "cancelled": 130,
+}
+
+
+class Terminated(BaseException):
+    """SIGTERM has arrived."""
+
+
+def main(args: Sequence[str] | None = None) -> int:
+    """Run the command line and return its exit code; nothing printed holds a password."""
+    signal.signal(signal.SIGTERM, _terminate)
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")  # a name must not fail a run that was committed
+    try:
+        return cli.main(args, prog_name="rowferry", standalone_mode=False) or 0
+    except (KeyboardInterrupt, click.Abort):
+        return 128 + signal.SIGINT
+    except Terminated:
+        return 128 + signal.SIGTERM
+    except click.ClickException as error:
+        _complain(error.format_message())
+        return USAGE
+    except RowferryError as error:
+        _complain(terminal.error_text(error))
+        return EXIT_CODES[error.code]
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 128 + signal.SIGPIPE
+    except Exception:
+        _complain(traceback.format_exc())
+        return INTERNAL
+
+
+def _terminate(*_: object) -> NoReturn:
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    raise Terminated
+
+
+def _complain(text: str) -> None:
+    click.echo(uri.hide(f"rowferry: {text}"), err=True)
+
+
+Function = Callable[..., Any]
+
+
+def _options(*options: Callable[[Function], Function]) -> Callable[[Function], Function]:
+    def decorate(function: Function) -> Function:
+        for option in reversed(options):
+            function = option(function)
+        return function
+
+    return decorate
+
+
+def _names(_: click.Context, __: click.Parameter, value: Sequence[str]) -> list[str] | None:
+    """`a,"b,c"` as a list; the option may also stand several times."""
+    import csv
+
+    return [name.strip() for row in csv.reader(value, skipinitialspace=True) for name in row] or None
+
+
+def _uri(ctx: click.Context, option: click.Parameter, value: str | None) -> str | None:
+    typed = ctx.get_parameter_source(str(option.name)) is ParameterSource.COMMANDLINE
+    if value and typed and uri.has_password(value):
+        click.echo(
+            f"rowferry: warning: everybody on this machine can see the password in --{option.name}; "
+            f"safer are ROWFERRY_{str(option.name).upper()}, ~/.pgpass or a service file",
+            err=True,
+        )
+    return value
+
+
+source_option = click.option(
+    "--source", metavar="URI", envvar="ROWFERRY_SOURCE", callback=_uri, help="postgresql://user@host/database"
+)
+target_option = click.option(
+    "--target", metavar="URI", envvar="ROWFERRY_TARGET", callback=_uri, help="postgresql://user@host/warehouse"
+)
+table_option = click.option(
+    "--table", "tables", metavar="NAME", multiple=True, help="schema.table; may be given several times"
+)
+json_option = click.option("--json", "as_json", is_flag=True, help="One JSON object a line on standard output.")
+connection_options = _options(
+    click.option("--connect-timeout", type=int, metavar="SECONDS", help="For one connection.  [10]"),
+    click.option("--control-schema", metavar="NAME", help="Schema of rowferry's own tables.  [_rowferry]"),
+)
+name_options = _options(
+    click.option("--source-name", metavar="NAME", help="{source} in the target table's name.  [postgres]"),
+    click.option("--target-table", metavar="TEMPLATE", help="[raw_{source}.{table}]"),
+)
+job_options = _options(
+    click.argument("file", required=False),
+    source_option,
+    target_option,
+    table_option,
+    name_options,
+    click.option("--keys", metavar="A,B", multiple=True, callback=_names, help="[the primary key]"),
+    click.option("--columns", metavar="A,B", multiple=True, callback=_names, help="[all]"),
+    click.option("--where", metavar="SQL", help="Condition on the source's rows, sent as written."),
+    click.option("--capture", type=click.Choice(["auto", "xmin", "full"]), help="[auto]"),
+    click.option("--on-duplicate", type=click.Choice(["newest", "fail"]), help="Two rows of one key.  [newest]"),
+    click.option("--batch-bytes", type=int, metavar="N", help="Memory for one batch.  [1048576]"),
+    click.option("--lock-timeout", type=float, metavar="SECONDS", help="Wait for the table.  [60]"),
+    click.option("--source-lag-wait", type=float, metavar="SECONDS", help="Wait for a standby.  [60]"),
+    connection_options,
+    click.option("--jobs", type=click.IntRange(min=1), default=1, metavar="N", help="Tables side by side.  [1]"),
+    json_option,
+)
+
+
+@click.group(
+    help="Carry changed rows from PostgreSQL into a warehouse, once each.",
+    epilog="Exit codes: 0 all is well; 1 verify found differences; 2 usage or configuration; 3 authentication; "
+    "4 source; 5 target; 6 table busy; 7 schema drift; 8 data; 9 fenced off; 10 internal; 130 after Ctrl-C; "
+    "143 after SIGTERM. Of several tables the highest code wins.",
+)
+@click.version_option(__version__, prog_name="rowferry")
+def cli() -> None:
+    pass
+
+
+@cli.command("run")
+@job_options
+@click.option("--run-id", metavar="ID", help="Names the run; its tries share it.  [a new one]")
+@click.option("--try-number", type=int, metavar="N", help="Of the run.  [1]")
+@click.option("--lease-seconds", type=float, metavar="SECONDS", help="A silent run keeps the table.  [120]")
+@click.option("--verify", is_flag=True, default=None, help="Compare both sides before the commit.")
+def run_command(file: str | None, jobs: int, as_json: bool, **settings: Any) -> int:
+    """Load what has changed since the last load of each table.
+
+    Tables are named by --table or stand in FILE (YAML or JSON); with both, --table picks from FILE.
+    """
+    settings["run_id"] = settings["run_id"] or f"manual__{uuid.uuid4()}"
+    return _each(_jobs(file, **settings), jobs, as_json, lambda job, progress: job.run(progress), _print_report)
+
+
+@cli.command("plan")
+@job_options
+def plan_command(file: str | None, jobs: int, as_json: bool, **settings: Any) -> int:
+    """Print every statement that a run would send, and why, without sending it."""
+    return _each(_jobs(file, **settings), jobs, as_json, lambda job, _: job.plan(), _print_plan)
+
+
+@cli.command("verify")
+@job_options
+def verify_command(file: str | None, jobs: int, as_json: bool, **settings: Any) -> int:
+    """Compare each target table, as of its newest load, with its source."""
+    return _each(_jobs(file, **settings), jobs, as_json, lambda job, _: verify(job), _print_verification)
+
+
+@cli.group("state")
+def state_group() -> None:
+    """What the target knows about the loads of a table."""
+
+
+@state_group.command("show")
+@_options(target_option, table_option, name_options, connection_options, json_option)
+@click.option("--limit", type=click.IntRange(min=1), default=20, metavar="N", help="Newest loads of a table.  [20]")
+def state_show(tables: Sequence[str], limit: int, as_json: bool, **settings: Any) -> None:
+    """Print the loads of a table, newest first."""
+    for table in _required(tables):
+        loads = [LoadRecord.from_dict(load) for load in _target_call(table, settings).execute("state")["loads"]]
+        if as_json:
+            _print_json({"table": table, "loads": [load.to_dict() for load in loads[:limit]]})
+        else:
+            terminal.print_loads(table, loads[:limit])
+
+
+@state_group.command("reset")
+@_options(target_option, table_option, name_options, connection_options, json_option)
+@click.option("--yes", is_flag=True, help="Do not ask.")
+def state_reset(tables: Sequence[str], yes: bool, as_json: bool, **settings: Any) -> int:
+    """Forget the loads of a table: the next run reads all of it. No row of the target is touched."""
+    calls = {table: _target_call(table, settings) for table in _required(tables)}
+    if not (yes or _confirmed(f"Forget the loads of {', '.join(calls)}?")):
+        _complain("nothing was reset: say --yes")
+        return USAGE
+    for table, call in calls.items():
+        load_id = call.execute("reset")["load_id"]
+        if as_json:
+            _print_json({"table": table, "load_id": load_id})
+        else:
+            click.echo(f"{table}: reset by load {load_id}; the next run reads the whole table")
+    return 0
+
+
+@cli.command("doctor")
+@_options(source_option, target_option, table_option, connection_options, json_option)
+@click.option("--limit", type=click.IntRange(min=1), default=50, metavar="N", help="Largest tables shown.  [50]")
+@click.option("--read-rate", type=float, default=BYTES_PER_SECOND / 1e6, metavar="MB/S", help="Disk of the source.  [200]")
+def doctor_command(tables: Sequence[str], limit: int, read_rate: float, as_json: bool, **settings: Any) -> None:
+    """Say what can be proven about each table and how. Reads only, needs nothing installed."""
+    if read_rate <= 0:
+        raise ConfigurationError("--read-rate must be above 0")
+    source = _needed(settings, "source")
+    given = {name: value for name, value in settings.items() if value is not None and name != "source"}
+    found = doctor(source, tables=tables, limit=limit, bytes_per_second=read_rate * 1e6, **given)
+    if as_json:
+        _print_json(found.to_dict())
+    else:
+        terminal.print_checkup(found)
+
+
+@cli.command("spec")
+@click.argument("kind", type=click.Choice(["job", "report"]))
+def spec_command(kind: str) -> None:
+    """Print the JSON Schema of a job or of a report."""
+    click.echo(json.dumps(json.loads(spec(kind)), indent=2))
+
+
+def _each(
+    jobs: Sequence[Job], n_threads: int, as_json: bool, work: Work, show: Callable[[Job, Any], None]
+) -> int:
+    """Do `work` for each job; the highest exit code wins, and every failing table is named."""
+    code, failed = 0, []
+    with (
+        terminal.progress_display() as progress,
+        closing(side_by_side(jobs, work, n_threads, progress)) as outcomes,
+    ):
+        for outcome in outcomes:
+            if outcome.error:
+                failed.append(outcome.job.table)
+                code = max(code, EXIT_CODES[outcome.error.code])
+                _print_failure(outcome, outcome.error, as_json)
+                continue
+            if isinstance(outcome.value, Verification) and not outcome.value:
+                code = max(code, DIFFERENT)
+            if as_json:
+                _print_json({"table": outcome.job.table, **outcome.value.to_dict()})
+            else:
+                show(outcome.job, outcome.value)
+    if failed and len(jobs) > 1:
+        _complain(f"{len(failed)} of {len(jobs)} tables failed: {', '.join(sorted(failed))}")
+    return code
+
+
+def _jobs(file: str | None, tables: Sequence[str], **settings: Any) -> list[Job]:
+    """The jobs that the command line asks for; what is typed wins over what the file says."""
+    given = {name: value for name, value in settings.items() if value is not None}
+    if not file:
+        for name in ("source", "target"):
+            _needed(given, name)
+        return [Job.from_dict({"table": table, **given}) for table in _required(tables)]
+    entries = read_entries(file)
+    known = [entry.settings["table"] for entry in entries]
+    for table in tables:
+        if table not in known:
+            raise ConfigurationError(f"{file} has no table {table!r}; it has {', '.join(known)}")
+    return [entry.job(**given) for entry in entries if not tables or entry.settings["table"] in tables]
+
+
+def _target_call(table: str, settings: Mapping[str, Any]) -> Call:
+    _needed(settings, "target")
+    return Call({"table": table, **settings})
+
+
+def _required(tables: Sequence[str]) -> Sequence[str]:
+    if not tables:
+        raise ConfigurationError("no table: say --table, or name a file of tables")
+    return tables
+
+
+def _needed(settings: Mapping[str, Any], name: str) -> str:
+    value = settings.get(name)
+    if not value:
+        raise ConfigurationError(f"no {name}: say --{name} or set ROWFERRY_{name.upper()}")
+    return str(value)
+
+
+def _confirmed(question: str) -> bool:
+    return sys.stdin.isatty() and click.confirm(question, err=True)
+
+
+def _print_report(job: Job, report: Report) -> None:
+    click.echo(terminal.report_line(report))
+    for warning in report.warnings:
+        _complain(f"{job.table}: warning: {warning}")
+
+
+def _print_plan(_: Job, plan: Plan) -> None:
+    click.echo(terminal.plan_text(plan) + "\n")
+
+
+def _print_verification(job: Job, found: Verification) -> None:
+    click.echo(terminal.verification_text(job.table, found))
+
+
+def _print_failure(outcome: Outcome, error: RowferryError, as_json: bool) -> None:
+    if as_json:
+        _print_json({"table": outcome.job.table, "error": error.to_dict()})
+    _complain(f"{outcome.job.table}: {terminal.error_text(error)}")
+
+
+def _print_json(value: Mapping[str, Any]) -> None:
+    click.echo(json.dumps(value, ensure_ascii=False))

@@ -1,0 +1,207 @@
+"""A job: one table, from a source into a target. The one place that calls the C core."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, fields
+from difflib import get_close_matches
+from typing import Any, Literal, TypedDict
+
+from rowferry import _native, errors, uri
+from rowferry.report import LoadRecord, Plan, Report, Verification
+
+__all__ = ["Job", "OnProgress", "Progress", "run", "verify"]
+
+Verb = Literal["run", "plan", "verify", "state", "reset", "inspect"]
+
+
+class Progress(TypedDict):
+    """Where a run is, at most every 0.25 s and once at its end.
+
+    Keys:
+        phase: Name of the step.
+        rows: Rows read so far.
+        bytes: Bytes read so far.
+        seconds: Since the start.
+    """
+
+    phase: str
+    rows: int
+    bytes: int
+    seconds: float
+
+
+OnProgress = Callable[[Progress], object]
+
+
+class Call:
+    """A job as the core holds it: settings that were found valid, and a cancel that lasts.
+
+    Unlike `Job` it may lack a source, a target or a table, for the verbs that need less.
+    """
+
+    __slots__ = ("_job", "_uris")
+
+    def __init__(self, settings: Mapping[str, Any]) -> None:
+        self._uris = tuple(settings.get(name) for name in ("source", "target"))
+        for name, value in zip(("source", "target"), self._uris, strict=True):
+            wrong = uri.problem(value) if isinstance(value, str) else None
+            if wrong:
+                raise errors.ConfigurationError(f"{name}: the URI {wrong}")
+        given = {key: value for key, value in settings.items() if value is not None}
+        try:
+            self._job = _native.Job(json.dumps(given))
+        except _native.Error as error:
+            raise errors.from_native(error, *self._uris) from None
+
+    def execute(self, verb: Verb, on_progress: OnProgress | None = None) -> dict[str, Any]:
+        """The core's answer to `verb`; raises one of `rowferry.errors`."""
+        try:
+            return json.loads(self._job.execute(verb, on_progress))  # type: ignore[arg-type]
+        except _native.Error as error:
+            raise errors.from_native(error, *self._uris) from None
+
+    def cancel(self) -> None:
+        self._job.cancel()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, repr=False)
+class Job:
+    """One table to carry from PostgreSQL into a warehouse.
+
+    A job is validated where it is made, without connecting. It may be run several times, by one thread at
+    a time; `cancel` may be called from any thread and lasts: a cancelled job never runs again.
+
+    Attributes:
+        source: `postgresql://user@host:port/database`, or libpq's `key=value` pairs. A password may stand in
+            it, in a service file, in `~/.pgpass` or in the environment, and is never shown.
+        target: The same for the warehouse.
+        table: Source table, `schema.table` or `table` (in `public`); odd names in double quotes.
+        source_name: `{source}` in `target_table`.
+        target_table: Target's name, a template of `{source}`, `{schema}` and `{table}`.
+        keys: Columns that identify a row, at least one; None: the primary key.
+        columns: Columns to carry, the keys among them; None: all.
+        where: SQL condition on rows of the source; None: all rows. It is sent as written.
+        capture: How changed rows are found: `xmin`, `full`, or `auto` for `xmin` where it is possible.
+        mode: `merge`: the target holds the current row of each key.
+        on_duplicate: Two rows of one key in one load: `newest` wins, or `fail`.
+        run_id: Names the run; the tries of one run share it. None: a new one.
+        try_number: Of this run, from 1; a later try takes the table over from an earlier one.
+        map_index: Recorded only.
+        application: `application_name` of the sessions on both servers.
+        batch_bytes: Memory for one batch, in bytes, at least 65536; two batches are alive at a time.
+        lock_timeout: How long to wait for the table, in seconds.
+        lease_seconds: How long a silent run keeps the table, in seconds.
+        source_lag_wait: How long to wait for a standby that is behind the last load, in seconds.
+        connect_timeout: For one connection, in seconds.
+        control_schema: Schema of rowferry's own tables on the target.
+        verify: Compare source and target inside the run, before it commits.
+    Raises:
+        ConfigurationError: A setting is missing, unknown, of another type or out of range.
+    """
+
+    source: str
+    target: str
+    table: str
+    source_name: str = "postgres"
+    target_table: str = "raw_{source}.{table}"
+    keys: Sequence[str] | None = None
+    columns: Sequence[str] | None = None
+    where: str | None = None
+    capture: Literal["auto", "xmin", "full"] = "auto"
+    mode: Literal["merge"] = "merge"
+    on_duplicate: Literal["newest", "fail"] = "newest"
+    run_id: str | None = None
+    try_number: int = 1
+    map_index: int | None = None
+    application: str = "rowferry"
+    batch_bytes: int = 1048576
+    lock_timeout: float = 60
+    lease_seconds: float = 120
+    source_lag_wait: float = 60
+    connect_timeout: int = 10
+    control_schema: str = "_rowferry"
+    verify: bool = False
+    _call: Call = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        for name in ("keys", "columns"):
+            value = getattr(self, name)
+            if isinstance(value, list):
+                object.__setattr__(self, name, tuple(value))
+        object.__setattr__(self, "_call", Call(self.to_dict()))
+
+    @classmethod
+    def settings(cls) -> tuple[str, ...]:
+        """The names of all settings."""
+        return tuple(f.name for f in fields(cls) if f.init)
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> Job:
+        """A job from its settings, as they stand in a job document."""
+        for name in values:
+            if name not in cls.settings():
+                raise errors.ConfigurationError(unknown(name, cls.settings()))
+        for name in ("source", "target", "table"):
+            if values.get(name) is None:
+                raise errors.ConfigurationError(f"{name} is missing")
+        return cls(**values)
+
+    def to_dict(self) -> dict[str, Any]:
+        """The job document: plain values, passwords included."""
+        values = {name: getattr(self, name) for name in self.settings()}
+        return {n: list(v) if isinstance(v, tuple) else v for n, v in values.items()}
+
+    def run(self, on_progress: OnProgress | None = None) -> Report:
+        """Carry the rows changed since the last load, and commit them with their load record.
+
+        A signal, an exception of `on_progress` or `cancel` stops the statements on both servers within a
+        second; nothing of the load is then in the target, and an error is raised.
+        """
+        return Report.from_dict(self._call.execute("run", on_progress))
+
+    def plan(self) -> Plan:
+        """What `run` would send now, without sending it. Reads the catalogs of both servers."""
+        return Plan.from_dict(self._call.execute("plan"))
+
+    def state(self) -> list[LoadRecord]:
+        """The loads of the target table, newest first; the newest is its state."""
+        loads = self._call.execute("state")["loads"]
+        return [LoadRecord.from_dict(load) for load in loads]
+
+    def reset(self) -> int:
+        """Forget what was loaded, so that the next run reads the whole table. Returns the new load id."""
+        return int(self._call.execute("reset")["load_id"])
+
+    def cancel(self) -> None:
+        """End a run that is under way, and every later one, with `CancelledError`. From any thread."""
+        self._call.cancel()
+
+    def __repr__(self) -> str:
+        shown = {n: v for n, v in self.to_dict().items() if v is not None}
+        shown.update(source=uri.hide(self.source), target=uri.hide(self.target))
+        return f"Job({', '.join(f'{name}={value!r}' for name, value in shown.items())})"
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return Job.from_dict, (self.to_dict(),)
+
+
+def run(job: Job | Mapping[str, Any], on_progress: OnProgress | None = None) -> Report:
+    """Run `job`, given as a `Job` or as its settings; see `Job.run`."""
+    return _job(job).run(on_progress)
+
+
+def verify(job: Job | Mapping[str, Any]) -> Verification:
+    """Compare the target, as of its newest load, with the source. Changes nothing on either side."""
+    return Verification.from_dict(_job(job)._call.execute("verify"))
+
+
+def unknown(name: str, known: Sequence[str]) -> str:
+    """The message for a key that nobody knows."""
+    near = get_close_matches(name, known, n=1)
+    return f"unknown key {name!r}" + (f"; did you mean {near[0]!r}?" if near else f"; known are {', '.join(known)}")
+
+
+def _job(job: Job | Mapping[str, Any]) -> Job:
+    return job if isinstance(job, Job) else Job.from_dict(job)

@@ -1,0 +1,232 @@
+"""What people see: progress, one line a table, errors, and the tables of `doctor` and `state show`.
+
+Texts are made by pure functions; rich, which costs memory and time, is imported only where a terminal or a
+table is drawn.
+"""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+from rowferry.checkup import Checkup, TableCheckup, holder
+from rowferry.errors import RowferryError
+from rowferry.job import Job, Progress
+from rowferry.report import LoadRecord, Plan, Report, Verification
+
+Show = Callable[[Job, Progress], object]
+
+SECONDS_BETWEEN_LINES = 10.0
+SHOWN_DIFFERENCES = 20
+
+
+@contextmanager
+def progress_display() -> Iterator[Show]:
+    """Bars when standard error is a terminal, a line now and then when it is not."""
+    if sys.stderr.isatty():
+        with _bars() as show:
+            yield show
+    else:
+        yield _lines()
+
+
+def _lines(now: Callable[[], float] = time.monotonic) -> Show:
+    last: dict[str, float] = {}
+
+    def show(job: Job, progress: Progress) -> None:
+        if now() - last.setdefault(job.table, now()) >= SECONDS_BETWEEN_LINES:
+            last[job.table] = now()
+            print(f"{job.table}: {progress_text(progress)}", file=sys.stderr, flush=True)
+
+    return show
+
+
+@contextmanager
+def _bars() -> Iterator[Show]:
+    from rich.console import Console
+    from rich.progress import BarColumn, TextColumn, TimeElapsedColumn
+    from rich.progress import Progress as Display
+
+    columns = (
+        TextColumn("{task.fields[table]}", markup=False),
+        BarColumn(bar_width=20),
+        TextColumn("{task.description}", markup=False),
+        TimeElapsedColumn(),
+    )
+    console = Console(stderr=True)
+    with Display(
+        *columns, console=console, transient=True, redirect_stdout=sys.stdout.isatty()
+    ) as display:
+        tasks: dict[int, Any] = {}
+
+        def show(job: Job, progress: Progress) -> None:
+            if id(job) not in tasks:
+                tasks[id(job)] = display.add_task("", total=None, table=job.table)
+            display.update(tasks[id(job)], description=progress_text(progress))
+
+        yield show
+
+
+def progress_text(progress: Progress) -> str:
+    seconds = progress["seconds"]
+    return (
+        f"{progress['phase']}, {progress['rows']:,} rows, {size(progress['bytes'])}"
+        f"{rate(progress['rows'], seconds)}, {seconds:.0f} s"
+    )
+
+
+def report_line(report: Report) -> str:
+    """The line that ends a run of one table."""
+    done, seconds = report.this_try, report.seconds["total"]
+    parts = [
+        f"{report.table} -> {report.target_table}: {done.read:,} rows, {size(done.bytes)}, {seconds:.1f} s"
+        f"{rate(done.read, seconds)}",
+        f"{report.capture}{', first load' if report.first_load else ''}{', reconciled' if report.reconciled else ''}",
+        f"{report.completeness.replace('_', ' ')}, hard deletes {report.hard_deletes.replace('_', ' ')}",
+        ", ".join(f"{getattr(done, name):,} {name}" for name in ("inserted", "updated", "deleted", "stale", "duplicates")),
+    ]
+    if report.verification:
+        parts.append("verified " + report.verification.result)
+    return "; ".join(parts)
+
+
+def verification_text(table: str, found: Verification) -> str:
+    """One line, and the keys that are not the same."""
+    counts = ("compared", "equal", "pending", "target_only", "different", "missing")
+    told = ", ".join(f"{getattr(found, name):,} {name.replace('_', ' ')}" for name in counts)
+    moment = "at one moment" if found.exact else "as of its newest load"
+    lines = [f"{table}: {'equal' if found else 'DIFFERENT'} {moment}; {told}"]
+    lines += [f"  {reason}" for reason in found.reasons]
+    lines += [f"  {e.kind.replace('_', ' ')}: {e.key}" for e in found.examples[:SHOWN_DIFFERENCES]]
+    return "\n".join(lines)
+
+
+def plan_text(plan: Plan) -> str:
+    """The plan as SQL with comments."""
+    estimate = plan.estimate
+    about = f", about {estimate.rows or 0:,} rows, {size(estimate.bytes or 0)}" if estimate else ""
+    lines = [
+        f"-- {plan.table} -> {plan.target_table}{', first load' if plan.first_load else ''}{about}",
+        f"-- capture {plan.capture}: {plan.capture_reason}",
+        *(f"-- {reason}" for reason in plan.reasons),
+    ]
+    for n, statement in enumerate(plan.statements, 1):
+        lines += ["", f"-- {n}. {statement.server}: {statement.role}", statement.sql.rstrip("; \n") + ";"]
+    return "\n".join(lines)
+
+
+def error_text(error: RowferryError) -> str:
+    """The error with what the server said, where, and what to do."""
+    head = f"{error.code} error" + (f" ({error.sqlstate})" if error.sqlstate else "")
+    lines = [f"{head}: {error.message}"]
+    if error.server_message and error.server_message not in error.message:
+        lines.append(f"  server: {error.server_message}")
+    lines += [f"  {name}: {text}" for name in ("detail", "hint") if (text := getattr(error, name))]
+    if error.role:
+        lines.append(f"  while: {error.role}")
+    return "\n".join(lines)
+
+
+def print_loads(table: str, loads: Sequence[LoadRecord]) -> None:
+    if not loads:
+        print(f"{table}: no load yet")
+        return
+    columns = ("load_id", "kind", "committed_at", "run_id", "try_number", "capture", "completeness")
+    counts = ("rows_read", "rows_inserted", "rows_updated", "rows_deleted")
+    rows = [[_cell(load.record.get(name)) for name in columns + counts] for load in loads]
+    _print_table(table, (*columns, *counts), rows)
+
+
+def print_checkup(checkup: Checkup) -> None:
+    for line in server_lines(checkup):
+        print(line)
+    print()
+    head = ("table", "rows", "size", "key", "capture", "completeness", "hard deletes", "scan")
+    _print_table(None, head, [_row(table) for table in checkup.tables])
+    rate_mb = checkup.bytes_per_second / 1e6
+    print(f"scan: estimate of one incremental read, 1.1 x size at an assumed {rate_mb:g} MB/s")
+    for table in checkup.tables:
+        for line in table_lines(table):
+            print(line)
+
+
+def server_lines(checkup: Checkup) -> Iterator[str]:
+    server, target = checkup.server, checkup.target
+    kind = "standby" if server["in_recovery"] else "primary"
+    rights = "superuser" if server["is_superuser"] else "ordinary user"
+    yield f"source: PostgreSQL {server['version']}, {kind}, as {server['current_user']} ({rights})"
+    if checkup.oldest:
+        yield f"oldest transaction: {holder(checkup.oldest)}".rstrip(",")
+    else:
+        yield "oldest transaction: none is open"
+    if target:
+        state = f"{target['loads']:,} loads" if target["control_schema_exists"] else "no load yet"
+        yield f"target: PostgreSQL {target['version']} through libpq, as {target['current_user']}, {state}"
+    for finding in checkup.findings:
+        yield from _finding_lines(finding, "")
+
+
+def table_lines(table: TableCheckup) -> Iterator[str]:
+    """What there is to say about one table; nothing when all is well and there is no cursor."""
+    if not (table.cursors or table.findings):
+        return
+    yield ""
+    yield table.table
+    for finding in table.findings:
+        yield from _finding_lines(finding, "  ")
+    for cursor in table.cursors:
+        index = "" if cursor.indexed else ", not indexed"
+        yield f"  cursor {cursor.column} ({cursor.type}, set by {cursor.set_by}{index}) loses rows:"
+        yield from (f"    - {reason}" for reason in cursor.loses)
+
+
+def _finding_lines(finding: Any, indent: str) -> Iterator[str]:
+    yield f"{indent}{finding.level}: {finding.message} [{finding.rule}]"
+    if finding.fix:
+        yield f"{indent}  fix: {finding.fix}"
+
+
+def _row(table: TableCheckup) -> list[str]:
+    return [
+        table.table,
+        f"{table.rows_estimate:,}",
+        size(table.bytes),
+        f"{', '.join(table.keys)} ({table.key_source})" if table.keys else "none",
+        table.capture,
+        table.completeness.replace("_", " "),
+        table.hard_deletes.replace("_", " "),
+        f"{table.scan_seconds:.1f} s",
+    ]
+
+
+def _print_table(title: str | None, head: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+    from rich import box
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table(*head, title=title, box=box.SIMPLE_HEAD, title_justify="left")
+    for row in rows:
+        table.add_row(*(Text(cell) for cell in row))
+    console = Console(width=None if sys.stdout.isatty() else 200)
+    console.print(table)
+
+
+def _cell(value: Any) -> str:
+    return "" if value is None else f"{value:,}" if isinstance(value, int) else str(value)
+
+
+def size(n_bytes: float) -> str:
+    """Bytes in a unit that fits: `12.3 MB`."""
+    for unit in ("B", "kB", "MB", "GB"):
+        if n_bytes < 1000:
+            return f"{n_bytes:.0f} B" if unit == "B" else f"{n_bytes:.1f} {unit}"
+        n_bytes /= 1000
+    return f"{n_bytes:.1f} TB"
+
+
+def rate(rows: int, seconds: float) -> str:
+    return f", {rows / seconds:,.0f} rows/s" if seconds > 0 else ""

@@ -1,0 +1,65 @@
+"""Connection strings: what is wrong with them, and how to show them without their secrets.
+
+libpq reads a server's URI; this module only keeps passwords out of what people see. libpq quotes a URI
+that it cannot read in its error, and a password with an unencoded `@` or `/` ends up in the name of the
+host or the database, so such a URI is refused here, before libpq sees it.
+
+Format: postgresql.org/docs/current/libpq-connect.html#LIBPQ-CONNSTRING.
+"""
+
+from __future__ import annotations
+
+import re
+from urllib.parse import unquote
+
+MASK = "***"
+
+_IN_URI = re.compile(r"(\b[a-z][a-z0-9+]*://[^\s:/@?]*:)\S*(?=@)", re.IGNORECASE)
+_IN_PAIR = re.compile(r"(\b(?:ssl)?password\s*=\s*)('(?:[^'\\]|\\.)*'|(?:[^\s'\\]|\\.)\S*)", re.IGNORECASE)
+_SCHEME = re.compile(r"[A-Za-z][\w+.-]*://")
+_USER = re.compile(r"[A-Za-z][\w+.-]*://([^@/]*)@")
+_SHORTEST_SECRET = 4
+"""A shorter password is hidden where it stands in a URI only: masking every `a` of a message helps nobody."""
+
+
+def has_password(uri: str) -> bool:
+    """Whether `uri` holds a password in clear text."""
+    return bool(_passwords(uri))
+
+
+def hide(text: str) -> str:
+    """`text` with the password of every URI, and of every `password=…`, replaced by `***`."""
+    return _IN_PAIR.sub(rf"\1{MASK}", _IN_URI.sub(rf"\1{MASK}", text))
+
+
+def redact(text: str | None, *uris: str | None) -> str | None:
+    """`text` without any password of `uris`, whether it stands in a URI or by itself."""
+    if text is None:
+        return None
+    secrets = {s for uri in uris for p in _passwords(uri or "") for s in (p, unquote(p))}
+    for secret in sorted(secrets, key=len, reverse=True):
+        if len(secret) >= _SHORTEST_SECRET:
+            text = text.replace(secret, MASK)
+    return hide(text)
+
+
+def problem(uri: str) -> str | None:
+    """What makes `uri` unreadable, in words that quote none of it; None when nothing does."""
+    if not _SCHEME.match(uri):
+        return None
+    user = _USER.match(uri)
+    place = uri[user.end() :] if user else uri
+    if "@" in place.partition("?")[0]:
+        return "has an @ or a / in its user, password or database: write them as %40 and %2F"
+    if user and re.search(r"%(?![0-9A-Fa-f]{2})", user[1]):
+        return "has a % without two hexadecimal digits in its user or password: write it as %25"
+    return None
+
+
+def _passwords(uri: str) -> list[str]:
+    """The passwords in `uri` as they are written there."""
+    user = _USER.match(uri)
+    found = [user[1].partition(":")[2]] if user else []
+    for pair in _IN_PAIR.finditer(uri):
+        found.append(pair[2].partition("&")[0] if _SCHEME.match(uri) else pair[2].strip("'"))
+    return [password for password in found if password]
