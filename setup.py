@@ -26,6 +26,10 @@ LIBRARIES = (
 class BuildNative(build_ext):
     """Looks for the C libraries when something is compiled, not when metadata is read."""
 
+    def finalize_options(self) -> None:
+        super().finalize_options()
+        self.force = True  # whoever calls knows that something changed; times of files do not tell after a checkout
+
     def build_extension(self, ext: Extension) -> None:
         ext.define_macros.append(("RF_VERSION", f'"{self.distribution.get_version()}"'))
         for name, package, linked in LIBRARIES:

@@ -1,0 +1,95 @@
+# Each command does its own set-up: git, make, gcc and Python 3.11 or newer are enough to start with.
+#
+#   make demo         the whole job on servers of its own: load, change, load again, verify
+#   make test         every test, ending in one line of figures
+#   make build        the extension into python/rowferry, rowferry into .venv
+#   make check-c      all C under gcc and clang without a warning, tests with sanitizers too
+#   make native-test  the C units, plain and with sanitizers
+#   make bench        speed and memory beside the limits of the hardware and the server
+#   make fresh        demo and test inside a new Debian, as root and as an ordinary user
+#   make clean        removes what was built; .venv stays
+#
+# PYTHON=… chooses the interpreter .venv is made from.
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test build check-c native-test bench fresh clean compiled
+.DELETE_ON_ERROR:
+MAKEFLAGS += --no-print-directory
+
+PY := .venv/bin/python -E
+JOBS := $(shell nproc)
+
+help:
+	@sed -n 's/^#   //p' Makefile
+
+demo: build
+	@$(PY) -m rowferry.demo
+
+test: build
+	@.ci/bootstrap test
+	@$(PY) .ci/test.py
+
+build:
+	@.ci/bootstrap demo
+	@.ci/build
+
+bench: build
+	@.ci/bootstrap test
+	@$(PY) tests/bench
+
+fresh:
+	@.ci/fresh
+
+# Two makes side by side compile one after the other.
+check-c:
+	@.ci/bootstrap test
+	@flock .ci/.lock $(MAKE) -j$(JOBS) compiled
+
+native-test: check-c
+	@$(PY) .ci/test.py --native-only
+
+clean:
+	rm -rf build dist *.egg-info python/*.egg-info python/rowferry/_native*.so .venv/.rowferry-build
+	find native python airflow_plugins tests -name __pycache__ -prune -exec rm -rf {} +
+
+# ---- compiling the C, three ways ----
+
+SOURCES := $(sort $(wildcard native/core/*.c native/drivers/*.c))
+MODULE := $(sort $(wildcard native/python/*.c))
+UNITS := $(sort $(wildcard tests/native/test_*.c))
+HELPERS := $(filter-out $(UNITS),$(sort $(wildcard tests/native/*.c)))
+
+WARNINGS := -Wall -Wextra -Wpedantic -Wshadow -Wconversion -Wstrict-prototypes -Wmissing-prototypes -Werror
+system = $(patsubst -I%,-isystem %,$(shell $(1)))
+LIBRARY_FLAGS = $(call system,pkg-config --cflags libpq libcjson odbc cmocka)
+PYTHON_FLAGS = $(call system,$(PY) -c 'import sysconfig; print("-I" + sysconfig.get_path("include"))')
+# As in setup.py.
+DEFINES := -D_DEFAULT_SOURCE=1 -DPy_LIMITED_API=0x030A0000 -DRF_VERSION='"0"'
+C_FLAGS = -std=c11 -g -pthread -fvisibility=hidden $(WARNINGS) $(DEFINES) -Inative -Itests/native $(LIBRARY_FLAGS) -MMD -MP
+
+gcc := gcc -O2
+clang := clang -O2
+sanitized := gcc -O1 -fno-omit-frame-pointer -fsanitize=address,undefined -fno-sanitize-recover=all
+
+objects = $(patsubst %.c,build/$(1)/%.o,$(2))
+programs = $(patsubst %.c,build/$(1)/%,$(UNITS))
+
+compiled: $(call objects,gcc,$(SOURCES) $(MODULE) $(HELPERS) $(UNITS)) $(call objects,clang,$(SOURCES) $(MODULE) $(HELPERS) $(UNITS)) \
+          $(call programs,gcc) $(call programs,sanitized)
+
+define variant
+build/$(1)/%.o: %.c Makefile
+	@mkdir -p $$(@D); echo "  $(1)  $$<"
+	@$$($(1)) $$(C_FLAGS) $$(if $$(findstring native/python/,$$<),$$(PYTHON_FLAGS)) -c $$< -o $$@
+
+# An archive, so that a test may bring its own form of a function.
+build/$(1)/native.a: $(call objects,$(1),$(SOURCES))
+	@rm -f $$@; ar rcs $$@ $$^
+
+build/$(1)/tests/native/test_%: build/$(1)/tests/native/test_%.o $(call objects,$(1),$(HELPERS)) build/$(1)/native.a
+	@$$($(1)) -pthread $$^ -o $$@ $$(shell pkg-config --libs libpq libcjson cmocka) -ldl -lm
+endef
+$(foreach name,gcc clang sanitized,$(eval $(call variant,$(name))))
+
+.SECONDARY:
+-include $(wildcard build/*/native/*/*.d build/*/tests/native/*.d)
