@@ -1,0 +1,211 @@
+"""The last task of a DAG, which says how the run really ended."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from airflow.providers.common.compat.sdk import AirflowNotFoundException, BaseOperator
+
+from airflow_rowferry.operators import PostgresToWarehouseOperator
+
+if TYPE_CHECKING:
+    from airflow.providers.common.compat.sdk import Context
+
+__all__ = ["OutcomeOperator", "notify_outcome", "record_error"]
+
+ERROR_KEY = "rowferry_error"
+_MAX_ERROR_CHARS = 1000
+_MAX_FAILURES = 10
+_FAILED = ("failed", "upstream_failed")
+_FINISHED = ("success", "skipped", "removed", *_FAILED)
+
+
+class Instance(NamedTuple):
+    """A task instance: its task, its place in a mapped task (-1: none), its state."""
+
+    task_id: str
+    map_index: int
+    state: str | None
+
+    @property
+    def name(self) -> str:
+        return self.task_id if self.map_index < 0 else f"{self.task_id}[{self.map_index}]"
+
+
+def notify_outcome(
+    *, slack_webhook_conn_id: str = "slack_default", task_id: str = "notify_outcome", **kwargs: Any
+) -> OutcomeOperator:
+    """
+    Make the task that says how the run ended; call it after all other tasks of the DAG.
+
+    It is a teardown with every task so far directly upstream, so it waits for each mapped instance and
+    each task inside a group, runs whatever happened to them, and leaves the run's own state alone. A
+    task of trigger rule ``all_done`` at the end would do neither: as the only leaf it makes a run
+    successful in which everything failed.
+
+    To each of those tasks it adds :func:`record_error`, so that it can tell why one failed.
+
+    :param slack_webhook_conn_id: connection of type ``slackwebhook``; where there is none, the outcome is
+        written to the task's log only.
+    :param task_id: its name in the DAG.
+    :param kwargs: arguments of ``BaseOperator``.
+    """
+    notify = OutcomeOperator(task_id=task_id, slack_webhook_conn_id=slack_webhook_conn_id, **kwargs)
+    notify.as_teardown()
+    others = [task for task in notify.dag.tasks if task.task_id != task_id and not task.is_teardown]
+    if others:
+        notify.set_upstream(others)
+    for task in others:
+        task.on_failure_callback = [*_callbacks(task.on_failure_callback), record_error]
+    return notify
+
+
+def record_error(context: Context) -> None:
+    """Keep the error of a task that failed for good, as XCom ``rowferry_error``, for :func:`notify_outcome`."""
+    error = context.get("exception")
+    if error is not None:
+        text = str(error).strip() or type(error).__name__
+        context["ti"].xcom_push(key=ERROR_KEY, value=text[:_MAX_ERROR_CHARS])
+
+
+class OutcomeOperator(BaseOperator):
+    """
+    Say how the run ended: its outcome, the rows of each table, and why tasks failed.
+
+    Made by :func:`notify_outcome`, which also places it in the DAG. Pushes a dict: ``outcome``
+    (``success``, ``failed`` or ``running``), ``rows_total``, ``tables``, ``failed``, ``text``.
+
+    :param slack_webhook_conn_id: connection of type ``slackwebhook``. (templated)
+    """
+
+    template_fields: Sequence[str] = ("slack_webhook_conn_id",)
+    ui_color = "#fdebd0"
+
+    def __init__(self, *, slack_webhook_conn_id: str, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.slack_webhook_conn_id = slack_webhook_conn_id
+
+    def execute(self, context: Context) -> dict[str, Any]:
+        ti, dag = context["ti"], context["dag"]
+        instances = [i for i in _instances(ti, dag) if i.task_id != self.task_id]
+        outcome = _outcome(dag, instances)
+        reports = _reports(ti, dag, instances)
+        failed = [i for i in instances if i.state == "failed"]
+        text = _text(
+            headline=_headline(dag.dag_id, context["run_id"], outcome, reports),
+            reports=reports,
+            errors={i.name: _error(ti, i) for i in failed[:_MAX_FAILURES]},
+            n_more=max(0, len(failed) - _MAX_FAILURES),
+            n_not_run=sum(i.state == "upstream_failed" for i in instances),
+        )
+        self.log.info("%s", text)
+        self._send(text)
+        return {
+            "outcome": outcome,
+            "rows_total": _total(reports),
+            "tables": {report["table"]: report["rows_total"] for report in reports},
+            "failed": [i.name for i in failed],
+            "text": text,
+        }
+
+    def _send(self, text: str) -> None:
+        from airflow.providers.slack.hooks.slack_webhook import SlackWebhookHook
+
+        try:
+            hook = SlackWebhookHook(slack_webhook_conn_id=self.slack_webhook_conn_id)
+            hook.send(text=text)
+        except AirflowNotFoundException:
+            self.log.info("there is no connection %r: nothing was sent to Slack", self.slack_webhook_conn_id)
+
+
+def _callbacks(given: Any) -> list[Any]:
+    if not given:
+        return []
+    return list(given) if isinstance(given, Iterable) else [given]
+
+
+def _instances(ti: Any, dag: Any) -> list[Instance]:
+    """Every task instance of the run, as the metadata database has it now."""
+    if hasattr(ti, "get_task_states"):  # Airflow 3, where a task has no database of its own to ask
+        states = ti.get_task_states(dag_id=ti.dag_id, run_ids=[ti.run_id]).get(ti.run_id, {})
+        return [Instance(*_split(key, dag), _name(state)) for key, state in states.items()]
+    return [Instance(i.task_id, i.map_index, _name(i.state)) for i in ti.get_dagrun().get_task_instances()]
+
+
+def _split(key: str, dag: Any) -> tuple[str, int]:
+    """``load_3`` is instance 3 of the mapped task ``load``, unless a task has that very name."""
+    task_id, _, index = key.rpartition("_")
+    if dag.has_task(key) or not dag.has_task(task_id):
+        return key, -1
+    return task_id, int(index)
+
+
+def _name(state: Any) -> str | None:
+    return None if state is None else str(getattr(state, "value", state))
+
+
+def _outcome(dag: Any, instances: Sequence[Instance]) -> str:
+    """The state that Airflow will give the run: that of its leaves, teardowns left out."""
+    if any(i.state not in _FINISHED for i in instances):
+        return "running"
+    leaves = {task.task_id for task in dag.tasks if _is_leaf(task, dag)}
+    return "failed" if any(i.state in _FAILED for i in instances if i.task_id in leaves) else "success"
+
+
+def _is_leaf(task: Any, dag: Any) -> bool:
+    def counts(t: Any) -> bool:
+        return not t.is_teardown or t.on_failure_fail_dagrun
+
+    return counts(task) and not any(counts(dag.get_task(t)) for t in task.downstream_task_ids)
+
+
+def _reports(ti: Any, dag: Any, instances: Iterable[Instance]) -> list[Mapping[str, Any]]:
+    """What the loads of this run pushed, in the order of the DAG's tasks and their map indexes."""
+    loaded = sorted(
+        (i for i in instances if i.state == "success" and _is_load(dag.get_task(i.task_id))),
+        key=lambda i: (i.task_id, i.map_index),
+    )
+    pulled = (ti.xcom_pull(task_ids=i.task_id, map_indexes=i.map_index) for i in loaded)
+    return [report for report in pulled if report]
+
+
+def _is_load(task: Any) -> bool:
+    return issubclass(getattr(task, "operator_class", type(task)), PostgresToWarehouseOperator)
+
+
+def _error(ti: Any, instance: Instance) -> str:
+    error = ti.xcom_pull(task_ids=instance.task_id, map_indexes=instance.map_index, key=ERROR_KEY)
+    return error or "it left no error: killed, or marked failed; its log says more"
+
+
+def _total(reports: Iterable[Mapping[str, Any]]) -> int:
+    return sum(report["rows_total"] for report in reports)
+
+
+def _headline(dag_id: str, run_id: str, outcome: str, reports: Sequence[Mapping[str, Any]]) -> str:
+    said = {"success": "succeeded", "failed": "FAILED", "running": "is not finished"}[outcome]
+    tables = "1 table" if len(reports) == 1 else f"{len(reports)} tables"
+    return f"{dag_id} {said}: {_total(reports):,} rows from {tables} (run {run_id})"
+
+
+def _text(
+    *,
+    headline: str,
+    reports: Iterable[Mapping[str, Any]],
+    errors: Mapping[str, str],
+    n_more: int,
+    n_not_run: int,
+) -> str:
+    lines = [headline]
+    lines += [
+        f"• {r['table']}: {r['rows_total']:,} rows ({r['rows_inserted']:,} inserted, {r['rows_updated']:,} updated,"
+        f" {r['rows_deleted']:,} deleted; {r['completeness']})"
+        for r in reports
+    ]
+    lines += [f"✗ {name}: {error}" for name, error in errors.items()]
+    if n_more:
+        lines.append(f"✗ and {n_more} more")
+    if n_not_run:
+        lines.append(f"{n_not_run} task instances did not run, because something before them failed")
+    return "\n".join(lines)

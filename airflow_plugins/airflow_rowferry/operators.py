@@ -1,0 +1,337 @@
+"""Operators that load tables into a warehouse and check that rows arrived."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from airflow.providers.common.compat.sdk import (
+    AirflowFailException,
+    AirflowNotFoundException,
+    BaseOperator,
+)
+
+from airflow_rowferry.hooks import connection_uri
+from rowferry import Job, Report
+from rowferry.errors import AuthenticationError, CancelledError, ConfigurationError, RowferryError
+
+if TYPE_CHECKING:
+    from airflow.providers.common.compat.sdk import Context
+
+__all__ = ["LoadCheckOperator", "PostgresToWarehouseOperator"]
+
+MAX_XCOM_BYTES = 4096
+PROGRESS_SECONDS = 10.0
+_MAX_APPLICATION_BYTES = 63  # PostgreSQL cuts application_name there
+_MAP_INDEX_TEMPLATE = "{{ task.table }}"
+
+
+class PostgresToWarehouseOperator(BaseOperator):
+    """
+    Load the changed rows of one PostgreSQL table into a warehouse, once each.
+
+    The tries of one run belong together: a retry goes on from what was committed and never loads a row
+    twice. Map it over tables with ``.partial(…).expand(table=[…])``; the instances then carry the names of
+    their tables. A task that is killed, marked failed or out of time ends its statements on both servers.
+
+    Pushes a flat dict under 4 KiB: ``table``, ``target_table``, ``run_id``, ``load_id``, ``capture``,
+    ``completeness``, ``hard_deletes``, ``rows_read``, ``rows_inserted``, ``rows_updated``,
+    ``rows_deleted`` (of this try), ``rows_total`` (read by all tries of the run), ``extracted_at``,
+    ``seconds`` and ``reasons``. The whole report is in the load record on the target.
+
+    :param source_conn_id: connection of the source, type ``postgres``. (templated)
+    :param target_conn_id: connection of the warehouse. (templated)
+    :param table: source table, ``schema.table`` or ``table`` (in ``public``). (templated)
+    :param source_name: ``{source}`` in ``target_table``; by default the source's connection id. (templated)
+    :param target_table: name of the target, a template of ``{source}``, ``{schema}`` and ``{table}``.
+        (templated)
+    :param keys: columns that identify a row; by default the primary key. (templated)
+    :param columns: columns to load, the keys among them; by default all. (templated)
+    :param where: SQL condition on the rows of the source, sent as written. (templated)
+    :param capture: how changed rows are found: ``xmin``, ``full``, or ``auto``. (templated)
+    :param mode: ``merge``: the target holds the current row of each key.
+    :param on_duplicate: two rows of one key in one load: ``newest`` wins, or ``fail``.
+    :param batch_bytes: memory for one batch, in bytes; two batches are alive at a time.
+    :param lock_timeout: how long to wait for the table, in seconds.
+    :param lease_seconds: how long a silent run keeps the table, in seconds.
+    :param source_lag_wait: how long to wait for a standby that is behind the last load, in seconds.
+    :param connect_timeout: for one connection, in seconds.
+    :param control_schema: schema of rowferry's own tables on the target. (templated)
+    :param verify: compare source and target inside the run, before it commits.
+    """
+
+    template_fields: Sequence[str] = (
+        "source_conn_id",
+        "target_conn_id",
+        "table",
+        "source_name",
+        "target_table",
+        "keys",
+        "columns",
+        "where",
+        "capture",
+        "control_schema",
+    )
+    template_fields_renderers = {"where": "sql", "keys": "json", "columns": "json"}
+    ui_color = "#d6eaf8"
+
+    def __init__(
+        self,
+        *,
+        source_conn_id: str,
+        target_conn_id: str,
+        table: str,
+        source_name: str | None = None,
+        target_table: str = "raw_{source}.{table}",
+        keys: Sequence[str] | None = None,
+        columns: Sequence[str] | None = None,
+        where: str | None = None,
+        capture: str = "auto",
+        mode: str = "merge",
+        on_duplicate: str = "newest",
+        batch_bytes: int = 1048576,
+        lock_timeout: float = 60,
+        lease_seconds: float = 120,
+        source_lag_wait: float = 60,
+        connect_timeout: int = 10,
+        control_schema: str = "_rowferry",
+        verify: bool = False,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        self.source_conn_id = source_conn_id
+        self.target_conn_id = target_conn_id
+        self.table = table
+        self.source_name = source_name
+        self.target_table = target_table
+        self.keys = keys
+        self.columns = columns
+        self.where = where
+        self.capture = capture
+        self.mode = mode
+        self.on_duplicate = on_duplicate
+        self.batch_bytes = batch_bytes
+        self.lock_timeout = lock_timeout
+        self.lease_seconds = lease_seconds
+        self.source_lag_wait = source_lag_wait
+        self.connect_timeout = connect_timeout
+        self.control_schema = control_schema
+        self.verify = verify
+        self._job: Job | None = None
+        self._killed = False
+
+    @classmethod
+    def partial(cls, **kwargs: Any) -> Any:
+        # A mapped task takes this from `partial`, never from the operator's __init__.
+        kwargs.setdefault("map_index_template", _MAP_INDEX_TEMPLATE)
+        return super().partial(**kwargs)
+
+    def execute(self, context: Context) -> dict[str, Any]:
+        try:
+            job = self._make_job(context)
+            self._job = job
+            if self._killed:  # while the connections were resolved
+                job.cancel()
+            report = job.run(on_progress=_ProgressLog(self.log))
+        except RowferryError as error:
+            self._log_error(error)
+            if isinstance(error, ConfigurationError | AuthenticationError):
+                raise AirflowFailException(_sentence(error)) from error
+            raise
+        except AirflowNotFoundException as error:
+            raise AirflowFailException(str(error)) from error
+        finally:
+            self._job = None
+        self._log_report(report)
+        return _summary(report)
+
+    def on_kill(self) -> None:
+        """Cancel the statements on both servers; ``execute`` then raises, so that no success is recorded."""
+        self._killed = True
+        if self._job is not None:
+            self._job.cancel()
+
+    def _make_job(self, context: Context) -> Job:
+        ti = context["ti"]
+        return Job(
+            source=connection_uri(self.source_conn_id),
+            target=connection_uri(self.target_conn_id),
+            table=self.table,
+            source_name=self.source_name or self.source_conn_id,
+            target_table=self.target_table,
+            keys=self.keys,
+            columns=self.columns,
+            where=self.where,
+            capture=self.capture,  # type: ignore[arg-type]  # the job checks it
+            mode=self.mode,  # type: ignore[arg-type]
+            on_duplicate=self.on_duplicate,  # type: ignore[arg-type]
+            run_id=context["run_id"],
+            try_number=ti.try_number,
+            map_index=ti.map_index if ti.map_index >= 0 else None,
+            application=_application(ti.dag_id, ti.task_id, ti.map_index),
+            batch_bytes=self.batch_bytes,
+            lock_timeout=self.lock_timeout,
+            lease_seconds=self.lease_seconds,
+            source_lag_wait=self.source_lag_wait,
+            connect_timeout=self.connect_timeout,
+            control_schema=self.control_schema,
+            verify=self.verify,
+        )
+
+    def _log_error(self, error: RowferryError) -> None:
+        if isinstance(error, CancelledError):
+            self.log.info("%s was cancelled; nothing of this try is in the target", self.table)
+            return
+        self.log.error("%s: %s error: %s", self.table, error.code, error.message)
+        for name in ("role", "sqlstate", "server_message", "detail", "hint"):
+            if value := getattr(error, name):
+                self.log.error("  %s: %s", name.replace("_", " "), value)
+
+    def _log_report(self, report: Report) -> None:
+        counts = report.this_try
+        self.log.info(
+            "%s -> %s: %d rows read, %d inserted, %d updated, %d deleted in %.1f s (load %d, capture %s: %s)",
+            report.table,
+            report.target_table,
+            counts.read,
+            counts.inserted,
+            counts.updated,
+            counts.deleted,
+            report.seconds["total"],
+            report.load_id,
+            report.capture,
+            report.completeness,
+        )
+        for text in (*report.reasons, *report.warnings):
+            self.log.info("  %s", text)
+
+
+class LoadCheckOperator(BaseOperator):
+    """
+    Fail the run when a table brought fewer rows than were due, naming every such table at once.
+
+    What counts are the rows that all tries of the run read, so a retry that found nothing more to read
+    is no failure. A failed check never retries: the same rows would be counted again.
+
+    :param reports: what the load tasks pushed, usually ``load.output``. (templated)
+    :param min_rows: rows due from each table.
+    :param may_be_empty: tables from which none are due, as ``schema.table`` or ``table`` (in ``public``).
+        (templated)
+    """
+
+    template_fields: Sequence[str] = ("reports", "may_be_empty")
+    template_fields_renderers = {"may_be_empty": "json"}
+    ui_color = "#d5f5e3"
+
+    def __init__(
+        self,
+        *,
+        reports: Any,
+        min_rows: int = 1,
+        may_be_empty: Sequence[str] = (),
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**{**kwargs, "retries": 0})
+        self.reports = reports
+        self.min_rows = min_rows
+        self.may_be_empty = may_be_empty
+
+    def execute(self, context: Context) -> dict[str, int]:
+        reports = _as_list(self.reports)
+        if not reports:
+            raise AirflowFailException("no load has reported: is there a table to load?")
+        exempt = {name for given in self.may_be_empty for name in (given, f"public.{given}")}
+        failures = [
+            _shortfall(report, self.min_rows)
+            for report in reports
+            if report["table"] not in exempt and report["rows_total"] < self.min_rows
+        ]
+        if failures:
+            tables = "1 table" if len(failures) == 1 else f"{len(failures)} tables"
+            raise AirflowFailException(f"too few rows from {tables}:\n" + "\n".join(failures))
+        return {report["table"]: report["rows_total"] for report in reports}
+
+
+class _ProgressLog:
+    """Writes a line when the phase changes, and otherwise one in ten seconds at most."""
+
+    def __init__(self, log: Any) -> None:
+        self._log = log
+        self._phase: str | None = None
+        self._next = 0.0
+
+    def __call__(self, progress: Mapping[str, Any]) -> None:
+        now = time.monotonic()
+        if progress["phase"] == self._phase and now < self._next:
+            return
+        self._phase, self._next = progress["phase"], now + PROGRESS_SECONDS
+        self._log.info(
+            "%s: %d rows, %.1f MB, %.1f s",
+            progress["phase"],
+            progress["rows"],
+            progress["bytes"] / 1e6,
+            progress["seconds"],
+        )
+
+
+def _application(dag_id: str, task_id: str, map_index: int) -> str:
+    """``rowferry dag/task/map`` in 63 bytes; what has to go is the beginning, since the end tells tasks apart."""
+    name = f"{dag_id}/{task_id}" + (f"/{map_index}" if map_index >= 0 else "")
+    room = _MAX_APPLICATION_BYTES - len("rowferry ")
+    return f"rowferry {name if len(name) <= room else '~' + name[1 - room :]}"
+
+
+def _sentence(error: RowferryError) -> str:
+    hint = f" ({error.hint})" if error.hint else ""
+    return f"{error.code}: {error.message}{hint}"
+
+
+def _summary(report: Report) -> dict[str, Any]:
+    """The report as a flat dict that stays under 4 KiB; what has to go are reasons, last first."""
+    summary = {
+        "table": report.table,
+        "target_table": report.target_table,
+        "run_id": report.run_id,
+        "load_id": report.load_id,
+        "capture": report.capture,
+        "completeness": report.completeness,
+        "hard_deletes": report.hard_deletes,
+        "rows_read": report.this_try.read,
+        "rows_inserted": report.this_try.inserted,
+        "rows_updated": report.this_try.updated,
+        "rows_deleted": report.this_try.deleted,
+        "rows_total": report.run_total.read,
+        "extracted_at": report.extracted_at,
+        "seconds": report.seconds["total"],
+        "reasons": list(report.reasons),
+    }
+    while summary["reasons"] and len(json.dumps(summary)) >= MAX_XCOM_BYTES:
+        summary["reasons"].pop()
+    return summary
+
+
+def _as_list(reports: Any) -> list[Mapping[str, Any]]:
+    """One report, or those of a mapped task, which come one by one from the metadata database."""
+    if reports is None:
+        return []
+    if isinstance(reports, Mapping):
+        return [reports]
+    if not isinstance(reports, Iterable):
+        raise AirflowFailException(f"reports is {type(reports).__name__}; give it the output of load tasks")
+    return [report for report in reports if report is not None]
+
+
+def _shortfall(report: Mapping[str, Any], min_rows: int) -> str:
+    rows, table = report["rows_total"], report["table"]
+    return f"  {table}: {rows} rows, at least {min_rows} due. {_possible_issue(rows)}"
+
+
+def _possible_issue(rows: int) -> str:
+    if rows:
+        return "Possible source issue: a writer at the source stopped early, or the row filter is too narrow."
+    return (
+        "Possible source issue: nothing was written there since the last load (has its writer stopped?),"
+        " the table was emptied, or the row filter matches nothing. If that is fine, list it in may_be_empty."
+    )
