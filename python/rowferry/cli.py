@@ -23,6 +23,7 @@ from typing import Any, NoReturn
 
 import click
 from click.core import ParameterSource
+from click.exceptions import NoArgsIsHelpError
 
 from rowferry import __version__, spec, terminal, uri
 from rowferry.checkup import BYTES_PER_SECOND, doctor
@@ -64,6 +65,9 @@ def main(args: Sequence[str] | None = None) -> int:
         return 128 + signal.SIGINT
     except Terminated:
         return 128 + signal.SIGTERM
+    except NoArgsIsHelpError as error:
+        click.echo(error.format_message(), err=True)
+        return USAGE
     except click.ClickException as error:
         _complain(error.format_message())
         return USAGE

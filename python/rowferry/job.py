@@ -49,9 +49,8 @@ class Call:
             wrong = uri.problem(value) if isinstance(value, str) else None
             if wrong:
                 raise errors.ConfigurationError(f"{name}: the URI {wrong}")
-        given = {key: value for key, value in settings.items() if value is not None}
         try:
-            self._job = _native.Job(json.dumps(given))
+            self._job = _native.Job(_document(settings))
         except _native.Error as error:
             raise errors.from_native(error, *self._uris) from None
 
@@ -201,6 +200,16 @@ def unknown(name: str, known: Sequence[str]) -> str:
     """The message for a key that nobody knows."""
     near = get_close_matches(name, known, n=1)
     return f"unknown key {name!r}" + (f"; did you mean {near[0]!r}?" if near else f"; known are {', '.join(known)}")
+
+
+def _document(settings: Mapping[str, Any]) -> str:
+    given = {name: value for name, value in settings.items() if value is not None}
+    for name, value in given.items():
+        try:
+            json.dumps(value, allow_nan=False)
+        except (TypeError, ValueError) as error:
+            raise errors.ConfigurationError(f"{name} cannot be written as JSON: {error}") from None
+    return json.dumps(given)
 
 
 def _job(job: Job | Mapping[str, Any]) -> Job:

@@ -173,9 +173,11 @@ class Plan(Document):
         capture: How changes would be found.
         capture_reason: Why this capture.
         first_load: Whether the target has no load of this table yet.
+        full_read: Whether every row would be read.
         estimate: Size of the source table.
         statements: In the order they would be sent.
         reasons: What limits the completeness of such a run.
+        drift: Changes of the source's columns since the last load.
     """
 
     table: str
@@ -183,9 +185,11 @@ class Plan(Document):
     capture: Literal["xmin", "full"]
     capture_reason: str
     first_load: bool
-    estimate: Estimate | None = None
+    full_read: bool
+    estimate: Estimate
     statements: tuple[Statement, ...] = ()
     reasons: tuple[str, ...] = ()
+    drift: tuple[Any, ...] = ()
 
     def __post_init__(self) -> None:
         self._freeze(estimate=Estimate, statements=Statement)

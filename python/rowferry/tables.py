@@ -144,18 +144,17 @@ class _File:
                 None: [(f"tag:yaml.org,2002:{name}", re.compile(rule)) for name, rule in _JSON_TYPES.items()]
             }
 
-        loader = Loader(text)
         try:
+            loader = Loader(text)
             node = loader.get_single_node()
             return self._value(loader, node, ()) if node else {}
         except yaml.YAMLError as error:
             mark = getattr(error, "problem_mark", None)
             line = f":{mark.line + 1}" if mark else ""
-            raise ConfigurationError(f"{self.path}{line}: {getattr(error, 'problem', error)}") from None
+            reason = getattr(error, "problem", None) or str(error).partition("\n")[0]
+            raise ConfigurationError(f"{self.path}{line}: {reason}") from None
         except RecursionError:
             raise self.wrong((), "an alias refers to itself") from None
-        finally:
-            loader.dispose()
 
     def _value(self, loader: Any, node: Any, place: Place) -> Any:
         """The value of a YAML node; notes the line of everything in it."""

@@ -106,10 +106,11 @@ def verification_text(table: str, found: Verification) -> str:
 
 def plan_text(plan: Plan) -> str:
     """The plan as SQL with comments."""
-    estimate = plan.estimate
-    about = f", about {estimate.rows or 0:,} rows, {size(estimate.bytes or 0)}" if estimate else ""
+    rows, n_bytes = plan.estimate.rows, plan.estimate.bytes
+    about = "never analyzed" if rows is None else f"about {rows:,.0f} rows"
     lines = [
-        f"-- {plan.table} -> {plan.target_table}{', first load' if plan.first_load else ''}{about}",
+        f"-- {plan.table} ({about}, {size(n_bytes or 0)}) -> {plan.target_table}{', first load' if plan.first_load else ''}",
+        f"-- reads {'every row' if plan.full_read else 'the rows changed since the last load'}",
         f"-- capture {plan.capture}: {plan.capture_reason}",
         *(f"-- {reason}" for reason in plan.reasons),
     ]
@@ -157,14 +158,14 @@ def server_lines(checkup: Checkup) -> Iterator[str]:
     server, target = checkup.server, checkup.target
     kind = "standby" if server["in_recovery"] else "primary"
     rights = "superuser" if server["is_superuser"] else "ordinary user"
-    yield f"source: PostgreSQL {server['version']}, {kind}, as {server['current_user']} ({rights})"
+    yield f"source: PostgreSQL {version(server['version'])}, {kind}, as {server['current_user']} ({rights})"
     if checkup.oldest:
         yield f"oldest transaction: {holder(checkup.oldest)}".rstrip(",")
     else:
         yield "oldest transaction: none is open"
     if target:
         state = f"{target['loads']:,} loads" if target["control_schema_exists"] else "no load yet"
-        yield f"target: PostgreSQL {target['version']} through libpq, as {target['current_user']}, {state}"
+        yield f"target: PostgreSQL {version(target['version'])} through libpq, as {target['current_user']}, {state}"
     for finding in checkup.findings:
         yield from _finding_lines(finding, "")
 
@@ -226,6 +227,11 @@ def size(n_bytes: float) -> str:
             return f"{n_bytes:.0f} B" if unit == "B" else f"{n_bytes:.1f} {unit}"
         n_bytes /= 1000
     return f"{n_bytes:.1f} TB"
+
+
+def version(number: int | str) -> str:
+    """150018 as `15.18`; a text stays as it is."""
+    return f"{number // 10000}.{number % 10000}" if isinstance(number, int) else number
 
 
 def rate(rows: int, seconds: float) -> str:

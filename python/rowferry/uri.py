@@ -15,7 +15,7 @@ from urllib.parse import unquote
 MASK = "***"
 
 _IN_URI = re.compile(r"(\b[a-z][a-z0-9+]*://[^\s:/@?]*:)\S*(?=@)", re.IGNORECASE)
-_IN_PAIR = re.compile(r"(\b(?:ssl)?password\s*=\s*)('(?:[^'\\]|\\.)*'|(?:[^\s'\\]|\\.)\S*)", re.IGNORECASE)
+_IN_PAIR = re.compile(r"(\b(?:ssl)?password\s*=\s*)('(?:[^'\\]|\\.)*'|(?:[^\s'\\]|\\.)(?:[^\s\\]|\\.)*)", re.IGNORECASE)
 _SCHEME = re.compile(r"[A-Za-z][\w+.-]*://")
 _USER = re.compile(r"[A-Za-z][\w+.-]*://([^@/]*)@")
 _SHORTEST_SECRET = 4

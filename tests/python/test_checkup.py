@@ -1,0 +1,178 @@
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from rowferry.checkup import SCAN_FACTOR, Checkup, TableCheckup, judge, judge_table, scan_seconds
+
+
+def _column(name: str = "updated_at", role: str | None = "updated_at", **facts: Any) -> dict[str, Any]:
+    column = {"name": name, "type": "timestamp with time zone", "not_null": True, "default": None}
+    return {**column, "indexed": True, "role": role, "passes": True, **facts}
+
+
+def _trigger(*events: str, sets: str = "updated_at") -> dict[str, Any]:
+    return {"name": "touch", "when": "BEFORE", "events": list(events), "function_sets": [sets]}
+
+
+def _table(**facts: Any) -> dict[str, Any]:
+    table = {
+        "table": "public.orders",
+        "kind": "table",
+        "bytes": 400_000_000,
+        "rows_estimate": 3_000_000,
+        "keys": ["id"],
+        "key_source": "primary key",
+        "select": True,
+        "row_security": False,
+        "partitions": 0,
+        "columns": [_column("id", None, type="bigint"), _column("deleted_at", "deleted_at", not_null=False)],
+        "triggers": [],
+    }
+    return {**table, **facts}
+
+
+def _facts(**facts: Any) -> dict[str, Any]:
+    server = {
+        "version": 150018,
+        "in_recovery": False,
+        "system": "7",
+        "timeline": 1,
+        "max_connections": 100,
+        "current_user": "reader",
+        "is_superuser": False,
+        "pg_read_all_stats": True,
+    }
+    return {"server": {**server, **facts.pop("server", {})}, "oldest": None, "tables": [], "target": None, **facts}
+
+
+def _rules(found: Checkup | TableCheckup) -> set[str]:
+    return {finding.rule for finding in found.findings}
+
+
+def _losses(*triggers: dict[str, Any], **column: Any) -> str:
+    (cursor,) = judge_table(_table(columns=[_column(**column)], triggers=list(triggers))).cursors
+    return f"{cursor.set_by}: " + "; ".join(cursor.loses)
+
+
+def test_a_plain_table_with_a_key_is_proven_and_has_nothing_to_complain_about() -> None:
+    found = judge_table(_table())
+    assert (found.capture, found.completeness, found.hard_deletes) == ("xmin", "proven", "not_captured")
+    assert not found.findings
+
+
+def test_a_partitioned_table_is_proven_too() -> None:
+    assert judge_table(_table(kind="partitioned table", partitions=3)).completeness == "proven"
+
+
+@pytest.mark.parametrize("kind", ["view", "materialized view", "foreign table"])
+def test_what_keeps_no_row_versions_is_read_in_full_and_not_proven(kind: str) -> None:
+    found = judge_table(_table(kind=kind))
+    assert (found.capture, found.completeness) == ("full", "best_effort")
+    assert "no-row-versions" in _rules(found)
+
+
+@pytest.mark.parametrize(
+    ("facts", "rule"),
+    [
+        ({"select": False}, "no-select"),
+        ({"keys": [], "key_source": "none"}, "no-key"),
+        ({"row_security": True}, "row-security"),
+        ({"columns": [_column("id", None)]}, "hard-deletes"),
+        ({"columns": [_column("r", None, type="regclass", passes=False)]}, "type"),
+        ({"columns": [_column(indexed=False)]}, "cursor-index"),
+    ],
+)
+def test_what_stands_in_the_way_of_a_table_is_found(facts: dict[str, Any], rule: str) -> None:
+    assert rule in _rules(judge_table(_table(**facts)))
+    assert rule not in _rules(judge_table(_table()))
+
+
+def test_row_security_takes_the_proof_away() -> None:
+    assert judge_table(_table(row_security=True)).completeness == "best_effort"
+
+
+def test_a_column_that_a_trigger_sets_on_insert_and_update_still_loses_rows_to_open_transactions() -> None:
+    told = _losses(_trigger("INSERT", "UPDATE"))
+    assert told.startswith("trigger: a transaction that was open")
+
+
+def test_a_default_and_a_trigger_on_update_together_cover_both() -> None:
+    assert _losses(_trigger("UPDATE"), default="now()").startswith("trigger: ")
+
+
+def test_a_default_alone_does_not_fire_on_update() -> None:
+    assert "does not fire on UPDATE" in _losses(default="now()")
+
+
+def test_a_default_is_enough_for_the_time_of_the_insert() -> None:
+    told = _losses(name="created_at", role="inserted_at", default="now()")
+    assert told.startswith("default: ") and "does not fire" not in told
+
+
+def test_a_trigger_that_sets_another_column_does_not_count() -> None:
+    assert _losses(_trigger("INSERT", "UPDATE", sets="other")).startswith("application: no trigger sets it")
+
+
+@pytest.mark.parametrize(
+    ("facts", "words"),
+    [
+        ({"not_null": False}, "may be NULL"),
+        ({"type": "timestamp without time zone"}, "no time zone"),
+        ({"type": "date"}, "resolution of a day"),
+        ({}, "open during the last read"),
+    ],
+)
+def test_why_a_cursor_loses_rows_is_said(facts: dict[str, Any], words: str) -> None:
+    assert words in _losses(_trigger("INSERT", "UPDATE"), **facts)
+
+
+def test_a_server_in_order_has_no_findings() -> None:
+    assert not judge(_facts()).findings
+
+
+@pytest.mark.parametrize(
+    ("facts", "rule"),
+    [
+        ({"server": {"in_recovery": True}}, "replica"),
+        ({"server": {"pg_read_all_stats": False}}, "no-read-all-stats"),
+    ],
+)
+def test_what_matters_about_the_source_is_found(facts: dict[str, Any], rule: str) -> None:
+    assert _rules(judge(_facts(**facts))) == {rule}
+
+
+@pytest.mark.parametrize(("kind", "fix"), [("session", "pg_terminate_backend(7)"), ("prepared", "PREPARED"), ("slot", "drop the slot")])
+def test_a_transaction_that_has_been_open_for_long_is_named_with_the_way_to_end_it(kind: str, fix: str) -> None:
+    oldest = {"pid": 7, "user": "bob", "application": "psql", "state": "idle in transaction", "seconds": 700.0}
+    oldest |= {"held_xmin_age": 12, "kind": kind}
+    (finding,) = judge(_facts(oldest=oldest)).findings
+    assert finding.rule == "long-transaction"
+    assert fix in (finding.fix or "")
+    assert not judge(_facts(oldest=oldest | {"seconds": 2.0})).findings
+
+
+@pytest.mark.parametrize(
+    ("facts", "rules"),
+    [
+        ({}, set()),
+        ({"can_create_schema": False}, {"no-create"}),
+        ({"can_create_schema": False, "control_schema_exists": True}, set()),
+        ({"server_encoding": "LATIN1"}, {"encoding"}),
+    ],
+)
+def test_what_a_target_lacks_is_found(facts: dict[str, Any], rules: set[str]) -> None:
+    target = {"version": 180001, "current_user": "writer", "can_create_schema": True, "control_schema_exists": False}
+    target |= {"loads": 0, "server_encoding": "UTF8", **facts}
+    assert _rules(judge(_facts(target=target))) == rules
+
+
+def test_tables_come_largest_first_and_no_more_than_asked_for() -> None:
+    tables = [_table(table=f"public.t{n}", bytes=n) for n in (1, 3, 2)]
+    assert [t.table for t in judge(_facts(tables=tables), limit=2).tables] == ["public.t3", "public.t2"]
+
+
+def test_the_scan_takes_as_long_as_its_bytes() -> None:
+    assert scan_seconds(400_000_000, 100e6) == pytest.approx(4 * SCAN_FACTOR)
+    assert judge(_facts(tables=[_table()]), bytes_per_second=100e6).tables[0].scan_seconds == pytest.approx(4 * SCAN_FACTOR)
