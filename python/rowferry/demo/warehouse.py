@@ -69,6 +69,21 @@ class DbtProject:
         """What Cosmos reads; `parse` writes it."""
         return self.folder / "dbt_target" / "manifest.json"
 
+    @property
+    def results(self) -> Path:
+        """What the last command left, if it had nodes."""
+        return self.manifest.with_name("run_results.json")
+
+    def settings(self) -> dict[str, str]:
+        """Variables under which any dbt command works on this copy."""
+        return {
+            **self.environment,
+            "DBT_PROJECT_DIR": str(self.path),
+            "DBT_PROFILES_DIR": str(self.path),
+            "DBT_TARGET_PATH": str(self.manifest.parent),
+            "DBT_LOG_PATH": str(self.folder / "dbt_logs"),
+        }
+
     def parse(self) -> Path:
         """Write the manifest, without a warehouse at hand, and return its path."""
         self.dbt("parse")
@@ -83,22 +98,14 @@ class DbtProject:
         Raises:
             DbtError: dbt, or a test of severity error, failed.
         """
-        target = self.folder / "dbt_target"
-        (target / "run_results.json").unlink(missing_ok=True)
-        paths = {
-            "--project-dir": self.path,
-            "--profiles-dir": self.path,
-            "--target-path": target,
-            "--log-path": self.folder / "dbt_logs",
-        }
-        options = [str(part) for pair in paths.items() for part in pair]
-        command = [sys.executable, "-m", "dbt.cli.main", "--no-use-colors", *arguments, *options]
-        environment = clean_environment(self.environment)
+        self.results.unlink(missing_ok=True)
+        command = [sys.executable, "-m", "dbt.cli.main", "--no-use-colors", *arguments]
+        environment = clean_environment(self.settings())
         done = subprocess.run(command, env=environment, stdin=subprocess.DEVNULL, capture_output=True, text=True)
         if done.returncode != 0:
             tail = "\n".join((done.stdout + done.stderr).strip().splitlines()[-25:])
             raise DbtError(f"dbt {' '.join(arguments)} failed:\n{tail}")
-        return read_results(target / "run_results.json")
+        return read_results(self.results)
 
 
 def read_results(path: Path) -> list[Node]:
