@@ -25,8 +25,9 @@ help:
 demo: build
 	@$(PY) -m rowferry.demo
 
-test: build
+test:
 	@.ci/bootstrap test
+	@.ci/build
 	@$(PY) .ci/test.py
 
 build:
@@ -34,7 +35,6 @@ build:
 	@.ci/build
 
 bench: build
-	@.ci/bootstrap test
 	@$(PY) tests/bench
 
 fresh:
