@@ -18,8 +18,9 @@ __all__ = ["Checkup", "Cursor", "Finding", "TableCheckup", "doctor", "judge", "s
 
 Facts = Mapping[str, Any]
 
-SCAN_FACTOR = 1.1
-"""An xmin scan takes about this much of a `count(*)` of the same table."""
+SECONDS_PER_ROW = 70e-9
+"""To look at the `xmin` of one row: 73 ns on PostgreSQL 15 and 64 ns on 18, measured over 2 million rows in memory,
+where `count(*)` took 45 and 41 ns."""
 
 BYTES_PER_SECOND = 200e6
 """Assumed when nothing is said: a middling cloud disk; a table in memory is read several times faster."""
@@ -74,7 +75,7 @@ class TableCheckup(Document):
         table: Qualified name.
         kind: Table, partitioned table, view, …
         bytes: On disk, without indexes.
-        rows_estimate: By the statistics of the source.
+        rows_estimate: By the statistics of the source; None when it was never analyzed.
         keys: Columns of the key that would be used.
         key_source: `primary key`, `unique` or `none`.
         capture: What `auto` would choose.
@@ -88,7 +89,7 @@ class TableCheckup(Document):
     table: str
     kind: str
     bytes: int
-    rows_estimate: int
+    rows_estimate: int | None
     keys: tuple[str, ...]
     key_source: str
     capture: Literal["xmin", "full"]
@@ -181,18 +182,18 @@ def judge_table(table: Facts, bytes_per_second: float = BYTES_PER_SECOND) -> Tab
         capture="xmin" if by_version else "full",
         completeness="proven" if by_version and not table["row_security"] else "best_effort",
         hard_deletes="not_captured" if by_version else "captured",
-        scan_seconds=round(scan_seconds(table["bytes"], bytes_per_second), 3),
+        scan_seconds=round(scan_seconds(table["bytes"], table["rows_estimate"] or 0, bytes_per_second), 3),
         cursors=tuple(_cursor(table, column) for column in table["columns"] if column["role"]),
         findings=tuple(finding for rule in TABLE_RULES for finding in rule(table)),
     )
 
 
-def scan_seconds(n_bytes: int, bytes_per_second: float = BYTES_PER_SECOND) -> float:
-    """Estimated time of one incremental read, in seconds: 1.1 × bytes / (bytes per second).
+def scan_seconds(n_bytes: int, n_rows: float, bytes_per_second: float = BYTES_PER_SECOND) -> float:
+    """Estimated time of one incremental read, in seconds: bytes / (bytes per second) + rows x 70 ns.
 
-    Looking at `xmin` reads every page of the table once, as `count(*)` does, and compares one number a row.
+    Such a read visits every page of the table once, as `count(*)` does, and compares one number a row.
     """
-    return SCAN_FACTOR * n_bytes / bytes_per_second
+    return n_bytes / bytes_per_second + n_rows * SECONDS_PER_ROW
 
 
 def keeps_row_versions(table: Facts) -> bool:

@@ -78,5 +78,5 @@ def _attempt(job: Job, work: Work, on_progress: OnProgress) -> Outcome:
         return Outcome(job=job, value=work(job, on_progress))
     except RowferryError as error:
         return Outcome(job=job, error=error)
-    except Exception as error:
+    except BaseException as error:  # a thread that dies in silence would be waited for without end
         return Outcome(job=job, error=InternalError(f"{type(error).__name__}: {error}"))

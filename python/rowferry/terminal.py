@@ -148,7 +148,7 @@ def print_checkup(checkup: Checkup) -> None:
     head = ("table", "rows", "size", "key", "capture", "completeness", "hard deletes", "scan")
     _print_table(None, head, [_row(table) for table in checkup.tables])
     rate_mb = checkup.bytes_per_second / 1e6
-    print(f"scan: estimate of one incremental read, 1.1 x size at an assumed {rate_mb:g} MB/s")
+    print(f"scan: estimate of one incremental read, size at an assumed {rate_mb:g} MB/s + rows x 70 ns")
     for table in checkup.tables:
         for line in table_lines(table):
             print(line)
@@ -193,7 +193,7 @@ def _finding_lines(finding: Any, indent: str) -> Iterator[str]:
 def _row(table: TableCheckup) -> list[str]:
     return [
         table.table,
-        f"{table.rows_estimate:,}",
+        "?" if table.rows_estimate is None else f"{table.rows_estimate:,}",
         size(table.bytes),
         f"{', '.join(table.keys)} ({table.key_source})" if table.keys else "none",
         table.capture,

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from rowferry.checkup import SCAN_FACTOR, Checkup, TableCheckup, judge, judge_table, scan_seconds
+from rowferry.checkup import Checkup, TableCheckup, judge, judge_table, scan_seconds
 
 
 def _column(name: str = "updated_at", role: str | None = "updated_at", **facts: Any) -> dict[str, Any]:
@@ -173,6 +173,11 @@ def test_tables_come_largest_first_and_no_more_than_asked_for() -> None:
     assert [t.table for t in judge(_facts(tables=tables), limit=2).tables] == ["public.t3", "public.t2"]
 
 
-def test_the_scan_takes_as_long_as_its_bytes() -> None:
-    assert scan_seconds(400_000_000, 100e6) == pytest.approx(4 * SCAN_FACTOR)
-    assert judge(_facts(tables=[_table()]), bytes_per_second=100e6).tables[0].scan_seconds == pytest.approx(4 * SCAN_FACTOR)
+def test_the_scan_takes_as_long_as_its_bytes_and_its_rows() -> None:
+    assert scan_seconds(400_000_000, 0, 100e6) == pytest.approx(4)
+    assert scan_seconds(0, 10**7) == pytest.approx(0.7)
+    assert judge(_facts(tables=[_table()]), bytes_per_second=100e6).tables[0].scan_seconds == pytest.approx(4.21)
+
+
+def test_a_table_that_was_never_analyzed_has_an_estimate_by_its_bytes() -> None:
+    assert judge_table(_table(rows_estimate=None)).scan_seconds == pytest.approx(2)

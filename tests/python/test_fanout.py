@@ -52,13 +52,14 @@ def test_no_more_than_n_jobs_run_at_a_time(n_threads: int) -> None:
     assert most == min(n_threads, 4)
 
 
-def test_a_bug_in_one_job_is_an_internal_error_of_that_job() -> None:
+@pytest.mark.parametrize("bug", [KeyError, SystemExit])
+def test_a_bug_in_one_job_is_an_internal_error_of_that_job(bug: type[BaseException]) -> None:
     def work(*_: Any) -> None:
-        raise KeyError("oops")
+        raise bug("oops")
 
     (outcome,) = side_by_side(_jobs("a"), work, 1, _nothing)
     assert isinstance(outcome.error, InternalError)
-    assert "KeyError" in str(outcome.error)
+    assert bug.__name__ in str(outcome.error)
 
 
 def test_progress_is_shown_in_the_callers_thread() -> None:

@@ -1,0 +1,7 @@
+"""`python -m rowferry` is `rowferry`."""
+
+import sys
+
+from rowferry.cli import main
+
+sys.exit(main())
