@@ -1,0 +1,85 @@
+"""Airflow connections as URIs: whatever a connection holds must arrive at libpq unchanged."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+from airflow.providers.common.compat.sdk import AirflowFailException, AirflowNotFoundException
+from airflow.providers.postgres.hooks.postgres import PostgresHook
+from psycopg.conninfo import conninfo_to_dict
+
+from airflow_rowferry.hooks import connection_uri
+from rowferry.uri import problem, redact
+
+
+@pytest.fixture
+def connection(monkeypatch: pytest.MonkeyPatch) -> Any:
+    """Define an Airflow connection, and get what libpq reads in the URI made of it."""
+
+    def resolve(**parts: Any) -> dict[str, Any]:
+        monkeypatch.setenv("AIRFLOW_CONN_SHOP", json.dumps({"conn_type": "postgres", **parts}))
+        uri = connection_uri("shop")
+        assert problem(uri) is None
+        return conninfo_to_dict(uri)
+
+    return resolve
+
+
+def test_host_user_password_port_and_database_arrive(connection):
+    assert connection(host="db.example", login="me", password="secret", port=6432, schema="shop") == {
+        "host": "db.example",
+        "user": "me",
+        "password": "secret",
+        "port": "6432",
+        "dbname": "shop",
+    }
+
+
+@pytest.mark.parametrize("odd", ["p@ss/w:rd?", "50% & more", "ünï 'cöde'", "a b#c+d=e"])
+def test_odd_characters_arrive_unchanged(connection, odd):
+    got = connection(host="h", login=odd, password=odd, schema=odd)
+    assert (got["user"], got["password"], got["dbname"]) == (odd, odd, odd)
+
+
+@pytest.mark.parametrize("host", ["/var/run/postgresql", "::1", "a.example,b.example"])
+def test_sockets_ipv6_and_lists_of_hosts_arrive(connection, host):
+    assert connection(host=host, login="me", schema="shop")["host"] == host
+
+
+def test_extras_become_connection_parameters(connection):
+    got = connection(host="h", extra={"sslmode": "verify-full", "sslrootcert": "/etc/ca.pem", "keepalives_idle": 30})
+    assert (got["sslmode"], got["sslrootcert"], got["keepalives_idle"]) == ("verify-full", "/etc/ca.pem", "30")
+
+
+def test_extras_that_are_only_for_the_hook_do_not(connection):
+    got = connection(host="h", extra={"cursor": "dictcursor", "aws_conn_id": "aws", "iam": False})
+    assert got == {"host": "h"}
+
+
+def test_a_connection_may_leave_everything_to_libpq(connection):
+    assert connection() == {}
+
+
+def test_an_iam_token_takes_the_place_of_the_password(connection, monkeypatch):
+    monkeypatch.setattr(PostgresHook, "get_iam_token", lambda self, conn: ("iam_user", "token/with?odd=parts", 5439))
+    got = connection(host="h", login="me", extra={"iam": True})
+    assert (got["user"], got["password"], got["port"]) == ("iam_user", "token/with?odd=parts", "5439")
+
+
+def test_a_password_in_the_uri_is_found_by_those_who_hide_it(connection, monkeypatch):
+    connection(host="h", login="me", password="p@ss/word")
+    uri = connection_uri("shop")
+    assert "p@ss/word" not in redact(f"could not connect with p@ss/word to {uri}", uri)
+    assert "p%40ss" not in redact(uri, uri)
+
+
+def test_a_connection_of_another_type_is_refused(connection):
+    with pytest.raises(AirflowFailException, match="type 'mysql'"):
+        connection(conn_type="mysql", host="h")
+
+
+def test_a_connection_that_does_not_exist_is_named():
+    with pytest.raises(AirflowNotFoundException, match="nobody"):
+        connection_uri("nobody")

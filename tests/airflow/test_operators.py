@@ -1,0 +1,260 @@
+"""The operators on a stand-in for the core: Airflow's side of a load, without any server."""
+
+from __future__ import annotations
+
+import inspect
+import json
+import re
+from dataclasses import MISSING, fields
+from typing import Any
+
+import pytest
+from airflow.providers.common.compat.sdk import DAG, AirflowFailException, AirflowNotFoundException
+from stand_ins import JobStandIn, context, report
+
+from airflow_rowferry import operators
+from airflow_rowferry.operators import LoadCheckOperator, PostgresToWarehouseOperator
+from rowferry import Job
+from rowferry.errors import AuthenticationError, CancelledError, ConfigurationError, SourceError
+
+
+def load(**arguments: Any) -> PostgresToWarehouseOperator:
+    given = {"task_id": "load", "source_conn_id": "shop", "target_conn_id": "warehouse", "table": "orders"}
+    return PostgresToWarehouseOperator(**{**given, **arguments})
+
+
+@pytest.fixture
+def core(monkeypatch: pytest.MonkeyPatch) -> Any:
+    """Call it with what `Job.run` should do: return a report, raise, or call."""
+
+    def answers(answer: Any) -> list[JobStandIn]:
+        def run(job: JobStandIn, on_progress: Any) -> Any:
+            if isinstance(answer, BaseException):
+                raise answer
+            return answer(job, on_progress) if callable(answer) else answer
+
+        JobStandIn.made = []
+        monkeypatch.setattr(operators, "Job", lambda **settings: JobStandIn(run, settings))
+        monkeypatch.setattr(operators, "connection_uri", lambda conn_id: f"postgresql:///{conn_id}")
+        return JobStandIn.made
+
+    return answers
+
+
+def test_every_job_setting_is_an_argument_with_the_same_default():
+    from_context = {"source", "target", "run_id", "try_number", "map_index", "application"}
+    parameters = inspect.signature(PostgresToWarehouseOperator).parameters
+    for setting in fields(Job):
+        if setting.init and setting.name not in from_context | {"table", "source_name"}:
+            assert setting.default is not MISSING
+            assert parameters[setting.name].default == setting.default, setting.name
+
+
+def test_arguments_are_keyword_only_and_templated_ones_exist():
+    for operator in (PostgresToWarehouseOperator, LoadCheckOperator):
+        parameters = list(inspect.signature(operator.__init__).parameters.values())[1:]
+        assert all(p.kind in (p.KEYWORD_ONLY, p.VAR_KEYWORD) for p in parameters)
+        assert set(operator.template_fields) <= {p.name for p in parameters}
+        assert all(f":param {p.name}:" in operator.__doc__ for p in parameters if p.kind == p.KEYWORD_ONLY)
+
+
+def test_the_job_gets_the_run_the_try_and_the_place_in_the_map(core):
+    made = core(report())
+    load(keys=["id"], where="id > 1").execute(context(map_index=3, try_number=2))
+    settings = made[0].settings
+    assert settings["source"] == "postgresql:///shop"
+    assert settings["target"] == "postgresql:///warehouse"
+    assert (settings["run_id"], settings["try_number"], settings["map_index"]) == ("manual__1", 2, 3)
+    assert (settings["keys"], settings["where"]) == (["id"], "id > 1")
+    assert settings["application"] == "rowferry daily/load/3"
+
+
+def test_an_unmapped_task_has_no_map_index(core):
+    made = core(report())
+    load().execute(context())
+    assert made[0].settings["map_index"] is None
+    assert made[0].settings["application"] == "rowferry daily/load"
+
+
+def test_the_source_is_named_after_its_connection_unless_said_otherwise(core):
+    made = core(report())
+    load().execute(context())
+    load(source_name="postgres").execute(context())
+    assert [job.settings["source_name"] for job in made] == ["shop", "postgres"]
+
+
+def test_a_long_task_name_keeps_the_end_that_tells_sessions_apart():
+    name = operators._application("d" * 100, "load", 12)
+    assert len(name) == 63
+    assert name.startswith("rowferry ~ddd")
+    assert name.endswith("/load/12")
+
+
+def test_a_load_pushes_a_flat_dict(core):
+    core(report(read=4, total=10))
+    pushed = load().execute(context())
+    assert (pushed["table"], pushed["target_table"], pushed["load_id"]) == ("public.orders", "raw_public.orders", 7)
+    assert (pushed["rows_read"], pushed["rows_total"], pushed["rows_inserted"]) == (4, 10, 4)
+    assert (pushed["completeness"], pushed["hard_deletes"]) == ("proven", "not_captured")
+    assert not any(isinstance(value, dict) for value in pushed.values())
+
+
+def test_many_reasons_still_make_less_than_4_kib(core):
+    core(report(reasons=[f"reason {n} " + "ü" * 100 for n in range(100)]))
+    pushed = load().execute(context())
+    assert pushed["reasons"][0].startswith("reason 0")
+    assert len(json.dumps(pushed)) < 4096
+
+
+@pytest.mark.parametrize("error", [ConfigurationError("no table orders"), AuthenticationError("wrong password")])
+def test_what_trying_again_cannot_help_fails_at_once(core, error):
+    core(error)
+    with pytest.raises(AirflowFailException, match=str(error)):
+        load().execute(context())
+
+
+def test_a_missing_connection_fails_at_once(core, monkeypatch):
+    core(report())
+
+    def missing(conn_id: str) -> str:
+        raise AirflowNotFoundException(f"The conn_id `{conn_id}` isn't defined")
+
+    monkeypatch.setattr(operators, "connection_uri", missing)
+    with pytest.raises(AirflowFailException, match="shop"):
+        load().execute(context())
+
+
+def test_any_other_error_is_raised_as_it_is_and_so_retried(core):
+    error = SourceError("the server closed the connection", retryable=True)
+    core(error)
+    with pytest.raises(SourceError) as raised:
+        load().execute(context())
+    assert raised.value is error
+
+
+def test_the_log_of_an_error_says_all_that_the_server_said(core, capsys):
+    core(SourceError("copy failed", sqlstate="57014", server_message="canceled", detail="row 5", hint="ask", role="copy"))
+    with pytest.raises(SourceError):
+        load().execute(context())
+    log = capsys.readouterr().out
+    for text in ("copy failed", "57014", "canceled", "row 5", "ask", "role: copy"):
+        assert text in log
+
+
+def test_no_log_line_shows_a_connection(core, capsys, monkeypatch):
+    core(SourceError("gone"))
+    monkeypatch.setattr(operators, "connection_uri", lambda conn_id: "postgresql://u:hunter22@h/db")
+    with pytest.raises(SourceError):
+        load().execute(context())
+    log = capsys.readouterr().out
+    assert "gone" in log
+    assert "hunter22" not in log
+
+
+def test_on_kill_cancels_the_job_that_runs(core):
+    operator = load()
+
+    def killed(job: JobStandIn, on_progress: Any) -> Any:
+        operator.on_kill()
+        assert job.cancelled
+        raise CancelledError("cancelled")
+
+    core(killed)
+    with pytest.raises(CancelledError):
+        operator.execute(context())
+
+
+def test_a_kill_before_the_job_exists_still_cancels_it(core, monkeypatch):
+    operator = load()
+    made = core(report())
+
+    def resolved(conn_id: str) -> str:
+        operator.on_kill()
+        return "postgresql:///x"
+
+    monkeypatch.setattr(operators, "connection_uri", resolved)
+    operator.execute(context())
+    assert made[0].cancelled
+
+
+def test_on_kill_without_a_job_does_nothing():
+    load().on_kill()
+
+
+def test_progress_is_logged_by_phase_and_otherwise_once_in_ten_seconds(core, capsys, monkeypatch):
+    now = [100.0]
+    monkeypatch.setattr(operators.time, "monotonic", lambda: now[0])
+
+    def run(job: JobStandIn, on_progress: Any) -> Any:
+        for n in range(100):
+            now[0] += 0.25
+            phase = "read" if n < 90 else "merge"
+            on_progress({"phase": phase, "rows": n, "bytes": n, "seconds": n / 4})
+        return report()
+
+    core(run)
+    load().execute(context())
+    phases = re.findall(r"\b(read|merge): \d+ rows", capsys.readouterr().out)
+    assert phases == ["read", "read", "read", "merge"]
+
+
+def test_a_mapped_load_names_its_instances_after_their_tables():
+    with DAG("daily", schedule=None):
+        loads = PostgresToWarehouseOperator.partial(task_id="load", source_conn_id="a", target_conn_id="b").expand(
+            table=["orders", "users"]
+        )
+    assert loads.map_index_template == "{{ task.table }}"
+
+
+def check(reports: Any, **arguments: Any) -> Any:
+    return LoadCheckOperator(task_id="check", reports=reports, **arguments).execute(context())
+
+
+def rows(**tables: int) -> list[dict[str, Any]]:
+    return [{"table": f"public.{table}", "rows_total": n} for table, n in tables.items()]
+
+
+def test_a_check_passes_when_every_table_has_its_rows():
+    assert check(rows(orders=5, users=1)) == {"public.orders": 5, "public.users": 1}
+
+
+def test_a_check_names_every_table_that_fell_short_and_what_may_be_wrong():
+    with pytest.raises(AirflowFailException) as raised:
+        check(rows(orders=0, users=3, products=0))
+    assert "2 tables" in str(raised.value)
+    assert "public.orders: 0 rows" in str(raised.value)
+    assert "public.products: 0 rows" in str(raised.value)
+    assert "users" not in str(raised.value)
+    assert str(raised.value).count("Possible source issue") == 2
+
+
+@pytest.mark.parametrize("name", ["payments", "public.payments"])
+def test_a_table_that_may_be_empty_passes_by_either_name(name):
+    check(rows(orders=1, payments=0), may_be_empty=[name])
+
+
+def test_a_table_of_the_same_name_in_another_schema_is_not_exempt():
+    reports = [{"table": "shop.payments", "rows_total": 0}]
+    with pytest.raises(AirflowFailException, match=r"shop\.payments"):
+        check(reports, may_be_empty=["payments"])
+
+
+def test_a_check_counts_against_its_own_minimum():
+    check(rows(orders=10), min_rows=10)
+    with pytest.raises(AirflowFailException, match="at least 11 due"):
+        check(rows(orders=10), min_rows=11)
+
+
+def test_a_check_takes_the_report_of_an_unmapped_load():
+    assert check(rows(orders=2)[0]) == {"public.orders": 2}
+
+
+@pytest.mark.parametrize("nothing", [None, []])
+def test_a_check_without_any_report_fails(nothing):
+    with pytest.raises(AirflowFailException, match="no load has reported"):
+        check(nothing)
+
+
+def test_a_check_never_retries_whatever_the_dag_says():
+    with DAG("daily", schedule=None, default_args={"retries": 5}):
+        assert LoadCheckOperator(task_id="check", reports=[], retries=3).retries == 0
