@@ -31,6 +31,7 @@ STOP_TIMEOUT_S = 30.0
 _PORTS = range(20_000, 32_000)
 _PORT_ATTEMPTS = 5
 _handed_out: set[int] = set()
+_HOME_PREFIX = "rf-home"
 _chance = random.SystemRandom()  # a test that seeds `random` must not pick the same ports each time
 
 # Nothing here has to survive a power cut, and tests of races need room: connections and prepared transactions.
@@ -337,7 +338,10 @@ def _can_listen(port: int) -> bool:
 
 @functools.cache
 def _empty_home() -> str:
-    home = tempfile.mkdtemp(prefix="rf-home", dir="/tmp")
+    given = os.environ.get("HOME", "")
+    if os.path.basename(given).startswith(_HOME_PREFIX) and os.path.isdir(given):
+        return given  # made, and later removed, by the process that started us
+    home = tempfile.mkdtemp(prefix=_HOME_PREFIX, dir="/tmp")
     os.chmod(home, 0o755)  # a server under another user must be able to look into it
     owner = os.getpid()
     atexit.register(lambda: os.getpid() == owner and shutil.rmtree(home, ignore_errors=True))
