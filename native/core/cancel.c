@@ -1,0 +1,180 @@
+#include "core/cancel.h"
+
+#include <pthread.h>
+#include <signal.h>
+#include <stdatomic.h>
+#include <stdlib.h>
+#include <time.h>
+
+enum { ASK_AGAIN_MS = 250, ASK_TIMES = 40 };
+
+struct rf_cancel_slot {
+    struct rf_cancel_slot *next;
+    void (*ask)(void *arg);
+    void (*drop)(void *arg);
+    void *arg;
+    atomic_bool busy;
+    int holders; /* guarded by the token's mutex */
+};
+
+struct rf_cancel {
+    pthread_mutex_t mutex;
+    pthread_cond_t changed;
+    struct rf_cancel_slot *slots;
+    int holders;
+    bool asking; /* the thread was started */
+    atomic_bool requested;
+};
+
+struct rf_cancel *rf_cancel_new(void) {
+    struct rf_cancel *cancel = calloc(1, sizeof *cancel);
+    if (!cancel) return NULL;
+    pthread_condattr_t attributes;
+    pthread_condattr_init(&attributes);
+    pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC);
+    pthread_mutex_init(&cancel->mutex, NULL);
+    pthread_cond_init(&cancel->changed, &attributes);
+    pthread_condattr_destroy(&attributes);
+    cancel->holders = 1;
+    return cancel;
+}
+
+struct rf_cancel *rf_cancel_hold(struct rf_cancel *cancel) {
+    pthread_mutex_lock(&cancel->mutex);
+    cancel->holders++;
+    pthread_mutex_unlock(&cancel->mutex);
+    return cancel;
+}
+
+void rf_cancel_release(struct rf_cancel *cancel) {
+    if (!cancel) return;
+    pthread_mutex_lock(&cancel->mutex);
+    bool last = --cancel->holders == 0;
+    pthread_mutex_unlock(&cancel->mutex);
+    if (!last) return;
+    pthread_cond_destroy(&cancel->changed);
+    pthread_mutex_destroy(&cancel->mutex);
+    free(cancel);
+}
+
+static void release_slot(struct rf_cancel_slot *slot) {
+    if (--slot->holders > 0) return;
+    slot->drop(slot->arg);
+    free(slot);
+}
+
+static struct timespec after_ms(int ms) {
+    struct timespec when;
+    clock_gettime(CLOCK_MONOTONIC, &when);
+    when.tv_sec += ms / 1000;
+    when.tv_nsec += (long)(ms % 1000) * 1000000L;
+    if (when.tv_nsec >= 1000000000L) {
+        when.tv_sec++;
+        when.tv_nsec -= 1000000000L;
+    }
+    return when;
+}
+
+/* Asks every busy connection once. Called with the mutex held, which is let go while a server is asked. */
+static void ask_round(struct rf_cancel *cancel) {
+    enum { MOST = 16 };
+    struct rf_cancel_slot *round[MOST];
+    int n = 0;
+    for (struct rf_cancel_slot *slot = cancel->slots; slot && n < MOST; slot = slot->next) {
+        if (!atomic_load(&slot->busy)) continue;
+        slot->holders++;
+        round[n++] = slot;
+    }
+    pthread_mutex_unlock(&cancel->mutex);
+    for (int i = 0; i < n; i++)
+        if (atomic_load(&round[i]->busy)) round[i]->ask(round[i]->arg);
+    pthread_mutex_lock(&cancel->mutex);
+    for (int i = 0; i < n; i++) release_slot(round[i]);
+}
+
+static void *ask_servers(void *arg) {
+    struct rf_cancel *cancel = arg;
+    pthread_mutex_lock(&cancel->mutex);
+    for (int i = 0; i < ASK_TIMES && cancel->slots; i++) {
+        ask_round(cancel);
+        struct timespec until = after_ms(ASK_AGAIN_MS);
+        pthread_cond_timedwait(&cancel->changed, &cancel->mutex, &until);
+    }
+    pthread_mutex_unlock(&cancel->mutex);
+    rf_cancel_release(cancel);
+    return NULL;
+}
+
+/* The caller holds the mutex. Without a thread the flag alone still ends the run at its next wait. */
+static void start_asking(struct rf_cancel *cancel) {
+    sigset_t all, before;
+    sigfillset(&all);
+    pthread_attr_t attributes;
+    pthread_attr_init(&attributes);
+    pthread_attr_setdetachstate(&attributes, PTHREAD_CREATE_DETACHED);
+    pthread_sigmask(SIG_SETMASK, &all, &before);
+    pthread_t thread;
+    cancel->holders++;
+    if (pthread_create(&thread, &attributes, ask_servers, cancel) != 0) cancel->holders--;
+    pthread_sigmask(SIG_SETMASK, &before, NULL);
+    pthread_attr_destroy(&attributes);
+}
+
+void rf_cancel_request(struct rf_cancel *cancel) {
+    pthread_mutex_lock(&cancel->mutex);
+    atomic_store(&cancel->requested, true);
+    if (!cancel->asking && cancel->slots) {
+        cancel->asking = true;
+        start_asking(cancel);
+    }
+    pthread_cond_broadcast(&cancel->changed);
+    pthread_mutex_unlock(&cancel->mutex);
+}
+
+bool rf_cancel_requested(struct rf_cancel *cancel) {
+    return atomic_load(&cancel->requested);
+}
+
+struct rf_cancel_slot *rf_cancel_register(struct rf_cancel *cancel, void (*ask)(void *arg),
+                                          void (*drop)(void *arg), void *arg) {
+    struct rf_cancel_slot *slot = calloc(1, sizeof *slot);
+    if (!slot) {
+        drop(arg);
+        return NULL;
+    }
+    slot->ask = ask;
+    slot->drop = drop;
+    slot->arg = arg;
+    slot->holders = 1;
+    pthread_mutex_lock(&cancel->mutex);
+    slot->next = cancel->slots;
+    cancel->slots = slot;
+    pthread_mutex_unlock(&cancel->mutex);
+    return slot;
+}
+
+void rf_cancel_set_busy(struct rf_cancel_slot *slot, bool busy) {
+    if (slot) atomic_store(&slot->busy, busy);
+}
+
+void rf_cancel_unregister(struct rf_cancel *cancel, struct rf_cancel_slot *slot) {
+    if (!slot) return;
+    pthread_mutex_lock(&cancel->mutex);
+    atomic_store(&slot->busy, false);
+    for (struct rf_cancel_slot **at = &cancel->slots; *at; at = &(*at)->next) {
+        if (*at != slot) continue;
+        *at = slot->next;
+        break;
+    }
+    release_slot(slot);
+    pthread_cond_broadcast(&cancel->changed);
+    pthread_mutex_unlock(&cancel->mutex);
+}
+
+void rf_cancel_wait(struct rf_cancel *cancel, int timeout_ms) {
+    struct timespec until = after_ms(timeout_ms);
+    pthread_mutex_lock(&cancel->mutex);
+    while (!atomic_load(&cancel->requested))
+        if (pthread_cond_timedwait(&cancel->changed, &cancel->mutex, &until) != 0) break;
+    pthread_mutex_unlock(&cancel->mutex);
+}

@@ -1,0 +1,441 @@
+#include "core/job.h"
+
+#include "core/text.h"
+
+#include <cjson/cJSON.h>
+#include <ctype.h>
+#include <math.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/random.h>
+
+enum kind { TEXT, NAMES, NUMBER, INTEGER, FLAG, CHOICE };
+
+/* One row per key of a job: everything that parsing, validating and the published schema know about it. */
+struct key {
+    const char *name;
+    enum kind kind;
+    size_t offset;           /* of the field in struct rf_job */
+    const char *default_text; /* of TEXT and CHOICE; NULL = null */
+    double default_number;
+    double least;
+    double most;
+    const char *choices; /* of CHOICE: words parted by spaces, in the order of the enum */
+    bool nullable;
+    const char *meaning;
+};
+
+#define AT(field) offsetof(struct rf_job, field)
+
+static const struct key KEYS[] = {
+    {"source", TEXT, AT(source), NULL, 0, 0, 0, NULL, true, "PostgreSQL to read from: postgresql:// URI or libpq key=value text"},
+    {"target", TEXT, AT(target), NULL, 0, 0, 0, NULL, true, "warehouse to load into: postgresql:// URI or libpq key=value text"},
+    {"source_name", TEXT, AT(source_name), "postgres", 0, 0, 0, NULL, false, "{source} of the target_table template"},
+    {"table", TEXT, AT(table), NULL, 0, 0, 0, NULL, true, "source table, schema.table or table (public); odd names in double quotes"},
+    {"target_table", TEXT, AT(target_table), "raw_{source}.{table}", 0, 0, 0, NULL, false, "template of the target table; knows {source}, {schema} and {table}"},
+    {"keys", NAMES, AT(keys), NULL, 0, 0, 0, NULL, true, "columns that identify a row; null: the primary key"},
+    {"columns", NAMES, AT(columns), NULL, 0, 0, 0, NULL, true, "columns to carry; null: all"},
+    {"where", TEXT, AT(where), NULL, 0, 0, 0, NULL, true, "row filter, an SQL condition on the source's columns; the one place that takes SQL"},
+    {"capture", CHOICE, AT(capture), "auto", 0, 0, 0, "auto xmin full", false, "how changed rows are found"},
+    {"mode", CHOICE, SIZE_MAX, "merge", 0, 0, 0, "merge", false, "what the target holds: merge = the current row of each key"},
+    {"on_duplicate", CHOICE, AT(on_duplicate), "newest", 0, 0, 0, "newest fail", false, "several rows of one key in a batch: keep the newest, or fail"},
+    {"run_id", TEXT, AT(run_id), NULL, 0, 0, 0, NULL, true, "name of the run; a retry under the same name adds to it; null: a new one"},
+    {"try_number", INTEGER, AT(try_number), NULL, 1, 1, 1e9, NULL, false, "a later try of a run takes the table over from an earlier one"},
+    {"map_index", INTEGER, AT(map_index), NULL, -1, -1, 1e9, NULL, true, "index of a mapped task; only recorded"},
+    {"application", TEXT, AT(application), "rowferry", 0, 0, 0, NULL, false, "application_name of the sessions"},
+    {"batch_bytes", INTEGER, AT(batch_bytes), NULL, 1048576, 65536, 1073741824, NULL, false, "memory for one batch, in bytes"},
+    {"lock_timeout", NUMBER, AT(lock_timeout), NULL, 60, 0, 86400, NULL, false, "seconds to wait for the table while another run holds it"},
+    {"lease_seconds", NUMBER, AT(lease_seconds), NULL, 120, 1, 86400, NULL, false, "seconds without a sign of life after which another run may take the table over"},
+    {"source_lag_wait", NUMBER, AT(source_lag_wait), NULL, 60, 0, 86400, NULL, false, "seconds to wait for a standby that is behind the last load"},
+    {"connect_timeout", INTEGER, AT(connect_timeout), NULL, 10, 1, 3600, NULL, false, "seconds to wait for a connection"},
+    {"control_schema", TEXT, AT(control_schema), "_rowferry", 0, 0, 0, NULL, false, "schema of the control tables on the target"},
+    {"verify", FLAG, AT(verify), NULL, 0, 0, 0, NULL, false, "compare source and target exactly before the commit"},
+};
+enum { N_KEYS = (int)(sizeof KEYS / sizeof KEYS[0]), MOST_NAMES = 1664, IDENTIFIER_BYTES = 63 };
+
+static void *field(struct rf_job *job, const struct key *key) {
+    return (char *)job + key->offset;
+}
+
+/* ---- names of keys -------------------------------------------------------------------------------- */
+
+static int least_of(int a, int b, int c) {
+    int least = a < b ? a : b;
+    return least < c ? least : c;
+}
+
+/* Levenshtein distance of two short words; anything longer than a key counts as far away. */
+static int distance(const char *a, const char *b) {
+    enum { LONGEST = 32 };
+    size_t n = strlen(a), m = strlen(b);
+    if (n >= LONGEST || m >= LONGEST) return LONGEST;
+    int row[LONGEST];
+    for (size_t j = 0; j <= m; j++) row[j] = (int)j;
+    for (size_t i = 1; i <= n; i++) {
+        int diagonal = row[0];
+        row[0] = (int)i;
+        for (size_t j = 1; j <= m; j++) {
+            int above = row[j];
+            row[j] = least_of(above + 1, row[j - 1] + 1, diagonal + (a[i - 1] != b[j - 1]));
+            diagonal = above;
+        }
+    }
+    return row[m];
+}
+
+static const struct key *find_key(const char *name) {
+    for (int i = 0; i < N_KEYS; i++)
+        if (strcmp(KEYS[i].name, name) == 0) return &KEYS[i];
+    return NULL;
+}
+
+static enum rf_code unknown_key(const char *name, struct rf_error *err) {
+    const struct key *nearest = &KEYS[0];
+    for (int i = 1; i < N_KEYS; i++)
+        if (distance(name, KEYS[i].name) < distance(name, nearest->name)) nearest = &KEYS[i];
+    rf_fail(err, RF_CONFIG, "the job has an unknown key \"%s\"", name);
+    return rf_hint(err, "Did you mean \"%s\"? `rowferry spec job` lists every key.", nearest->name);
+}
+
+/* ---- values ---------------------------------------------------------------------------------------- */
+
+static enum rf_code wrong_type(const struct key *key, const char *expected, struct rf_error *err) {
+    return rf_fail(err, RF_CONFIG, "\"%s\" of the job must be %s", key->name, expected);
+}
+
+static enum rf_code set_text(struct rf_job *job, const struct key *key, const char *value, struct rf_arena *arena,
+                             struct rf_error *err) {
+    if (value && !*value) return wrong_type(key, "a text that is not empty", err);
+    const char *copy = rf_arena_copy(arena, value);
+    if (value && !copy) return rf_no_memory(err);
+    memcpy(field(job, key), &copy, sizeof copy);
+    return RF_OK;
+}
+
+static enum rf_code set_names(struct rf_job *job, const struct key *key, const cJSON *list, struct rf_arena *arena,
+                              struct rf_error *err) {
+    int n = cJSON_GetArraySize(list);
+    if (n < 1 || n > MOST_NAMES) return wrong_type(key, "a list of 1 to 1664 column names, or null", err);
+    struct rf_names names = {.names = rf_arena_take(arena, (size_t)n * sizeof(char *))};
+    if (!names.names) return rf_no_memory(err);
+    const cJSON *item;
+    cJSON_ArrayForEach(item, list) {
+        if (!cJSON_IsString(item) || !*item->valuestring) return wrong_type(key, "a list of column names", err);
+        for (int i = 0; i < names.n; i++)
+            if (strcmp(names.names[i], item->valuestring) == 0)
+                return rf_fail(err, RF_CONFIG, "\"%s\" of the job names the column \"%s\" twice", key->name, item->valuestring);
+        names.names[names.n] = rf_arena_copy(arena, item->valuestring);
+        if (!names.names[names.n++]) return rf_no_memory(err);
+    }
+    memcpy(field(job, key), &names, sizeof names);
+    return RF_OK;
+}
+
+static enum rf_code set_number(struct rf_job *job, const struct key *key, double value, struct rf_error *err) {
+    if (!(value >= key->least && value <= key->most))
+        return rf_fail(err, RF_CONFIG, "\"%s\" of the job is %g; it must be from %.0f to %.0f", key->name, value, key->least, key->most);
+    if (key->kind == NUMBER) {
+        memcpy(field(job, key), &value, sizeof value);
+        return RF_OK;
+    }
+    if (floor(value) != value) return wrong_type(key, "a whole number", err);
+    if (key->offset == AT(batch_bytes)) {
+        job->batch_bytes = (int64_t)value;
+    } else {
+        int narrow = (int)value;
+        memcpy(field(job, key), &narrow, sizeof narrow);
+    }
+    return RF_OK;
+}
+
+static enum rf_code set_choice(struct rf_job *job, const struct key *key, const char *value, struct rf_error *err) {
+    const char *word = key->choices;
+    for (int i = 0; *word; i++) {
+        size_t length = strcspn(word, " ");
+        if (strlen(value) == length && strncmp(word, value, length) == 0) {
+            if (key->offset != SIZE_MAX) memcpy(field(job, key), &i, sizeof i);
+            return RF_OK;
+        }
+        word += length;
+        word += strspn(word, " ");
+    }
+    return rf_fail(err, RF_CONFIG, "\"%s\" of the job is \"%s\"; this release knows: %s", key->name, value, key->choices);
+}
+
+static enum rf_code set_default(struct rf_job *job, const struct key *key, struct rf_arena *arena, struct rf_error *err) {
+    switch (key->kind) {
+    case TEXT: return set_text(job, key, key->default_text, arena, err);
+    case CHOICE: return set_choice(job, key, key->default_text, err);
+    case NUMBER:
+    case INTEGER: return set_number(job, key, key->default_number, err);
+    case NAMES:
+    case FLAG: return RF_OK;
+    }
+    return RF_OK;
+}
+
+static enum rf_code set_value(struct rf_job *job, const struct key *key, const cJSON *value, struct rf_arena *arena,
+                              struct rf_error *err) {
+    if (cJSON_IsNull(value) && key->nullable) return set_default(job, key, arena, err);
+    switch (key->kind) {
+    case TEXT:
+        if (!cJSON_IsString(value)) return wrong_type(key, key->nullable ? "a text or null" : "a text", err);
+        return set_text(job, key, value->valuestring, arena, err);
+    case CHOICE:
+        if (!cJSON_IsString(value)) return wrong_type(key, "a text", err);
+        return set_choice(job, key, value->valuestring, err);
+    case NAMES:
+        if (!cJSON_IsArray(value)) return wrong_type(key, "a list of column names, or null", err);
+        return set_names(job, key, value, arena, err);
+    case NUMBER:
+    case INTEGER:
+        if (!cJSON_IsNumber(value)) return wrong_type(key, "a number", err);
+        return set_number(job, key, value->valuedouble, err);
+    case FLAG:
+        if (!cJSON_IsBool(value)) return wrong_type(key, "true or false", err);
+        job->verify = cJSON_IsTrue(value);
+        return RF_OK;
+    }
+    return RF_OK;
+}
+
+/* ---- table names ----------------------------------------------------------------------------------- */
+
+/* Takes one part of a dotted name into `out` and moves *at behind it. */
+static bool take_part(const char **at, char *out, size_t out_size) {
+    size_t n = 0;
+    const char *p = *at;
+    bool quoted = *p == '"';
+    if (quoted) p++;
+    while (*p && (quoted || *p != '.')) {
+        if (*p == '"') {
+            if (!quoted) return false;
+            if (p[1] != '"') break;
+            p++;
+        }
+        if (n + 1 >= out_size) return false;
+        out[n++] = *p++;
+    }
+    if (quoted && *p++ != '"') return false;
+    out[n] = '\0';
+    *at = p;
+    return n > 0;
+}
+
+enum rf_code rf_split_name(const char *text, const char *key, struct rf_arena *arena, const char **schema,
+                           const char **name, struct rf_error *err) {
+    char first[IDENTIFIER_BYTES + 1], second[IDENTIFIER_BYTES + 1];
+    const char *at = text;
+    bool good = take_part(&at, first, sizeof first);
+    bool two = good && *at == '.';
+    if (two) {
+        at++;
+        good = take_part(&at, second, sizeof second);
+    }
+    if (!good || *at) {
+        rf_fail(err, RF_CONFIG, "\"%s\" of the job, \"%s\", is not a table name", key, text);
+        return rf_hint(err, "Write schema.table or table; put a part with odd characters in double quotes. A part has at most 63 bytes.");
+    }
+    *schema = rf_arena_copy(arena, two ? first : "public");
+    *name = rf_arena_copy(arena, two ? second : first);
+    return *schema && *name ? RF_OK : rf_no_memory(err);
+}
+
+static bool is_plain(const char *name) {
+    if (!islower((unsigned char)*name) && *name != '_') return false;
+    for (const char *p = name; *p; p++)
+        if (!islower((unsigned char)*p) && !isdigit((unsigned char)*p) && *p != '_') return false;
+    return true;
+}
+
+static void add_label_part(struct rf_text *label, const char *name) {
+    if (is_plain(name)) rf_text_add(label, name);
+    else rf_text_identifier(label, name);
+}
+
+static enum rf_code make_label(const char *schema, const char *name, struct rf_arena *arena, const char **out,
+                               struct rf_error *err) {
+    struct rf_text label = {0};
+    add_label_part(&label, schema);
+    rf_text_add(&label, ".");
+    add_label_part(&label, name);
+    enum rf_code code = rf_text_check(&label, err);
+    if (code == RF_OK && !(*out = rf_arena_copy(arena, label.data))) code = rf_no_memory(err);
+    rf_text_free(&label);
+    return code;
+}
+
+/* A placeholder's value inside a template, quoted where a bare word would split or end the name. */
+static enum rf_code expand_template(const struct rf_job *job, const char *template, struct rf_text *out, struct rf_error *err) {
+    const struct { const char *mark, *value; } marks[] = {
+        {"{source}", job->source_name}, {"{schema}", job->source_schema}, {"{table}", job->source_table}};
+    for (const char *p = template; *p;) {
+        if (*p != '{') {
+            rf_text_add_bytes(out, p++, 1);
+            continue;
+        }
+        const char *value = NULL;
+        size_t length = strcspn(p, "}") + 1;
+        for (size_t i = 0; i < sizeof marks / sizeof marks[0]; i++)
+            if (strncmp(p, marks[i].mark, length) == 0 && strlen(marks[i].mark) == length) value = marks[i].value;
+        if (!value) return rf_fail(err, RF_CONFIG, "\"target_table\" of the job, \"%s\", has an unknown placeholder; it knows {source}, {schema} and {table}", template);
+        rf_text_add(out, value);
+        p += length;
+    }
+    return rf_text_check(out, err);
+}
+
+/* Splits the template at its own dot first, so that a dot or quote inside a value stays part of the name. */
+static enum rf_code name_target(struct rf_job *job, struct rf_arena *arena, struct rf_error *err) {
+    const char *template = job->target_table;
+    const char *dot = strchr(template, '.');
+    if (!dot || strchr(dot + 1, '.') || strchr(template, '"')) {
+        rf_fail(err, RF_CONFIG, "\"target_table\" of the job, \"%s\", is not of the form schema.table", template);
+        return rf_hint(err, "Write one dot and no quotes, as in raw_{source}.{table}; names are quoted for you.");
+    }
+    char *schema_template = rf_arena_copy(arena, template);
+    if (!schema_template) return rf_no_memory(err);
+    schema_template[dot - template] = '\0';
+    struct rf_text schema = {0}, name = {0};
+    enum rf_code code = expand_template(job, schema_template, &schema, err);
+    if (code == RF_OK) code = expand_template(job, dot + 1, &name, err);
+    if (code == RF_OK && (schema.length == 0 || name.length == 0 || schema.length > IDENTIFIER_BYTES || name.length > IDENTIFIER_BYTES)) {
+        rf_fail(err, RF_CONFIG, "\"target_table\" of the job, \"%s\", gives a name that is empty or longer than 63 bytes", template);
+        code = rf_hint(err, "Set target_table, or a shorter source_name.");
+    }
+    if (code == RF_OK) {
+        job->target_schema = rf_arena_copy(arena, schema.data);
+        job->target_table = rf_arena_copy(arena, name.data);
+        if (!job->target_schema || !job->target_table) code = rf_no_memory(err);
+    }
+    rf_text_free(&schema);
+    rf_text_free(&name);
+    RF_TRY(code);
+    return make_label(job->target_schema, job->target_table, arena, &job->target_label, err);
+}
+
+static enum rf_code name_tables(struct rf_job *job, struct rf_arena *arena, struct rf_error *err) {
+    if (!job->table) return RF_OK;
+    RF_TRY(rf_split_name(job->table, "table", arena, &job->source_schema, &job->source_table, err));
+    RF_TRY(make_label(job->source_schema, job->source_table, arena, &job->source_label, err));
+    return name_target(job, arena, err);
+}
+
+/* A run without a name gets one that no other run has. */
+static enum rf_code name_run(struct rf_job *job, struct rf_arena *arena, struct rf_error *err) {
+    if (job->run_id) return RF_OK;
+    unsigned char random[16];
+    if (getrandom(random, sizeof random, 0) != (ssize_t)sizeof random) return rf_fail(err, RF_INTERNAL, "the system gave no random bytes for a run_id");
+    char name[] = "manual__00000000000000000000000000000000";
+    for (size_t i = 0; i < sizeof random; i++) snprintf(name + 8 + 2 * i, 3, "%02x", random[i]);
+    job->run_id = rf_arena_copy(arena, name);
+    return job->run_id ? RF_OK : rf_no_memory(err);
+}
+
+static enum rf_code check_keys_selected(const struct rf_job *job, struct rf_error *err) {
+    if (!job->columns.names) return RF_OK;
+    for (int i = 0; i < job->keys.n; i++) {
+        bool found = false;
+        for (int j = 0; j < job->columns.n && !found; j++) found = strcmp(job->keys.names[i], job->columns.names[j]) == 0;
+        if (!found) return rf_fail(err, RF_CONFIG, "the key column \"%s\" is not among \"columns\" of the job", job->keys.names[i]);
+    }
+    return RF_OK;
+}
+
+/* ---- the whole ------------------------------------------------------------------------------------- */
+
+static enum rf_code fill(const cJSON *root, struct rf_arena *arena, struct rf_job *job, struct rf_error *err) {
+    if (!cJSON_IsObject(root)) return rf_fail(err, RF_CONFIG, "a job is a JSON object");
+    *job = (struct rf_job){0};
+    for (int i = 0; i < N_KEYS; i++) RF_TRY(set_default(job, &KEYS[i], arena, err));
+    const cJSON *value;
+    cJSON_ArrayForEach(value, root) {
+        const struct key *key = find_key(value->string);
+        if (!key) return unknown_key(value->string, err);
+        RF_TRY(set_value(job, key, value, arena, err));
+    }
+    RF_TRY(check_keys_selected(job, err));
+    RF_TRY(name_run(job, arena, err));
+    return name_tables(job, arena, err);
+}
+
+enum rf_code rf_job_parse(const char *json, struct rf_arena *arena, struct rf_job *job, struct rf_error *err) {
+    const char *end = NULL;
+    cJSON *root = cJSON_ParseWithOpts(json, &end, 1);
+    if (!root) return rf_fail(err, RF_CONFIG, "the job is not valid JSON, from byte %td on", end ? end - json : (ptrdiff_t)0);
+    enum rf_code code = fill(root, arena, job, err);
+    cJSON_Delete(root);
+    return code;
+}
+
+enum rf_code rf_job_require(const struct rf_job *job, bool source, bool target, bool table, struct rf_error *err) {
+    if (source && !job->source) return rf_fail(err, RF_CONFIG, "the job lacks \"source\"");
+    if (target && !job->target) return rf_fail(err, RF_CONFIG, "the job lacks \"target\"");
+    if (table && !job->table) return rf_fail(err, RF_CONFIG, "the job lacks \"table\"");
+    return RF_OK;
+}
+
+const char *rf_capture_name(enum rf_capture capture) {
+    static const char *const names[] = {"auto", "xmin", "full"};
+    return names[capture];
+}
+
+/* ---- the published schema --------------------------------------------------------------------------- */
+
+static void add_choices(cJSON *property, const char *choices) {
+    cJSON *list = cJSON_AddArrayToObject(property, "enum");
+    char words[64];
+    rf_copy_text(words, sizeof words, choices);
+    char *rest = NULL;
+    for (char *word = strtok_r(words, " ", &rest); word; word = strtok_r(NULL, " ", &rest))
+        cJSON_AddItemToArray(list, cJSON_CreateString(word));
+}
+
+static void add_type(cJSON *property, const struct key *key) {
+    static const char *const types[] = {"string", "array", "number", "integer", "boolean", "string"};
+    const char *type = types[key->kind];
+    if (!key->nullable) {
+        cJSON_AddStringToObject(property, "type", type);
+        return;
+    }
+    const char *both[] = {type, "null"};
+    cJSON_AddItemToObject(property, "type", cJSON_CreateStringArray(both, 2));
+}
+
+static cJSON *property_of(const struct key *key) {
+    cJSON *property = cJSON_CreateObject();
+    cJSON_AddStringToObject(property, "description", key->meaning);
+    add_type(property, key);
+    if (key->kind == NAMES) {
+        cJSON *items = cJSON_AddObjectToObject(property, "items");
+        cJSON_AddStringToObject(items, "type", "string");
+        cJSON_AddNumberToObject(property, "minItems", 1);
+    }
+    if (key->kind == CHOICE) add_choices(property, key->choices);
+    if (key->kind == NUMBER || key->kind == INTEGER) {
+        cJSON_AddNumberToObject(property, "minimum", key->least);
+        cJSON_AddNumberToObject(property, "maximum", key->most);
+    }
+    if (key->kind == FLAG) cJSON_AddFalseToObject(property, "default");
+    else if (key->default_text) cJSON_AddStringToObject(property, "default", key->default_text);
+    else if (key->nullable) cJSON_AddNullToObject(property, "default");
+    else cJSON_AddNumberToObject(property, "default", key->default_number);
+    return property;
+}
+
+char *rf_job_schema(void) {
+    cJSON *root = cJSON_CreateObject();
+    cJSON_AddStringToObject(root, "$schema", "https://json-schema.org/draft/2020-12/schema");
+    cJSON_AddStringToObject(root, "title", "rowferry job");
+    cJSON_AddStringToObject(root, "type", "object");
+    const char *required[] = {"source", "target", "table"};
+    cJSON_AddItemToObject(root, "required", cJSON_CreateStringArray(required, 3));
+    cJSON_AddFalseToObject(root, "additionalProperties");
+    cJSON *properties = cJSON_AddObjectToObject(root, "properties");
+    for (int i = 0; i < N_KEYS; i++) cJSON_AddItemToObject(properties, KEYS[i].name, property_of(&KEYS[i]));
+    char *text = cJSON_Print(root);
+    cJSON_Delete(root);
+    return text;
+}

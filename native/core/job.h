@@ -1,0 +1,67 @@
+/* A job: what to carry from where to where, read from JSON.
+ *
+ * The keys, their types, defaults and meanings stand in one table in job.c, from which the JSON Schema of
+ * `rowferry spec job` is printed too. Unknown keys are errors.
+ */
+#ifndef RF_JOB_H
+#define RF_JOB_H
+
+#include "core/arena.h"
+#include "core/error.h"
+
+#include <stdbool.h>
+#include <stdint.h>
+
+enum rf_capture { RF_CAPTURE_AUTO, RF_CAPTURE_XMIN, RF_CAPTURE_FULL };
+enum rf_on_duplicate { RF_DUPLICATE_NEWEST, RF_DUPLICATE_FAIL };
+
+struct rf_names {
+    const char **names; /* NULL when the job does not say */
+    int n;
+};
+
+struct rf_job {
+    const char *source; /* URI; NULL for verbs that need none */
+    const char *target;
+    const char *source_name;
+    const char *table; /* as written */
+    const char *source_schema;
+    const char *source_table;
+    const char *source_label; /* schema.table, quoted only where needed: how messages and records name it */
+    const char *target_schema;
+    const char *target_table;
+    const char *target_label;
+    struct rf_names keys;
+    struct rf_names columns;
+    const char *where;
+    enum rf_capture capture;
+    enum rf_on_duplicate on_duplicate;
+    const char *run_id;
+    int try_number;
+    int map_index; /* -1 when not mapped */
+    const char *application;
+    int64_t batch_bytes;
+    double lock_timeout; /* seconds, as the next three */
+    double lease_seconds;
+    double source_lag_wait;
+    int connect_timeout;
+    const char *control_schema;
+    bool verify;
+};
+
+/* Parses and validates. All texts of *job live in `arena`. Fails with RF_CONFIG, naming the key. */
+enum rf_code rf_job_parse(const char *json, struct rf_arena *arena, struct rf_job *job, struct rf_error *err);
+
+/* Fails with RF_CONFIG when the verb needs a key that the job lacks. */
+enum rf_code rf_job_require(const struct rf_job *job, bool source, bool target, bool table, struct rf_error *err);
+
+/* Splits `a.b`, `"A".b` or `b` into schema (default "public") and name. Fails with RF_CONFIG. */
+enum rf_code rf_split_name(const char *text, const char *key, struct rf_arena *arena, const char **schema,
+                           const char **name, struct rf_error *err);
+
+/* The JSON Schema (draft 2020-12) of a job, to be freed with free(); NULL when memory is short. */
+char *rf_job_schema(void);
+
+const char *rf_capture_name(enum rf_capture capture);
+
+#endif

@@ -1,0 +1,72 @@
+#include "core/passthrough.h"
+
+#include <string.h>
+
+static bool is(const struct rf_column *column, const char *base) {
+    return strcmp(column->base, base) == 0;
+}
+
+/* A typmod of numeric, time and their like is the length plus the four bytes of a varlena header.
+ * Source: numeric.c, make_numeric_typmod: ((precision << 16) | (scale & 0x7ff)) + VARHDRSZ. */
+static int numeric_scale(int32_t typmod) {
+    int scale = (typmod - 4) & 0x7ff;
+    return scale >= 1024 ? scale - 2048 : scale;
+}
+
+static int numeric_precision(int32_t typmod) {
+    return ((typmod - 4) >> 16) & 0xffff;
+}
+
+static bool numeric_is_wider(int32_t from, int32_t to) {
+    return numeric_scale(to) >= numeric_scale(from) &&
+           numeric_precision(to) - numeric_scale(to) >= numeric_precision(from) - numeric_scale(from);
+}
+
+static bool typmod_fits(const struct rf_column *from, const struct rf_column *to) {
+    if (to->typmod == from->typmod) return true;
+    if (to->typmod == -1) return !is(to, "bpchar") && !is(to, "bit"); /* bare char means char(1) in DDL */
+    if (is(to, "timestamp") || is(to, "timestamptz") || is(to, "time") || is(to, "timetz"))
+        return to->typmod >= (from->typmod == -1 ? 6 : from->typmod);
+    if (from->typmod == -1) return false;
+    if (is(to, "varchar") || is(to, "varbit")) return to->typmod > from->typmod;
+    if (is(to, "numeric")) return numeric_is_wider(from->typmod, to->typmod);
+    return false;
+}
+
+/* Assignments between different built-in types that keep every value. */
+static bool widens(const struct rf_column *from, const struct rf_column *to) {
+    static const struct { const char *from, *to; } pairs[] = {
+        {"int2", "int4"}, {"int2", "int8"}, {"int4", "int8"}, {"int2", "numeric"}, {"int4", "numeric"},
+        {"int8", "numeric"}, {"float4", "float8"}, {"varchar", "text"},
+    };
+    if (to->typmod != -1) return false;
+    for (size_t i = 0; i < sizeof pairs / sizeof pairs[0]; i++)
+        if (is(from, pairs[i].from) && is(to, pairs[i].to)) return true;
+    return false;
+}
+
+enum rf_fit rf_fit_column(const struct rf_column *from, const struct rf_column *to) {
+    if (from->refusal || to->refusal) return RF_FITS_NOT;
+    if (strcmp(from->identity, to->identity) == 0) return typmod_fits(from, to) ? RF_FITS : RF_FITS_NOT;
+    return widens(from, to) ? RF_FITS_WIDER : RF_FITS_NOT;
+}
+
+static bool carries_money(const struct rf_source_facts *source) {
+    for (int i = 0; i < source->n_columns; i++)
+        if (strstr(source->columns[i].identity, "money")) return true;
+    return false;
+}
+
+enum rf_code rf_fit_servers(const struct rf_source_facts *source, const struct rf_target_facts *target,
+                            struct rf_error *err) {
+    if (!source->server.utf8 || !target->server.utf8) {
+        rf_fail(err, RF_CONFIG, "the %s database is not encoded in UTF8", source->server.utf8 ? "target" : "source");
+        return rf_hint(err, "This release carries rows between UTF8 databases only.");
+    }
+    if (carries_money(source) && strcmp(source->server.lc_monetary, target->server.lc_monetary) != 0) {
+        rf_fail(err, RF_CONFIG, "a money column means something else on the target: lc_monetary is \"%s\" there and \"%s\" at the source",
+                target->server.lc_monetary, source->server.lc_monetary);
+        return rf_hint(err, "ALTER DATABASE … SET lc_monetary on the target, or leave the column out with \"columns\".");
+    }
+    return RF_OK;
+}

@@ -1,0 +1,28 @@
+/* May the bytes of COPY BINARY be handed on unread?
+ *
+ * Types agree when their identities are the same text: pg_catalog types by name, types of an extension by
+ * extension, version and name, enums by labels, arrays, ranges, composites by what is inside. OIDs never
+ * count. The type modifier must be the same or wider by a listed rule: a receiving server rounds and cuts
+ * without an error.
+ */
+#ifndef RF_PASSTHROUGH_H
+#define RF_PASSTHROUGH_H
+
+#include "core/error.h"
+#include "core/schema.h"
+
+#include <stdbool.h>
+
+enum rf_fit {
+    RF_FITS,        /* the stage takes the target's own type */
+    RF_FITS_WIDER,  /* the stage takes the source's type; the merge widens without loss */
+    RF_FITS_NOT,
+};
+
+enum rf_fit rf_fit_column(const struct rf_column *from, const struct rf_column *to);
+
+/* RF_CONFIG when encodings, or the locale that money is read by, differ. */
+enum rf_code rf_fit_servers(const struct rf_source_facts *source, const struct rf_target_facts *target,
+                            struct rf_error *err);
+
+#endif

@@ -1,0 +1,104 @@
+/* Facts about tables on both sides, as read from the catalogs. All memory belongs to the run's arena. */
+#ifndef RF_SCHEMA_H
+#define RF_SCHEMA_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+struct rf_column {
+    const char *name;
+    const char *type;     /* as DDL on the target writes it, typmod included; domains are unwrapped */
+    const char *base;     /* the same without typmod, in the catalog's words: "numeric", "varchar" */
+    const char *identity; /* what the binary form means; equal text on two servers = interchangeable bytes */
+    const char *refusal;  /* why the bytes cannot be passed on; NULL when they can */
+    int32_t typmod;       /* -1 when the type carries none */
+    bool not_null;
+};
+
+/* Who keeps the oldest transaction open; pid 0 when nobody, or nobody we may see. */
+struct rf_holder {
+    int pid;
+    const char *user;
+    const char *application;
+    double seconds;
+};
+
+/* Where a watermark comes from: it means nothing on another server, timeline, database or table. */
+struct rf_identity {
+    const char *system; /* pg_control_system().system_identifier */
+    int timeline;
+    const char *database;
+    int64_t table_oid;
+};
+
+struct rf_server {
+    int version; /* server_version_num */
+    bool utf8;
+    const char *lc_monetary;
+};
+
+struct rf_snapshot {
+    const char *text; /* xmin:xmax:in-progress list, as pg_current_snapshot prints it */
+    uint64_t xmin;
+    uint64_t xmax;
+    const char *lsn;
+    uint64_t lsn_bytes;
+    const char *clock; /* the source's clock, ISO 8601 in UTC with microseconds */
+    bool in_recovery;
+};
+
+struct rf_source_facts {
+    struct rf_server server;
+    struct rf_identity identity;
+    struct rf_snapshot snapshot;
+    struct rf_holder held_by;
+    const char *schema;
+    const char *name;
+    struct rf_column *columns; /* the selected ones, in the order of the job or of the table */
+    int n_columns;
+    int *keys; /* positions in columns, shape (n_keys,) */
+    int n_keys;
+    bool key_proven;    /* a valid unique constraint over NOT NULL columns covers the whole tree */
+    bool one_heap;      /* an ordinary table without children: COPY reads it directly */
+    bool row_security;  /* policies hide rows from this role */
+    int64_t bytes;
+    double rows_estimate; /* -1 when the planner knows nothing */
+    const char *fingerprint; /* lines, each a fact whose change xmin cannot show; see rf_compare_fingerprints */
+};
+
+struct rf_target_facts {
+    struct rf_server server;
+    bool exists;
+    bool is_ours;    /* carries _extracted_at, _load_id and _deleted_at */
+    bool key_unique; /* a unique index on exactly the job's keys */
+    bool types_known; /* every type of the source has a twin; columns[] is filled */
+    struct rf_column *columns; /* as they stand; before the first load: the twins of the source's types */
+    int n_columns;
+};
+
+/* The newest load record of a table; load_id 0 when there is none. */
+struct rf_load {
+    int64_t load_id;
+    bool is_reset; /* `state reset`: the next run reads everything */
+    const char *source_table;
+    struct rf_identity identity;
+    const char *snapshot;
+    const char *lsn;
+    const char *fingerprint;
+    const char *extracted_at;
+    const char *hard_deletes;
+};
+
+struct rf_counts {
+    int64_t read; /* rows the source sent */
+    int64_t staged;
+    int64_t inserted;
+    int64_t updated;
+    int64_t deleted; /* closed: absent at the source, or fallen out of the filter */
+    int64_t stale;
+    int64_t duplicates;
+    int64_t gone; /* rows sent only to say that they left the filter */
+    int64_t bytes;
+};
+
+#endif

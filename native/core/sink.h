@@ -1,0 +1,50 @@
+/* What the transfer needs of a sink. Called from one thread.
+ *
+ * open → lease → newest → describe → begin → write … → merge → record → commit → close. From `begin` to
+ * `commit` everything is one transaction of the target: an error, close, or the end of the process in
+ * between leaves nothing behind.
+ */
+#ifndef RF_SINK_H
+#define RF_SINK_H
+
+#include "core/batch.h"
+#include "core/error.h"
+#include "core/plan.h"
+#include "core/report.h"
+#include "core/schema.h"
+
+#include <stdbool.h>
+#include <stdint.h>
+
+struct rf_sink_ops {
+    /* Connects; with `prepare` also creates what control tables and schemas are missing. */
+    enum rf_code (*open)(void *self, bool prepare, struct rf_error *err);
+    /* Takes the table's lease and gives out the load id: after this, older runs of the table can no longer commit. */
+    enum rf_code (*lease)(void *self, int64_t *load_id, struct rf_error *err);
+    /* The newest load record of the table, and what this run_id has loaded before. */
+    enum rf_code (*newest)(void *self, struct rf_load *last, struct rf_run_total *total, struct rf_error *err);
+    /* The target table as it stands, or the twins of the source's types. */
+    enum rf_code (*describe)(void *self, const struct rf_source_facts *source, struct rf_target_facts *facts, struct rf_error *err);
+    /* Opens the load's transaction, creates table or stage, and waits for rows. */
+    enum rf_code (*begin)(void *self, const struct rf_plan *plan, struct rf_error *err);
+    enum rf_code (*write)(void *self, const struct rf_batch *batch, struct rf_error *err);
+    /* Ends the rows and merges them. Fills staged and all counts below it. */
+    enum rf_code (*merge)(void *self, const struct rf_plan *plan, struct rf_counts *counts, struct rf_error *err);
+    /* Inserts the load record, for a lease that is still ours. */
+    enum rf_code (*record)(void *self, const struct rf_report *report, struct rf_error *err);
+    /* Commits; when the answer is lost, finds out. RF_OK means committed. */
+    enum rf_code (*commit)(void *self, struct rf_error *err);
+    /* A COPY … TO STDOUT (FORMAT binary) in the present transaction, for comparing. */
+    enum rf_code (*read)(void *self, const char *sql, struct rf_error *err);
+    enum rf_code (*next)(void *self, struct rf_batch *batch, struct rf_error *err);
+    /* Rolls back what is not committed, gives the lease back, disconnects. May be called at any time, twice. */
+    void (*close)(void *self);
+};
+
+struct rf_sink {
+    const struct rf_sink_ops *ops;
+    void *self;
+    const char *channel; /* how the target is reached: "libpq" */
+};
+
+#endif

@@ -1,0 +1,114 @@
+/* Every SQL text of rowferry is made here. Pure: no connection, no clock.
+ *
+ * Texts with decisions in them are functions of the plan and append to a struct rf_text. Fixed texts take
+ * their values as parameters ($1, $2, …), listed in the comment. The source's texts are PostgreSQL's; the
+ * target's follow the postgres dialect, the only one so far.
+ */
+#ifndef RF_SQL_H
+#define RF_SQL_H
+
+#include "core/plan.h"
+#include "core/text.h"
+
+/* ---- both sides (catalogs) ---- */
+
+/* $1 schema, $2 table → oid, relkind, row_security_active, table_size (pg_total_relation_size of the tree),
+ * reltuples, relation's access method, has children */
+extern const char RF_SQL_RELATION[];
+/* $1 oid → name, type with typmod, base name, type oid, typmod, not null, fingerprint line; domains unwrapped */
+extern const char RF_SQL_COLUMNS[];
+/* $1 oid[] → every type reachable: oid, identity head, element, base, fields text, refusal */
+extern const char RF_SQL_TYPES[];
+/* $1 oid → index oid, is primary, column is not null, column name: a row per column of each usable unique
+ * index, primary keys first */
+extern const char RF_SQL_UNIQUE_KEYS[];
+/* $1 names of types, as format_type prints them → their oids here, 0 for those that are missing */
+extern const char RF_SQL_TYPE_OIDS[];
+/* → server_version_num, server encoding, lc_monetary */
+extern const char RF_SQL_SERVER[];
+
+/* ---- source ---- */
+
+/* Settings of a session that only reads, sent before its transaction. */
+void rf_sql_source_session(int server_version, struct rf_text *out);
+extern const char RF_SQL_BEGIN_READ[];
+/* → snapshot, in recovery, clock, lsn, database */
+extern const char RF_SQL_SNAPSHOT[];
+/* $1 snapshot's xmin as xid → pid, user, application, seconds of who holds it back */
+extern const char RF_SQL_HOLDER[];
+/* → system identifier, timeline */
+extern const char RF_SQL_IDENTITY[];
+/* $1 oid → lines of leaves: oid, relfilenode, access method, kind; in order of oid */
+extern const char RF_SQL_LEAVES[];
+void rf_sql_lock_source(const struct rf_job *job, struct rf_text *out);
+void rf_sql_lock_timeout(double seconds, struct rf_text *out);
+void rf_sql_read(const struct rf_plan *plan, struct rf_text *out);
+
+/* ---- target: control tables ---- */
+
+void rf_sql_target_session(const struct rf_job *job, int server_version, struct rf_text *out);
+/* → are schema, loads and leases there */
+void rf_sql_control_exists(const struct rf_job *job, struct rf_text *out);
+void rf_sql_create_control(const struct rf_job *job, struct rf_text *out);
+/* $1 text → nothing; held until the transaction ends */
+extern const char RF_SQL_LOCK_NAME[];
+/* $1 text → is a schema of this name there */
+extern const char RF_SQL_SCHEMA_EXISTS[];
+void rf_sql_create_schema(const char *schema, struct rf_text *out);
+/* $1 text → did this session get the table's lock */
+extern const char RF_SQL_TRY_LEASE_LOCK[];
+/* $1 target, $2 run, $3 try, $4 map index, $5 application, $6 seconds → load_id, pid, expires_at */
+void rf_sql_take_lease(const struct rf_job *job, struct rf_text *out);
+/* $1 target → run_id, try, application, pid, backend_start, expired; no row while the holder commits */
+void rf_sql_read_holder(const struct rf_job *job, struct rf_text *out);
+/* $1 pid, $2 backend_start → was it ended */
+extern const char RF_SQL_END_BACKEND[];
+/* $1 target, $2 load_id, $3 seconds → one row when renewed */
+void rf_sql_renew_lease(const struct rf_job *job, struct rf_text *out);
+/* $1 target, $2 load_id → one row when the lease is ours, locked until the transaction ends */
+void rf_sql_fence(const struct rf_job *job, struct rf_text *out);
+/* $1 target → the newest load record, in the order of struct rf_load */
+void rf_sql_newest_load(const struct rf_job *job, struct rf_text *out);
+/* $1 target, $2 source table, $3 run_id → number of loads, sums of the counts */
+void rf_sql_run_total(const struct rf_job *job, struct rf_text *out);
+/* 28 parameters in the order of the columns, the time of the commit left out; inserts one row, or none when a newer load is there */
+void rf_sql_insert_load(const struct rf_job *job, struct rf_text *out);
+/* $1 target, $2 load_id → one row when that load committed */
+void rf_sql_find_load(const struct rf_job *job, struct rf_text *out);
+/* $1 target or NULL for all → JSON list of load records, newest first */
+void rf_sql_list_loads(const struct rf_job *job, struct rf_text *out);
+
+/* ---- target: the load ---- */
+
+void rf_sql_create_target(const struct rf_plan *plan, struct rf_text *out);
+void rf_sql_seal_target(const struct rf_plan *plan, struct rf_text *out);
+void rf_sql_create_stage(const struct rf_plan *plan, struct rf_text *out);
+void rf_sql_write(const struct rf_plan *plan, struct rf_text *out);
+/* → inserted, updated */
+void rf_sql_merge(const struct rf_plan *plan, struct rf_text *out);
+/* → rows of the stage that are gone, duplicates among the others */
+void rf_sql_count_stage(const struct rf_plan *plan, struct rf_text *out);
+/* → rows of the stage that the target holds from a newer load */
+void rf_sql_count_stale(const struct rf_plan *plan, struct rf_text *out);
+/* → up to five keys that the stage holds more than once */
+void rf_sql_duplicate_keys(const struct rf_plan *plan, struct rf_text *out);
+void rf_sql_close_gone(const struct rf_plan *plan, struct rf_text *out);
+void rf_sql_close_absent(const struct rf_plan *plan, struct rf_text *out);
+
+/* ---- comparing ---- */
+
+/* COPY BINARY of one row of texts: number of rows, checksum: the sum modulo 2^64 of the first 8 bytes of md5 over each row's text */
+void rf_sql_source_checksum(const struct rf_plan *plan, struct rf_text *out);
+void rf_sql_target_checksum(const struct rf_plan *plan, struct rf_text *out);
+/* COPY BINARY of (key text, md5 of the row, is pending), in the order of the key's bytes. `since` 0: nothing is pending. */
+void rf_sql_source_rows(const struct rf_plan *plan, uint64_t since, struct rf_text *out);
+void rf_sql_target_rows(const struct rf_plan *plan, struct rf_text *out);
+
+/* ---- doctor ---- */
+
+/* $1 schema or NULL for all, $2 table or NULL → JSON of rowferry doctor's facts about the source */
+void rf_sql_inspect(struct rf_text *out);
+/* $1 control schema → JSON of the facts about a target */
+extern const char RF_SQL_INSPECT_TARGET[];
+
+#endif

@@ -1,0 +1,273 @@
+#include "core/sql.h"
+
+#include <inttypes.h>
+
+const char RF_SQL_SERVER[] =
+    "SELECT current_setting('server_version_num'), pg_encoding_to_char(encoding), current_setting('lc_monetary')"
+    " FROM pg_database WHERE datname = current_database()";
+
+const char RF_SQL_RELATION[] =
+    "SELECT c.oid, c.relkind, row_security_active(c.oid),"
+    " (WITH RECURSIVE tree(oid) AS (SELECT c.oid UNION SELECT i.inhrelid FROM pg_inherits i JOIN tree t ON i.inhparent = t.oid)"
+    "  SELECT coalesce(sum(pg_table_size(oid)), 0) FROM tree),"
+    " (WITH RECURSIVE tree(oid) AS (SELECT c.oid UNION SELECT i.inhrelid FROM pg_inherits i JOIN tree t ON i.inhparent = t.oid)"
+    "  SELECT CASE WHEN bool_or(r.reltuples < 0) THEN -1 ELSE sum(r.reltuples) END FROM tree JOIN pg_class r USING (oid)"
+    "  WHERE r.relkind IN ('r', 'f')),"
+    " coalesce(a.amname, ''), EXISTS (SELECT FROM pg_inherits WHERE inhparent = c.oid)"
+    " FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace LEFT JOIN pg_am a ON a.oid = c.relam"
+    " WHERE n.nspname = $1 AND c.relname = $2";
+
+/* A domain is carried as the type beneath it: its bytes are the same, its checks belong to the source. */
+const char RF_SQL_COLUMNS[] =
+    "SELECT a.attname, pg_catalog.format_type(b.oid, b.typmod), b.typname, b.oid, b.typmod, a.attnotnull,"
+    " concat_ws(' ', 'column', a.attnum, quote_ident(a.attname), format_type(a.atttypid, a.atttypmod),"
+    "  'collation', a.attcollation, CASE WHEN a.attnotnull THEN 'not null' END,"
+    "  CASE WHEN a.atthasmissing THEN 'missing ' || quote_nullable(a.attmissingval::text) END,"
+    "  CASE WHEN a.attgenerated <> '' THEN 'generated ' || quote_nullable(pg_get_expr(d.adbin, d.adrelid)) END)"
+    " FROM pg_attribute a LEFT JOIN pg_attrdef d ON d.adrelid = a.attrelid AND d.adnum = a.attnum"
+    " CROSS JOIN LATERAL (WITH RECURSIVE base(oid, typmod, typname, typtype, typbasetype, typtypmod) AS ("
+    "   SELECT t.oid, a.atttypmod, t.typname, t.typtype, t.typbasetype, t.typtypmod FROM pg_type t WHERE t.oid = a.atttypid"
+    "   UNION ALL SELECT t.oid, CASE WHEN b.typtypmod <> -1 THEN b.typtypmod ELSE b.typmod END, t.typname, t.typtype, t.typbasetype, t.typtypmod"
+    "   FROM base b JOIN pg_type t ON t.oid = b.typbasetype WHERE b.typtype = 'd')"
+    "  SELECT oid, typmod, typname FROM base WHERE typtype <> 'd') b"
+    " WHERE a.attrelid = $1 AND a.attnum > 0 AND NOT a.attisdropped ORDER BY a.attnum";
+
+/* kind: b built-in, e enum, x of an extension, a array, d domain, c composite, r range, u anything else. */
+const char RF_SQL_TYPES[] =
+    "WITH RECURSIVE reached(oid) AS (SELECT unnest($1::oid[]) UNION SELECT x.oid FROM reached JOIN pg_type y USING (oid)"
+    " CROSS JOIN LATERAL (SELECT y.typelem WHERE y.typelem <> 0 AND y.typcategory = 'A'"
+    "  UNION ALL SELECT y.typbasetype WHERE y.typbasetype <> 0"
+    "  UNION ALL SELECT f.atttypid FROM pg_attribute f WHERE y.typtype = 'c' AND f.attrelid = y.typrelid AND f.attnum > 0 AND NOT f.attisdropped"
+    "  UNION ALL SELECT r.rngsubtype FROM pg_range r WHERE r.rngtypid = y.oid) x(oid))"
+    " SELECT t.oid, CASE WHEN n.nspname = 'pg_catalog' THEN 'b' WHEN e.extname IS NOT NULL THEN 'x' WHEN t.typelem <> 0 AND t.typcategory = 'A' THEN 'a'"
+    "  WHEN t.typtype IN ('e', 'd', 'c', 'r') THEN t.typtype::text ELSE 'u' END,"
+    " t.typname, concat(e.extname, ' ', e.extversion), t.typelem, t.typbasetype, t.typtypmod,"
+    " CASE t.typtype WHEN 'r' THEN (SELECT rngsubtype FROM pg_range WHERE rngtypid = t.oid)::text"
+    "  WHEN 'e' THEN (SELECT string_agg(quote_literal(l.enumlabel), ',' ORDER BY l.enumsortorder) FROM pg_enum l WHERE l.enumtypid = t.oid)"
+    "  WHEN 'c' THEN (SELECT string_agg(f.atttypid::text, ',' ORDER BY f.attnum) FROM pg_attribute f WHERE f.attrelid = t.typrelid AND f.attnum > 0 AND NOT f.attisdropped) END,"
+    " t.typsend <> 0 AND t.typreceive <> 0,"
+    " CASE t.typtype WHEN 'e' THEN (SELECT string_agg(l.oid || ' ' || quote_literal(l.enumlabel), ', ' ORDER BY l.enumsortorder) FROM pg_enum l WHERE l.enumtypid = t.oid) END"
+    " FROM reached JOIN pg_type t USING (oid) JOIN pg_namespace n ON n.oid = t.typnamespace"
+    " LEFT JOIN pg_depend p ON p.classid = 'pg_type'::regclass AND p.objid = t.oid AND p.deptype = 'e'"
+    " LEFT JOIN pg_extension e ON e.oid = p.refobjid AND p.refclassid = 'pg_extension'::regclass";
+
+const char RF_SQL_UNIQUE_KEYS[] =
+    "SELECT i.indexrelid, i.indisprimary, a.attnotnull, a.attname"
+    " FROM pg_index i CROSS JOIN LATERAL unnest(i.indkey[0:i.indnkeyatts - 1]) WITH ORDINALITY k(attnum, n)"
+    " JOIN pg_attribute a ON a.attrelid = i.indrelid AND a.attnum = k.attnum"
+    " WHERE i.indrelid = $1 AND i.indisunique AND i.indisvalid AND i.indimmediate AND i.indpred IS NULL AND i.indexprs IS NULL"
+    " ORDER BY i.indisprimary DESC, i.indnkeyatts, i.indexrelid, k.n";
+
+const char RF_SQL_TYPE_OIDS[] =
+    "SELECT coalesce(to_regtype(name)::oid, 0) FROM unnest($1::text[]) WITH ORDINALITY w(name, n) ORDER BY n";
+
+/* Waits are bounded by lock_timeout alone: a long read is not an error. */
+void rf_sql_source_session(int server_version, struct rf_text *out) {
+    rf_text_add(out,
+                "SET default_transaction_read_only = on; SET timezone = 'UTC'; SET datestyle = 'ISO, YMD'; SET intervalstyle = 'postgres';"
+                " SET bytea_output = 'hex'; SET extra_float_digits = 1; SET statement_timeout = 0;"
+                " SET idle_in_transaction_session_timeout = 0; SET max_parallel_workers_per_gather = 0");
+    if (server_version >= 140000) rf_text_add(out, "; SET idle_session_timeout = 0; SET client_connection_check_interval = '1s'");
+    if (server_version >= 170000) rf_text_add(out, "; SET transaction_timeout = 0");
+}
+
+const char RF_SQL_BEGIN_READ[] = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY";
+
+const char RF_SQL_SNAPSHOT[] =
+    "SELECT pg_current_snapshot(), pg_is_in_recovery(),"
+    " to_char(clock_timestamp() AT TIME ZONE 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS.US\"+00:00\"'),"
+    " CASE WHEN pg_is_in_recovery() THEN pg_last_wal_replay_lsn() ELSE pg_current_wal_insert_lsn() END, current_database()";
+
+/* The control file of a promoted standby names the old timeline until its next checkpoint; the name of the
+ * segment being written is right at once, and only a primary has one. */
+const char RF_SQL_IDENTITY[] =
+    "SELECT s.system_identifier, CASE WHEN pg_is_in_recovery() THEN c.timeline_id"
+    " ELSE ('x' || substr(pg_walfile_name(pg_current_wal_insert_lsn()), 1, 8))::bit(32)::int END"
+    " FROM pg_control_system() s, pg_control_checkpoint() c";
+
+const char RF_SQL_HOLDER[] =
+    "SELECT pid, usename, application_name, extract(epoch FROM clock_timestamp() - xact_start)"
+    " FROM pg_stat_activity WHERE pid <> pg_backend_pid() AND (backend_xid::text = $1 OR backend_xmin::text = $1)"
+    " ORDER BY xact_start LIMIT 1";
+
+/* Only leaves hold rows. pg_inherits covers partitions and plain inheritance; the root counts as a leaf of itself. */
+const char RF_SQL_LEAVES[] =
+    "WITH RECURSIVE tree(oid) AS (SELECT $1::oid UNION SELECT i.inhrelid FROM pg_inherits i JOIN tree t ON i.inhparent = t.oid)"
+    " SELECT concat_ws(' ', 'leaf', c.oid, c.oid::regclass, pg_relation_filenode(c.oid), a.amname), c.relkind, coalesce(a.amname, '')"
+    " FROM tree JOIN pg_class c USING (oid) LEFT JOIN pg_am a ON a.oid = c.relam WHERE c.relkind <> 'p' ORDER BY c.oid";
+
+void rf_sql_lock_timeout(double seconds, struct rf_text *out) {
+    rf_text_addf(out, "SET lock_timeout = %" PRId64, seconds * 1000 < 1 ? INT64_C(1) : (int64_t)(seconds * 1000));
+}
+
+void rf_sql_lock_source(const struct rf_job *job, struct rf_text *out) {
+    rf_text_add(out, "LOCK TABLE ");
+    rf_text_qualified(out, job->source_schema, job->source_table);
+    rf_text_add(out, " IN ACCESS SHARE MODE");
+}
+
+/* ---- reading ------------------------------------------------------------------------------------------ */
+
+static void add_columns(const struct rf_plan *plan, struct rf_text *out) {
+    for (int i = 0; i < plan->source->n_columns; i++) {
+        if (i > 0) rf_text_add(out, ", ");
+        rf_text_identifier(out, plan->source->columns[i].name);
+    }
+}
+
+static void add_source(const struct rf_plan *plan, struct rf_text *out) {
+    rf_text_qualified(out, plan->source->schema, plan->source->name);
+}
+
+/* Row versions written since the last snapshot: those not frozen out of sight and no older than its xmin.
+ * The casts go through the counter modulo 2^32, as age() does. */
+static void add_changed_since(uint64_t since, struct rf_text *out) {
+    rf_text_addf(out, "pg_catalog.age(xmin) BETWEEN 0 AND pg_catalog.age('%" PRIu32 "'::xid)", (uint32_t)since);
+}
+
+/* On lines of its own: a filter that ends in a comment must not swallow the bracket. */
+static void add_filter(const struct rf_plan *plan, struct rf_text *out) {
+    rf_text_addf(out, "(\n%s\n)", plan->job->where);
+}
+
+static void add_conditions(const struct rf_plan *plan, bool filter, struct rf_text *out) {
+    const char *word = " WHERE ";
+    if (!plan->full_read) {
+        rf_text_add(out, word);
+        add_changed_since(plan->since, out);
+        word = " AND ";
+    }
+    if (filter && plan->job->where) {
+        rf_text_add(out, word);
+        add_filter(plan, out);
+    }
+}
+
+static bool is_key(const struct rf_plan *plan, int column) {
+    for (int k = 0; k < plan->source->n_keys; k++)
+        if (plan->source->keys[k] == column) return true;
+    return false;
+}
+
+/* Which of two rows of one key is newer: the version written later; within one transaction, the later place. */
+static void add_version(const struct rf_plan *plan, struct rf_text *out) {
+    if (plan->dedupe) rf_text_add(out, ", pg_catalog.age(xmin) AS \"_rowferry_age\", ctid AS \"_rowferry_place\"");
+}
+
+/* Of a changed row that fails the filter nothing but its key leaves the source. */
+static void add_marked_select(const struct rf_plan *plan, struct rf_text *out) {
+    rf_text_add(out, "SELECT ");
+    for (int i = 0; i < plan->source->n_columns; i++) {
+        if (i > 0) rf_text_add(out, ", ");
+        if (!is_key(plan, i)) rf_text_add(out, "CASE WHEN \"_rowferry_kept\" THEN ");
+        rf_text_identifier(out, plan->source->columns[i].name);
+        if (!is_key(plan, i)) rf_text_add(out, " END");
+    }
+    if (plan->dedupe) rf_text_add(out, ", \"_rowferry_age\", \"_rowferry_place\"");
+    rf_text_add(out, ", NOT \"_rowferry_kept\" FROM (SELECT ");
+    add_columns(plan, out);
+    add_version(plan, out);
+    rf_text_add(out, ", ");
+    add_filter(plan, out);
+    rf_text_add(out, " IS TRUE AS \"_rowferry_kept\" FROM ");
+    add_source(plan, out);
+    add_conditions(plan, false, out);
+    rf_text_add(out, ") changed");
+}
+
+static void add_plain_select(const struct rf_plan *plan, struct rf_text *out) {
+    rf_text_add(out, "SELECT ");
+    add_columns(plan, out);
+    add_version(plan, out);
+    rf_text_add(out, " FROM ");
+    add_source(plan, out);
+    add_conditions(plan, true, out);
+}
+
+/* COPY of a table skips the executor; anything but all rows of one heap needs a query. */
+static bool copies_table(const struct rf_plan *plan) {
+    return plan->full_read && plan->source->one_heap && !plan->job->where && !plan->dedupe && !plan->source->row_security;
+}
+
+void rf_sql_read(const struct rf_plan *plan, struct rf_text *out) {
+    rf_text_add(out, "COPY ");
+    if (copies_table(plan)) {
+        add_source(plan, out);
+        rf_text_add(out, " (");
+        add_columns(plan, out);
+    } else {
+        rf_text_add(out, "(");
+        if (plan->mark_gone) add_marked_select(plan, out);
+        else add_plain_select(plan, out);
+    }
+    rf_text_add(out, ") TO STDOUT (FORMAT binary)");
+}
+
+/* ---- comparing ------------------------------------------------------------------------------------------ */
+
+/* One text form of a row on both sides. Generic in who is asked: `from` and its condition differ. */
+static void add_row_text(const struct rf_plan *plan, struct rf_text *out) {
+    rf_text_add(out, "ROW(");
+    add_columns(plan, out);
+    rf_text_add(out, ")::text");
+}
+
+static void add_key_text(const struct rf_plan *plan, struct rf_text *out) {
+    rf_text_add(out, "ROW(");
+    for (int k = 0; k < plan->source->n_keys; k++) {
+        if (k > 0) rf_text_add(out, ", ");
+        rf_text_identifier(out, plan->source->columns[plan->source->keys[k]].name);
+    }
+    rf_text_add(out, ")::text");
+}
+
+static void add_side(const struct rf_plan *plan, bool target, struct rf_text *out) {
+    rf_text_add(out, " FROM ");
+    if (target) {
+        rf_text_qualified(out, plan->job->target_schema, plan->job->target_table);
+        rf_text_add(out, " WHERE \"_deleted_at\" IS NULL");
+        return;
+    }
+    add_source(plan, out);
+    if (!plan->job->where) return;
+    rf_text_add(out, " WHERE ");
+    add_filter(plan, out);
+}
+
+static void add_checksum(const struct rf_plan *plan, bool target, struct rf_text *out) {
+    rf_text_add(out, "COPY (SELECT count(*)::text, mod(coalesce(sum(('x' || substr(md5(");
+    add_row_text(plan, out);
+    rf_text_add(out, "), 1, 16))::bit(64)::bigint::numeric + 18446744073709551616), 0), 18446744073709551616)::text");
+    add_side(plan, target, out);
+    rf_text_add(out, ") TO STDOUT (FORMAT binary)");
+}
+
+/* The key's bytes order both streams alike, whatever collation either server has. */
+static void add_rows(const struct rf_plan *plan, bool target, uint64_t since, struct rf_text *out) {
+    rf_text_add(out, "COPY (SELECT k, decode(h, 'hex'), p FROM (SELECT ");
+    add_key_text(plan, out);
+    rf_text_add(out, " COLLATE \"C\" AS k, md5(");
+    add_row_text(plan, out);
+    rf_text_add(out, ") AS h, ");
+    if (since) add_changed_since(since, out);
+    else rf_text_add(out, "false");
+    rf_text_add(out, " AS p");
+    add_side(plan, target, out);
+    rf_text_add(out, ") r ORDER BY k, h) TO STDOUT (FORMAT binary)");
+}
+
+void rf_sql_source_checksum(const struct rf_plan *plan, struct rf_text *out) {
+    add_checksum(plan, false, out);
+}
+
+void rf_sql_target_checksum(const struct rf_plan *plan, struct rf_text *out) {
+    add_checksum(plan, true, out);
+}
+
+void rf_sql_source_rows(const struct rf_plan *plan, uint64_t since, struct rf_text *out) {
+    add_rows(plan, false, since, out);
+}
+
+void rf_sql_target_rows(const struct rf_plan *plan, struct rf_text *out) {
+    add_rows(plan, true, 0, out);
+}

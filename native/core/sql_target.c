@@ -1,0 +1,374 @@
+#include "core/sql.h"
+
+#include "core/passthrough.h"
+
+#include <inttypes.h>
+
+/* ---- sessions and control tables ----------------------------------------------------------------------- */
+
+/* A stopped or vanished client must not keep the table: an idle transaction ends with the lease, a dead
+ * connection within a minute. */
+void rf_sql_target_session(const struct rf_job *job, int server_version, struct rf_text *out) {
+    rf_text_addf(out,
+                 "SET timezone = 'UTC'; SET datestyle = 'ISO, YMD'; SET intervalstyle = 'postgres'; SET bytea_output = 'hex';"
+                 " SET extra_float_digits = 1; SET statement_timeout = 0; SET default_transaction_isolation = 'read committed';"
+                 " SET idle_in_transaction_session_timeout = %" PRId64 "; SET max_parallel_workers_per_gather = 0;"
+                 " SET client_min_messages = error",
+                 (int64_t)(job->lease_seconds * 1000));
+    if (server_version >= 140000) rf_text_add(out, "; SET idle_session_timeout = 0; SET client_connection_check_interval = '1s'");
+    if (server_version >= 170000) rf_text_add(out, "; SET transaction_timeout = 0");
+}
+
+static void add_control(const struct rf_job *job, const char *table, struct rf_text *out) {
+    rf_text_qualified(out, job->control_schema, table);
+}
+
+void rf_sql_control_exists(const struct rf_job *job, struct rf_text *out) {
+    rf_text_add(out, "SELECT count(*) FILTER (WHERE c.relname = 'loads'), count(*) FILTER (WHERE c.relname = 'leases'), count(n.oid) > 0"
+                     " FROM pg_namespace n LEFT JOIN pg_class c ON c.relnamespace = n.oid AND c.relkind IN ('r', 'p') WHERE n.nspname = ");
+    rf_text_literal(out, job->control_schema);
+}
+
+void rf_sql_create_control(const struct rf_job *job, struct rf_text *out) {
+    rf_text_add(out, "CREATE TABLE ");
+    add_control(job, "loads", out);
+    rf_text_add(out,
+                " (target_table text NOT NULL, load_id bigint NOT NULL, kind text NOT NULL, source_table text, source_name text,"
+                " run_id text, try_number int, increment int, map_index int, capture text, completeness text, hard_deletes text,"
+                " snapshot text, source_system text, source_timeline int, source_database text, source_table_oid bigint, source_lsn text,"
+                " fingerprint text, extracted_at timestamptz, rows_read bigint, rows_inserted bigint, rows_updated bigint,"
+                " rows_deleted bigint, rows_duplicate bigint, rows_stale bigint, bytes_read bigint, report jsonb,"
+                " committed_at timestamptz NOT NULL DEFAULT clock_timestamp(), PRIMARY KEY (target_table, load_id)); CREATE TABLE ");
+    add_control(job, "leases", out);
+    rf_text_add(out,
+                " (target_table text PRIMARY KEY, load_id bigint NOT NULL, run_id text NOT NULL, try_number int NOT NULL, map_index int,"
+                " application text, pid int NOT NULL, backend_start timestamptz, taken_at timestamptz NOT NULL,"
+                " expires_at timestamptz NOT NULL)");
+}
+
+const char RF_SQL_LOCK_NAME[] = "SELECT pg_advisory_xact_lock(hashtextextended('rowferry ' || $1, 0))";
+
+const char RF_SQL_SCHEMA_EXISTS[] = "SELECT 1 FROM pg_namespace WHERE nspname = $1";
+
+void rf_sql_create_schema(const char *schema, struct rf_text *out) {
+    rf_text_add(out, "CREATE SCHEMA ");
+    rf_text_identifier(out, schema);
+}
+
+/* ---- lease and fence --------------------------------------------------------------------------------------- */
+
+const char RF_SQL_TRY_LEASE_LOCK[] = "SELECT pg_try_advisory_lock(hashtextextended('rowferry lease ' || $1, 0))";
+
+/* Load ids never fall back, not even when the leases table was emptied by hand. */
+void rf_sql_take_lease(const struct rf_job *job, struct rf_text *out) {
+    rf_text_add(out, "INSERT INTO ");
+    add_control(job, "leases", out);
+    rf_text_add(out, " AS held (target_table, load_id, run_id, try_number, map_index, application, pid, backend_start, taken_at, expires_at)"
+                     " SELECT $1, 1 + coalesce((SELECT max(load_id) FROM ");
+    add_control(job, "loads", out);
+    rf_text_add(out,
+                " WHERE target_table = $1), 0), $2, $3::int, nullif($4::int, -1), $5, pg_backend_pid(),"
+                " (SELECT backend_start FROM pg_stat_activity WHERE pid = pg_backend_pid()), clock_timestamp(),"
+                " clock_timestamp() + make_interval(secs => $6::float8)"
+                " ON CONFLICT (target_table) DO UPDATE SET load_id = greatest(held.load_id + 1, excluded.load_id), run_id = excluded.run_id,"
+                " try_number = excluded.try_number, map_index = excluded.map_index, application = excluded.application, pid = excluded.pid,"
+                " backend_start = excluded.backend_start, taken_at = excluded.taken_at, expires_at = excluded.expires_at"
+                " RETURNING load_id, pid, backend_start");
+}
+
+void rf_sql_read_holder(const struct rf_job *job, struct rf_text *out) {
+    rf_text_add(out, "SELECT run_id, try_number, application, pid, backend_start, expires_at < clock_timestamp() FROM ");
+    add_control(job, "leases", out);
+    rf_text_add(out, " WHERE target_table = $1 FOR UPDATE SKIP LOCKED");
+}
+
+const char RF_SQL_END_BACKEND[] =
+    "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE pid = $1::int AND backend_start = $2::timestamptz";
+
+void rf_sql_renew_lease(const struct rf_job *job, struct rf_text *out) {
+    rf_text_add(out, "UPDATE ");
+    add_control(job, "leases", out);
+    rf_text_add(out, " SET expires_at = clock_timestamp() + make_interval(secs => $3::float8) WHERE target_table = $1 AND load_id = $2::bigint RETURNING 1");
+}
+
+void rf_sql_fence(const struct rf_job *job, struct rf_text *out) {
+    rf_text_add(out, "SELECT 1 FROM ");
+    add_control(job, "leases", out);
+    rf_text_add(out, " WHERE target_table = $1 AND load_id = $2::bigint FOR UPDATE");
+}
+
+/* ---- load records ------------------------------------------------------------------------------------------- */
+
+static const char ISO_TIME[] = "'YYYY-MM-DD\"T\"HH24:MI:SS.US\"+00:00\"'";
+
+static void add_utc(const char *expression, struct rf_text *out) {
+    rf_text_addf(out, "to_char((%s) AT TIME ZONE 'UTC', %s)", expression, ISO_TIME);
+}
+
+/* The time of extraction is the latest of all loads: a reset between two loads must not let it fall back. */
+void rf_sql_newest_load(const struct rf_job *job, struct rf_text *out) {
+    rf_text_add(out, "SELECT load_id, kind = 'reset', source_table, source_system, source_timeline, source_database, source_table_oid,"
+                     " snapshot, source_lsn, fingerprint, ");
+    add_utc("latest", out);
+    rf_text_add(out, ", hard_deletes FROM (SELECT *, max(extracted_at) OVER () AS latest FROM ");
+    add_control(job, "loads", out);
+    rf_text_add(out, " WHERE target_table = $1) l ORDER BY load_id DESC LIMIT 1");
+}
+
+void rf_sql_run_total(const struct rf_job *job, struct rf_text *out) {
+    rf_text_add(out, "SELECT count(*), coalesce(sum(rows_read), 0), coalesce(sum(rows_inserted), 0), coalesce(sum(rows_updated), 0),"
+                     " coalesce(sum(rows_deleted), 0), coalesce(sum(rows_duplicate), 0), coalesce(sum(rows_stale), 0), coalesce(sum(bytes_read), 0) FROM ");
+    add_control(job, "loads", out);
+    rf_text_add(out, " WHERE target_table = $1 AND source_table = $2 AND run_id = $3 AND kind = 'load'");
+}
+
+void rf_sql_insert_load(const struct rf_job *job, struct rf_text *out) {
+    rf_text_add(out, "INSERT INTO ");
+    add_control(job, "loads", out);
+    rf_text_add(out,
+                " (target_table, load_id, kind, source_table, source_name, run_id, try_number, increment, map_index, capture,"
+                " completeness, hard_deletes, snapshot, source_system, source_timeline, source_database, source_table_oid, source_lsn,"
+                " fingerprint, extracted_at, rows_read, rows_inserted, rows_updated, rows_deleted, rows_duplicate, rows_stale,"
+                " bytes_read, report) SELECT $1, $2::bigint, $3, $4, $5, $6, $7::int, $8::int, nullif($9::int, -1), $10, $11, $12, $13, $14,"
+                " $15::int, $16, $17::bigint, $18, $19, $20::timestamptz, $21::bigint, $22::bigint, $23::bigint, $24::bigint, $25::bigint,"
+                " $26::bigint, $27::bigint, $28::jsonb WHERE NOT EXISTS (SELECT FROM ");
+    add_control(job, "loads", out);
+    rf_text_add(out, " WHERE target_table = $1 AND load_id >= $2::bigint)");
+}
+
+void rf_sql_find_load(const struct rf_job *job, struct rf_text *out) {
+    rf_text_add(out, "SELECT 1 FROM ");
+    add_control(job, "loads", out);
+    rf_text_add(out, " WHERE target_table = $1 AND load_id = $2::bigint");
+}
+
+void rf_sql_list_loads(const struct rf_job *job, struct rf_text *out) {
+    rf_text_add(out, "SELECT json_build_object('loads', coalesce(json_agg(to_jsonb(l) ORDER BY target_table, load_id DESC), '[]')) FROM ");
+    add_control(job, "loads", out);
+    rf_text_add(out, " l WHERE $1::text IS NULL OR target_table = $1");
+}
+
+/* ---- the load -------------------------------------------------------------------------------------------------- */
+
+static void add_target(const struct rf_plan *plan, struct rf_text *out) {
+    rf_text_qualified(out, plan->job->target_schema, plan->job->target_table);
+}
+
+static void add_stage(const struct rf_plan *plan, struct rf_text *out) {
+    rf_text_addf(out, "pg_temp.\"rowferry_stage_%" PRId64 "\"", plan->load_id);
+}
+
+/* "a", "b" — or with a prefix: t."a", t."b" */
+static void add_columns(const struct rf_plan *plan, const char *prefix, struct rf_text *out) {
+    for (int i = 0; i < plan->source->n_columns; i++) {
+        if (i > 0) rf_text_add(out, ", ");
+        rf_text_add(out, prefix);
+        rf_text_identifier(out, plan->source->columns[i].name);
+    }
+}
+
+static const char *key_name(const struct rf_plan *plan, int k) {
+    return plan->source->columns[plan->source->keys[k]].name;
+}
+
+static void add_keys(const struct rf_plan *plan, struct rf_text *out) {
+    for (int k = 0; k < plan->source->n_keys; k++) {
+        if (k > 0) rf_text_add(out, ", ");
+        rf_text_identifier(out, key_name(plan, k));
+    }
+}
+
+static void add_key_match(const struct rf_plan *plan, struct rf_text *out) {
+    for (int k = 0; k < plan->source->n_keys; k++) {
+        rf_text_add(out, k > 0 ? " AND t." : "t.");
+        rf_text_identifier(out, key_name(plan, k));
+        rf_text_add(out, " = s.");
+        rf_text_identifier(out, key_name(plan, k));
+    }
+}
+
+/* A column default fills the metadata of a straight load: it costs no bytes on the wire. */
+void rf_sql_create_target(const struct rf_plan *plan, struct rf_text *out) {
+    rf_text_add(out, "CREATE TABLE ");
+    add_target(plan, out);
+    rf_text_add(out, " (");
+    for (int i = 0; i < plan->source->n_columns; i++) {
+        rf_text_identifier(out, plan->source->columns[i].name);
+        rf_text_addf(out, " %s%s, ", rf_target_column(plan, i)->type, plan->source->columns[i].not_null ? " NOT NULL" : "");
+    }
+    rf_text_add(out, "\"_extracted_at\" timestamptz NOT NULL DEFAULT ");
+    rf_text_literal(out, plan->extracted_at);
+    rf_text_addf(out, ", \"_load_id\" bigint NOT NULL DEFAULT %" PRId64 ", \"_deleted_at\" timestamptz", plan->load_id);
+    if (!plan->straight) {
+        rf_text_add(out, ", PRIMARY KEY (");
+        add_keys(plan, out);
+        rf_text_add(out, ")");
+    }
+    rf_text_add(out, ")");
+}
+
+/* One pass over the new table; the key is built once instead of row by row. */
+void rf_sql_seal_target(const struct rf_plan *plan, struct rf_text *out) {
+    rf_text_add(out, "ALTER TABLE ");
+    add_target(plan, out);
+    rf_text_add(out, " ALTER \"_extracted_at\" DROP DEFAULT, ALTER \"_load_id\" DROP DEFAULT");
+    if (!plan->straight) return;
+    rf_text_add(out, ", ADD PRIMARY KEY (");
+    add_keys(plan, out);
+    rf_text_add(out, ")");
+}
+
+/* The stage has the source's types where the target's are wider: receiving would round, merging widens. */
+void rf_sql_create_stage(const struct rf_plan *plan, struct rf_text *out) {
+    rf_text_add(out, "CREATE TEMPORARY TABLE ");
+    rf_text_addf(out, "\"rowferry_stage_%" PRId64 "\" (", plan->load_id);
+    for (int i = 0; i < plan->source->n_columns; i++) {
+        const struct rf_column *from = &plan->source->columns[i], *to = rf_target_column(plan, i);
+        if (i > 0) rf_text_add(out, ", ");
+        rf_text_identifier(out, from->name);
+        rf_text_addf(out, " %s", rf_fit_column(from, to) == RF_FITS_WIDER ? from->type : to->type);
+    }
+    if (plan->dedupe) rf_text_add(out, ", \"_rowferry_age\" int4, \"_rowferry_place\" tid");
+    if (plan->mark_gone) rf_text_add(out, ", \"_rowferry_gone\" bool");
+    rf_text_add(out, ") ON COMMIT DROP");
+}
+
+void rf_sql_write(const struct rf_plan *plan, struct rf_text *out) {
+    rf_text_add(out, "COPY ");
+    if (!plan->straight) {
+        add_stage(plan, out);
+        rf_text_add(out, " FROM STDIN (FORMAT binary)");
+        return;
+    }
+    add_target(plan, out);
+    rf_text_add(out, " (");
+    add_columns(plan, "", out);
+    rf_text_add(out, ") FROM STDIN (FORMAT binary, FREEZE)");
+}
+
+/* The rows of the stage to merge: one for each key. */
+static void add_live_rows(const struct rf_plan *plan, struct rf_text *out) {
+    const char *condition = plan->mark_gone ? " WHERE NOT \"_rowferry_gone\"" : "";
+    rf_text_add(out, "SELECT ");
+    if (plan->dedupe) {
+        rf_text_add(out, "DISTINCT ON (");
+        add_keys(plan, out);
+        rf_text_add(out, ") ");
+    }
+    add_columns(plan, "", out);
+    rf_text_add(out, " FROM ");
+    add_stage(plan, out);
+    rf_text_add(out, condition);
+    rf_text_add(out, " ORDER BY ");
+    add_keys(plan, out);
+    if (plan->dedupe) rf_text_add(out, ", \"_rowferry_age\", \"_rowferry_place\" DESC");
+}
+
+static void add_assignments(const struct rf_plan *plan, struct rf_text *out) {
+    for (int i = 0; i < plan->source->n_columns; i++) {
+        bool key = false;
+        for (int k = 0; k < plan->source->n_keys; k++) key |= plan->source->keys[k] == i;
+        if (key) continue;
+        rf_text_identifier(out, plan->source->columns[i].name);
+        rf_text_add(out, " = excluded.");
+        rf_text_identifier(out, plan->source->columns[i].name);
+        rf_text_add(out, ", ");
+    }
+    for (int i = 0; i < plan->n_dropped; i++) {
+        rf_text_identifier(out, plan->dropped[i]);
+        rf_text_add(out, " = NULL, ");
+    }
+    rf_text_add(out, "\"_extracted_at\" = excluded.\"_extracted_at\", \"_load_id\" = excluded.\"_load_id\", \"_deleted_at\" = NULL");
+}
+
+/* Whether a row is new shows in the returned row: documented as old.* from 18 on; before, a row that ON
+ * CONFLICT updated carries its lock in xmax and an inserted one carries none. */
+static void add_is_new(const struct rf_plan *plan, struct rf_text *out) {
+    if (plan->target->server.version < 180000) {
+        rf_text_add(out, "t.xmax = 0");
+        return;
+    }
+    rf_text_add(out, "old.");
+    rf_text_identifier(out, key_name(plan, 0));
+    rf_text_add(out, " IS NULL");
+}
+
+void rf_sql_merge(const struct rf_plan *plan, struct rf_text *out) {
+    rf_text_add(out, "WITH merged AS (INSERT INTO ");
+    add_target(plan, out);
+    rf_text_add(out, " AS t (");
+    add_columns(plan, "", out);
+    rf_text_add(out, ", \"_extracted_at\", \"_load_id\") SELECT ");
+    add_columns(plan, "s.", out);
+    rf_text_add(out, ", ");
+    rf_text_literal(out, plan->extracted_at);
+    rf_text_addf(out, "::timestamptz, %" PRId64 "::bigint FROM (", plan->load_id);
+    add_live_rows(plan, out);
+    rf_text_add(out, ") s ON CONFLICT (");
+    add_keys(plan, out);
+    rf_text_add(out, ") DO UPDATE SET ");
+    add_assignments(plan, out);
+    rf_text_add(out, " WHERE t.\"_load_id\" < excluded.\"_load_id\" RETURNING ");
+    add_is_new(plan, out);
+    rf_text_add(out, " AS is_new) SELECT count(*) FILTER (WHERE is_new), count(*) FILTER (WHERE NOT is_new) FROM merged");
+}
+
+void rf_sql_count_stage(const struct rf_plan *plan, struct rf_text *out) {
+    const char *live = plan->mark_gone ? "NOT \"_rowferry_gone\"" : "true";
+    rf_text_addf(out, "SELECT count(*) FILTER (WHERE NOT live), count(*) FILTER (WHERE live) - (SELECT count(*) FROM (SELECT DISTINCT ");
+    add_keys(plan, out);
+    rf_text_add(out, " FROM ");
+    add_stage(plan, out);
+    rf_text_addf(out, " WHERE %s) k) FROM (SELECT %s AS live FROM ", live, live);
+    add_stage(plan, out);
+    rf_text_add(out, ") s");
+}
+
+void rf_sql_count_stale(const struct rf_plan *plan, struct rf_text *out) {
+    rf_text_add(out, "SELECT count(*) FROM (");
+    add_live_rows(plan, out);
+    rf_text_add(out, ") s JOIN ");
+    add_target(plan, out);
+    rf_text_add(out, " t ON ");
+    add_key_match(plan, out);
+    rf_text_addf(out, " WHERE t.\"_load_id\" > %" PRId64, plan->load_id);
+}
+
+void rf_sql_duplicate_keys(const struct rf_plan *plan, struct rf_text *out) {
+    rf_text_add(out, "SELECT string_agg(k, ', ') FROM (SELECT ROW(");
+    add_keys(plan, out);
+    rf_text_add(out, ")::text AS k FROM ");
+    add_stage(plan, out);
+    if (plan->mark_gone) rf_text_add(out, " WHERE NOT \"_rowferry_gone\"");
+    rf_text_add(out, " GROUP BY ");
+    add_keys(plan, out);
+    rf_text_add(out, " HAVING count(*) > 1 ORDER BY 1 LIMIT 5) d");
+}
+
+/* A closed row carries this load's metadata, so that models see that it changed. */
+static void add_closing(const struct rf_plan *plan, struct rf_text *out) {
+    rf_text_add(out, "UPDATE ");
+    add_target(plan, out);
+    rf_text_add(out, " t SET \"_deleted_at\" = ");
+    rf_text_literal(out, plan->extracted_at);
+    rf_text_add(out, ", \"_extracted_at\" = ");
+    rf_text_literal(out, plan->extracted_at);
+    rf_text_addf(out, ", \"_load_id\" = %" PRId64, plan->load_id);
+}
+
+void rf_sql_close_gone(const struct rf_plan *plan, struct rf_text *out) {
+    add_closing(plan, out);
+    rf_text_add(out, " FROM (SELECT DISTINCT ");
+    add_keys(plan, out);
+    rf_text_add(out, " FROM ");
+    add_stage(plan, out);
+    rf_text_add(out, " WHERE \"_rowferry_gone\") s WHERE ");
+    add_key_match(plan, out);
+    rf_text_addf(out, " AND t.\"_load_id\" < %" PRId64 " AND t.\"_deleted_at\" IS NULL", plan->load_id);
+}
+
+/* The merge just stamped every row that the source still has: what carries an older load is absent there. */
+void rf_sql_close_absent(const struct rf_plan *plan, struct rf_text *out) {
+    add_closing(plan, out);
+    rf_text_addf(out, " WHERE t.\"_load_id\" < %" PRId64 " AND t.\"_deleted_at\" IS NULL", plan->load_id);
+}

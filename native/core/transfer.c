@@ -1,0 +1,273 @@
+#include "core/transfer.h"
+
+#include "core/compare.h"
+#include "core/sql.h"
+
+#include <inttypes.h>
+#include <stdlib.h>
+#include <time.h>
+
+const char *rf_step_name(enum rf_step step) {
+    static const char *const names[RF_STEPS] = {
+        "open target", "lease", "newest load", "open source", "snapshot", "describe target", "begin", "read",
+        "write", "written", "merge", "verify", "record", "commit", "committed", "close"};
+    return step < RF_STEPS ? names[step] : "unknown";
+}
+
+static void announce(const struct rf_run *run, enum rf_step step) {
+    if (run->observer.on_step)
+        run->observer.on_step(run->observer.context, step, run->report.this_try.read, run->report.this_try.bytes);
+}
+
+static double now(void) {
+    struct timespec time;
+    clock_gettime(CLOCK_MONOTONIC, &time);
+    return (double)time.tv_sec + (double)time.tv_nsec / 1e9;
+}
+
+/* ---- reading and writing ------------------------------------------------------------------------------------ */
+
+static enum rf_code start_reading(struct rf_run *run, struct rf_error *err) {
+    struct rf_text sql = {0};
+    rf_sql_read(&run->plan, &sql);
+    enum rf_code code = rf_text_check(&sql, err);
+    if (code == RF_OK) code = run->source.ops->read(run->source.self, sql.data, err);
+    rf_text_free(&sql);
+    return code;
+}
+
+static enum rf_code carry_rows(struct rf_run *run, struct rf_error *err) {
+    struct rf_counts *counts = &run->report.this_try;
+    announce(run, RF_STEP_READ);
+    RF_TRY(start_reading(run, err));
+    for (;;) {
+        struct rf_batch batch;
+        RF_TRY(run->source.ops->next(run->source.self, &batch, err));
+        if (batch.n_bytes == 0) {
+            counts->read = batch.n_rows;
+            break;
+        }
+        announce(run, RF_STEP_WRITE);
+        RF_TRY(run->sink.ops->write(run->sink.self, &batch, err));
+        counts->read += batch.n_rows;
+        counts->bytes += (int64_t)batch.n_bytes;
+    }
+    announce(run, RF_STEP_WRITTEN);
+    return RF_OK;
+}
+
+/* Every row sent is exactly one of inserted, updated, duplicate, gone or stale. A trigger or rule on the
+ * target that swallows rows raises no error; only this sum shows it. A stale row means that a newer load is in. */
+static enum rf_code check_counts(const struct rf_run *run, struct rf_error *err) {
+    const struct rf_counts *counts = &run->report.this_try;
+    if (counts->staged != counts->read)
+        return rf_fail(err, RF_TARGET, "the source sent %" PRId64 " rows and %s took %" PRId64, counts->read, run->job->target_label, counts->staged);
+    if (counts->stale > 0)
+        return rf_fail(err, RF_FENCED, "%" PRId64 " rows of %s are already there from a newer load", counts->stale, run->job->target_label);
+    int64_t merged = counts->inserted + counts->updated + counts->duplicates + counts->gone;
+    if (merged == counts->staged) return RF_OK;
+    rf_fail(err, RF_TARGET, "%" PRId64 " rows were staged for %s and %" PRId64 " arrived", counts->staged, run->job->target_label, merged);
+    err->retryable = false;
+    return rf_hint(err, "A trigger, rule or row security on the target drops rows. Nothing was committed.");
+}
+
+/* ---- verifying ----------------------------------------------------------------------------------------------- */
+
+static enum rf_code verify_before_commit(struct rf_run *run, struct rf_error *err) {
+    struct rf_verification *verification = &run->report.verification;
+    announce(run, RF_STEP_VERIFY);
+    RF_TRY(rf_compare(&run->plan, &run->source, &run->sink, 0, run->arena, verification, err));
+    verification->exact = true;
+    verification->target_only_is_error = run->plan.full_read;
+    if (!run->plan.full_read && verification->target_only > 0)
+        verification->reason = "keys that only the target has were deleted at the source; this capture does not see deletes";
+    if (!rf_verification_failed(verification)) return RF_OK;
+    rf_fail(err, RF_DATA, "%s does not equal its source: %" PRId64 " rows differ, %" PRId64 " are missing, %" PRId64 " are only in the target; first key %s",
+            run->job->target_label, verification->different, verification->missing, verification->target_only,
+            verification->n_examples ? verification->examples[0].key : "unknown");
+    return rf_hint(err, "Nothing was committed. `rowferry state reset` makes the next run read everything.");
+}
+
+/* ---- a run --------------------------------------------------------------------------------------------------- */
+
+static void add_run_total(struct rf_run *run, const struct rf_run_total *before) {
+    struct rf_counts *total = &run->report.run_total;
+    *total = run->report.this_try;
+    run->report.increment = before->loads + 1;
+    if (run->job->capture == RF_CAPTURE_FULL) return;
+    total->read += before->counts.read;
+    total->staged += before->counts.staged;
+    total->inserted += before->counts.inserted;
+    total->updated += before->counts.updated;
+    total->deleted += before->counts.deleted;
+    total->stale += before->counts.stale;
+    total->duplicates += before->counts.duplicates;
+    total->bytes += before->counts.bytes;
+}
+
+static enum rf_code look_at_source(struct rf_run *run, struct rf_error *err) {
+    announce(run, RF_STEP_OPEN_SOURCE);
+    RF_TRY(run->source.ops->open(run->source.self, err));
+    announce(run, RF_STEP_SNAPSHOT);
+    return run->source.ops->snapshot(run->source.self, &run->last, &run->source_facts, err);
+}
+
+static enum rf_code decide(struct rf_run *run, int64_t load_id, struct rf_error *err) {
+    announce(run, RF_STEP_DESCRIBE);
+    RF_TRY(run->sink.ops->describe(run->sink.self, &run->source_facts, &run->target_facts, err));
+    RF_TRY(rf_plan_make(run->job, &run->source_facts, &run->target_facts, &run->last, load_id, run->arena, &run->plan, err));
+    run->report.plan = &run->plan;
+    run->report.channel = run->sink.channel;
+    return RF_OK;
+}
+
+static enum rf_code load(struct rf_run *run, struct rf_error *err) {
+    const struct rf_sink *sink = &run->sink;
+    struct rf_seconds *seconds = &run->report.seconds;
+    double started = now();
+    announce(run, RF_STEP_BEGIN);
+    RF_TRY(sink->ops->begin(sink->self, &run->plan, err));
+    RF_TRY(carry_rows(run, err));
+    if (!run->job->verify) run->source.ops->close(run->source.self); /* holds the snapshot no longer than needed */
+    seconds->read = now() - started;
+    announce(run, RF_STEP_MERGE);
+    RF_TRY(sink->ops->merge(sink->self, &run->plan, &run->report.this_try, err));
+    RF_TRY(check_counts(run, err));
+    seconds->merge = now() - started - seconds->read;
+    return run->job->verify ? verify_before_commit(run, err) : RF_OK;
+}
+
+static enum rf_code commit(struct rf_run *run, double started, struct rf_error *err) {
+    double merged = now();
+    run->report.seconds.total = merged - started;
+    announce(run, RF_STEP_RECORD);
+    RF_TRY(run->sink.ops->record(run->sink.self, &run->report, err));
+    announce(run, RF_STEP_COMMIT);
+    RF_TRY(run->sink.ops->commit(run->sink.self, err));
+    run->report.seconds.commit = now() - merged;
+    run->report.seconds.total = now() - started;
+    announce(run, RF_STEP_COMMITTED);
+    return RF_OK;
+}
+
+static enum rf_code take_all_steps(struct rf_run *run, struct rf_error *err) {
+    double started = now();
+    int64_t load_id = 0;
+    struct rf_run_total before = {0};
+    announce(run, RF_STEP_OPEN_TARGET);
+    RF_TRY(run->sink.ops->open(run->sink.self, true, err));
+    announce(run, RF_STEP_LEASE);
+    double waiting = now();
+    RF_TRY(run->sink.ops->lease(run->sink.self, &load_id, err));
+    run->report.seconds.wait = now() - waiting;
+    announce(run, RF_STEP_NEWEST);
+    RF_TRY(run->sink.ops->newest(run->sink.self, &run->last, &before, err));
+    RF_TRY(look_at_source(run, err));
+    RF_TRY(decide(run, load_id, err));
+    RF_TRY(load(run, err));
+    add_run_total(run, &before);
+    return commit(run, started, err);
+}
+
+static void close_both(struct rf_run *run) {
+    announce(run, RF_STEP_CLOSE);
+    run->source.ops->close(run->source.self);
+    run->sink.ops->close(run->sink.self);
+}
+
+enum rf_code rf_transfer(struct rf_run *run, struct rf_error *err) {
+    enum rf_code code = take_all_steps(run, err);
+    close_both(run);
+    return code;
+}
+
+/* ---- looking without writing ----------------------------------------------------------------------------------- */
+
+static enum rf_code look_at_both(struct rf_run *run, struct rf_error *err) {
+    struct rf_run_total before = {0};
+    announce(run, RF_STEP_OPEN_TARGET);
+    RF_TRY(run->sink.ops->open(run->sink.self, false, err));
+    RF_TRY(run->sink.ops->newest(run->sink.self, &run->last, &before, err));
+    RF_TRY(look_at_source(run, err));
+    return decide(run, run->last.load_id + 1, err);
+}
+
+enum { MOST_STATEMENTS = 16 };
+
+/* The statements of a run, each a text of its own that the caller frees. */
+struct listing {
+    struct rf_statement statements[MOST_STATEMENTS];
+    struct rf_text texts[MOST_STATEMENTS];
+    int n;
+};
+
+static struct rf_text *list(struct listing *listing, const char *server, const char *role) {
+    listing->statements[listing->n] = (struct rf_statement){.server = server, .role = role};
+    return &listing->texts[listing->n++];
+}
+
+static void list_source(const struct rf_plan *plan, struct listing *listing) {
+    rf_text_add(list(listing, "source", "begin"), RF_SQL_BEGIN_READ);
+    rf_sql_lock_source(plan->job, list(listing, "source", "lock"));
+    rf_text_add(list(listing, "source", "snapshot"), RF_SQL_SNAPSHOT);
+    rf_sql_read(plan, list(listing, "source", "read"));
+}
+
+static void list_target(const struct rf_plan *plan, struct listing *listing) {
+    rf_sql_take_lease(plan->job, list(listing, "target", "lease"));
+    if (plan->first_load) rf_sql_create_target(plan, list(listing, "target", "create table"));
+    if (!plan->straight) rf_sql_create_stage(plan, list(listing, "target", "create stage"));
+    rf_sql_write(plan, list(listing, "target", plan->straight ? "load" : "load stage"));
+    rf_sql_fence(plan->job, list(listing, "target", "fence"));
+    if (plan->first_load) rf_sql_seal_target(plan, list(listing, "target", "seal table"));
+    if (!plan->straight) rf_sql_merge(plan, list(listing, "target", "merge"));
+    if (plan->mark_gone) rf_sql_close_gone(plan, list(listing, "target", "close rows that left the filter"));
+    if (plan->close_absent) rf_sql_close_absent(plan, list(listing, "target", "close absent rows"));
+    rf_sql_insert_load(plan->job, list(listing, "target", "load record"));
+    rf_text_add(list(listing, "target", "commit"), "COMMIT");
+}
+
+static enum rf_code print_plan(const struct rf_plan *plan, char **json, struct rf_error *err) {
+    struct listing listing = {0};
+    list_source(plan, &listing);
+    list_target(plan, &listing);
+    enum rf_code code = RF_OK;
+    for (int i = 0; i < listing.n; i++) {
+        if (code == RF_OK) code = rf_text_check(&listing.texts[i], err);
+        listing.statements[i].sql = listing.texts[i].data;
+    }
+    if (code == RF_OK) {
+        *json = rf_plan_json(plan, listing.statements, listing.n);
+        if (!*json) code = rf_no_memory(err);
+    }
+    for (int i = 0; i < listing.n; i++) rf_text_free(&listing.texts[i]);
+    return code;
+}
+
+enum rf_code rf_transfer_plan(struct rf_run *run, char **json, struct rf_error *err) {
+    enum rf_code code = look_at_both(run, err);
+    if (code == RF_OK) code = print_plan(&run->plan, json, err);
+    close_both(run);
+    return code;
+}
+
+static enum rf_code verify_later(struct rf_run *run, char **json, struct rf_error *err) {
+    RF_TRY(look_at_both(run, err));
+    if (!run->target_facts.exists) return rf_fail(err, RF_CONFIG, "%s does not exist: there is nothing to verify", run->job->target_label);
+    struct rf_verification *verification = &run->report.verification;
+    uint64_t since = run->plan.full_read ? 0 : run->plan.since;
+    announce(run, RF_STEP_VERIFY);
+    RF_TRY(rf_compare(&run->plan, &run->source, &run->sink, since, run->arena, verification, err));
+    if (run->plan.full_read)
+        verification->reason = run->last.load_id ? "what changed at the source since the load cannot be told: it is compared as it is now"
+                                                 : "no load is recorded: the source is compared as it is now";
+    else if (verification->target_only > 0) verification->reason = "keys that only the target has were deleted at the source";
+    *json = rf_verification_json(verification);
+    return *json ? RF_OK : rf_no_memory(err);
+}
+
+enum rf_code rf_transfer_verify(struct rf_run *run, char **json, struct rf_error *err) {
+    enum rf_code code = verify_later(run, json, err);
+    close_both(run);
+    return code;
+}

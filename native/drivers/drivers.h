@@ -1,0 +1,51 @@
+/* The sources and sinks there are, by the scheme of their URI. */
+#ifndef RF_DRIVERS_H
+#define RF_DRIVERS_H
+
+#include "core/arena.h"
+#include "core/cancel.h"
+#include "core/error.h"
+#include "core/job.h"
+#include "core/sink.h"
+#include "core/source.h"
+#include "drivers/postgres.h"
+
+struct rf_source_postgres {
+    const struct rf_job *job;
+    struct rf_cancel *cancel;
+    struct rf_arena *arena;
+    struct rf_pg pg;
+};
+
+struct rf_lease_keeper; /* renews the lease of a long load, on a connection of its own */
+
+struct rf_sink_postgres {
+    const struct rf_job *job;
+    struct rf_cancel *cancel;
+    struct rf_arena *arena;
+    struct rf_pg pg;
+    const struct rf_plan *plan;
+    int64_t load_id;
+    const char *pid; /* of our session, as the lease records it */
+    const char *backend_start;
+    bool has_control; /* the control tables exist */
+    bool in_load;     /* between begin and commit */
+    struct rf_lease_keeper *keeper;
+};
+
+/* Names the driver that a URI asks for, or fails with RF_CONFIG listing those there are. */
+enum rf_code rf_source_for(const struct rf_job *job, struct rf_cancel *cancel, struct rf_arena *arena,
+                           struct rf_source_postgres *memory, struct rf_source *source, struct rf_error *err);
+enum rf_code rf_sink_for(const struct rf_job *job, struct rf_cancel *cancel, struct rf_arena *arena,
+                         struct rf_sink_postgres *memory, struct rf_sink *sink, struct rf_error *err);
+
+extern const struct rf_source_ops rf_source_postgres_ops;
+extern const struct rf_sink_ops rf_sink_postgres_ops;
+
+/* Verbs that need no run: the records of a target, forgetting a watermark, facts for `rowferry doctor`.
+ * *json is freed by the caller. */
+enum rf_code rf_postgres_state(const struct rf_job *job, struct rf_cancel *cancel, char **json, struct rf_error *err);
+enum rf_code rf_postgres_reset(const struct rf_job *job, struct rf_cancel *cancel, struct rf_arena *arena, char **json, struct rf_error *err);
+enum rf_code rf_postgres_inspect(const struct rf_job *job, struct rf_cancel *cancel, char **json, struct rf_error *err);
+
+#endif

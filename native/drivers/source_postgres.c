@@ -1,0 +1,314 @@
+/* Reading a PostgreSQL table under one snapshot.
+ *
+ * Order matters: lock, then snapshot, then catalogs, then rows. A snapshot taken before the lock would see an
+ * empty table after another session's TRUNCATE or rewriting ALTER. Everything before the lock is only a plan.
+ */
+#include "core/plan.h"
+#include "core/sql.h"
+#include "drivers/catalog_postgres.h"
+#include "drivers/drivers.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { LAG_POLL_MS = 200 };
+
+static enum rf_code open_source(void *self, struct rf_error *err) {
+    struct rf_source_postgres *source = self;
+    const struct rf_job *job = source->job;
+    RF_TRY(rf_pg_open(&source->pg, RF_SIDE_SOURCE, job->source, job->application, job->connect_timeout, source->cancel, err));
+    struct rf_text settings = {0};
+    rf_sql_source_session(source->pg.version, &settings);
+    return rf_pg_execute_script(&source->pg, "set up the session", &settings, err);
+}
+
+static void close_source(void *self) {
+    struct rf_source_postgres *source = self;
+    rf_pg_close(&source->pg);
+}
+
+/* ---- lock and snapshot --------------------------------------------------------------------------------------------- */
+
+static enum rf_code lock_table(struct rf_source_postgres *source, struct rf_error *err) {
+    const struct rf_job *job = source->job;
+    struct rf_text timeout = {0}, lock = {0};
+    rf_sql_lock_timeout(job->lock_timeout, &timeout);
+    RF_TRY(rf_pg_execute_text(&source->pg, "set lock_timeout", &timeout, 0, NULL, NULL, err));
+    RF_TRY(rf_pg_execute(&source->pg, "begin", RF_SQL_BEGIN_READ, 0, NULL, NULL, err));
+    rf_sql_lock_source(job, &lock);
+    enum rf_code code = rf_pg_execute_text(&source->pg, "lock the table", &lock, 0, NULL, NULL, err);
+    if (code == RF_CONFIG && (strcmp(err->sqlstate, "42P01") == 0 || strcmp(err->sqlstate, "3F000") == 0))
+        rf_hint(err, "The source has no table %s; check its schema, its spelling and the database of the connection.", job->source_label);
+    if (code == RF_AUTH) rf_hint(err, "GRANT SELECT ON %s, and USAGE on its schema, to the role of the connection.", job->source_label);
+    return code;
+}
+
+static enum rf_code fill_snapshot(const PGresult *result, struct rf_arena *arena, struct rf_source_facts *facts, struct rf_error *err) {
+    struct rf_snapshot *snapshot = &facts->snapshot;
+    RF_TRY(rf_pg_text(result, 0, 0, arena, &snapshot->text, err));
+    snapshot->in_recovery = rf_pg_flag(result, 0, 1);
+    RF_TRY(rf_pg_text(result, 0, 2, arena, &snapshot->clock, err));
+    RF_TRY(rf_pg_text(result, 0, 3, arena, &snapshot->lsn, err));
+    RF_TRY(rf_pg_text(result, 0, 4, arena, &facts->identity.database, err));
+    if (!rf_read_snapshot(snapshot->text, &snapshot->xmin, &snapshot->xmax) || !rf_read_lsn(snapshot->lsn, &snapshot->lsn_bytes))
+        return rf_fail(err, RF_INTERNAL, "the source's snapshot cannot be read");
+    return RF_OK;
+}
+
+static enum rf_code take_snapshot(struct rf_source_postgres *source, struct rf_source_facts *facts, struct rf_error *err) {
+    PGresult *result = NULL;
+    RF_TRY(rf_pg_execute(&source->pg, "take the snapshot", RF_SQL_SNAPSHOT, 0, NULL, &result, err));
+    enum rf_code code = fill_snapshot(result, source->arena, facts, err);
+    PQclear(result);
+    return code;
+}
+
+static enum rf_code identify(struct rf_source_postgres *source, struct rf_source_facts *facts, struct rf_error *err) {
+    PGresult *result = NULL;
+    RF_TRY(rf_pg_execute(&source->pg, "identify the server", RF_SQL_IDENTITY, 0, NULL, &result, err));
+    enum rf_code code = rf_pg_text(result, 0, 0, source->arena, &facts->identity.system, err);
+    facts->identity.timeline = (int)rf_pg_integer(result, 0, 1);
+    PQclear(result);
+    return code;
+}
+
+/* Without pg_read_all_stats the holder's columns may be hidden; then nobody is named. */
+static enum rf_code find_holder(struct rf_source_postgres *source, struct rf_source_facts *facts, struct rf_error *err) {
+    if (facts->snapshot.xmin == facts->snapshot.xmax) return RF_OK;
+    char xmin[24];
+    snprintf(xmin, sizeof xmin, "%" PRIu32, (uint32_t)facts->snapshot.xmin);
+    const char *params[] = {xmin};
+    PGresult *result = NULL;
+    RF_TRY(rf_pg_execute(&source->pg, "find the oldest transaction", RF_SQL_HOLDER, 1, params, &result, err));
+    enum rf_code code = RF_OK;
+    if (PQntuples(result) == 1) {
+        facts->held_by.pid = (int)rf_pg_integer(result, 0, 0);
+        facts->held_by.seconds = strtod(PQgetvalue(result, 0, 3), NULL);
+        code = rf_pg_text(result, 0, 1, source->arena, &facts->held_by.user, err);
+        if (code == RF_OK) code = rf_pg_text(result, 0, 2, source->arena, &facts->held_by.application, err);
+    }
+    PQclear(result);
+    return code;
+}
+
+/* ---- introspection ----------------------------------------------------------------------------------------------------- */
+
+static enum rf_code check_relation(const struct rf_source_postgres *source, const struct rf_relation *relation, struct rf_error *err) {
+    const char *label = source->job->source_label, *what;
+    switch (relation->kind) {
+    case 'r':
+    case 'p': return RF_OK;
+    case 'v': what = "a view"; break;
+    case 'm': what = "a materialized view"; break;
+    case 'f': what = "a foreign table"; break;
+    default: what = "not a table";
+    }
+    rf_fail(err, RF_CONFIG, "%s is %s: it has no row versions by which changes can be proven", label, what);
+    return rf_hint(err, "Name the table that it reads.");
+}
+
+static int find_name(const struct rf_column *columns, int n, const char *name) {
+    for (int i = 0; i < n; i++)
+        if (strcmp(columns[i].name, name) == 0) return i;
+    return -1;
+}
+
+static enum rf_code no_column(const struct rf_source_postgres *source, const char *key, const char *name, struct rf_error *err) {
+    rf_fail(err, RF_CONFIG, "%s has no column \"%s\", which \"%s\" of the job names", source->job->source_label, name, key);
+    return rf_hint(err, "Check the spelling; capital letters count.");
+}
+
+/* Keeps the job's columns, in its order, and the fingerprint lines of them alone. */
+static enum rf_code select_columns(const struct rf_source_postgres *source, const struct rf_column *all, const char **lines, int n_all,
+                                   struct rf_source_facts *facts, struct rf_text *fingerprint, struct rf_error *err) {
+    const struct rf_names *wanted = &source->job->columns;
+    int n = wanted->names ? wanted->n : n_all;
+    facts->columns = rf_arena_take(source->arena, (size_t)(n + 1) * sizeof *facts->columns);
+    if (!facts->columns) return rf_no_memory(err);
+    for (int i = 0; i < n; i++) {
+        int at = wanted->names ? find_name(all, n_all, wanted->names[i]) : i;
+        if (at < 0) return no_column(source, "columns", wanted->names[i], err);
+        facts->columns[i] = all[at];
+        rf_text_addf(fingerprint, "%s\n", lines[at]);
+    }
+    facts->n_columns = n;
+    return n > 0 ? RF_OK : rf_fail(err, RF_CONFIG, "%s has no columns", source->job->source_label);
+}
+
+static enum rf_code read_columns(struct rf_source_postgres *source, const struct rf_relation *relation, struct rf_source_facts *facts,
+                                 struct rf_text *fingerprint, struct rf_error *err) {
+    struct rf_column *all;
+    const char **lines;
+    int n;
+    struct rf_text labels = {0};
+    enum rf_code code = rf_pg_columns(&source->pg, relation->oid, source->arena, &all, &n, &lines, &labels, err);
+    if (code == RF_OK) code = select_columns(source, all, lines, n, facts, fingerprint, err);
+    if (labels.data) rf_text_add(fingerprint, labels.data);
+    if (labels.failed) fingerprint->failed = true;
+    rf_text_free(&labels);
+    return code;
+}
+
+/* The leaves hold the rows: all of them must be heaps, and their files are part of the fingerprint. */
+static enum rf_code read_leaves(struct rf_source_postgres *source, const struct rf_relation *relation, struct rf_text *fingerprint,
+                                struct rf_error *err) {
+    char oid[24];
+    snprintf(oid, sizeof oid, "%" PRId64, relation->oid);
+    const char *params[] = {oid};
+    PGresult *result = NULL;
+    RF_TRY(rf_pg_execute(&source->pg, "read partitions", RF_SQL_LEAVES, 1, params, &result, err));
+    enum rf_code code = RF_OK;
+    for (int row = 0; row < PQntuples(result) && code == RF_OK; row++) {
+        rf_text_addf(fingerprint, "%s\n", PQgetvalue(result, row, 0));
+        if (strcmp(PQgetvalue(result, row, 2), "heap") == 0) continue;
+        code = rf_fail(err, RF_CONFIG, "%s stores rows elsewhere than in heap tables (%s): their versions cannot be compared", source->job->source_label, PQgetvalue(result, row, 0));
+    }
+    PQclear(result);
+    return code;
+}
+
+/* The keys of the job, or else the primary key, or else a unique index over NOT NULL columns. */
+static const struct rf_unique_key *choose_key(const struct rf_unique_key *keys, int n) {
+    for (int i = 0; i < n; i++)
+        if (keys[i].primary || keys[i].not_null) return &keys[i];
+    return NULL;
+}
+
+static bool key_covers(const struct rf_unique_key *key, const char *const *names, int n) {
+    for (int i = 0; i < key->n; i++) {
+        bool found = false;
+        for (int j = 0; j < n && !found; j++) found = strcmp(key->names[i], names[j]) == 0;
+        if (!found) return false;
+    }
+    return key->not_null;
+}
+
+static enum rf_code set_keys(const struct rf_source_postgres *source, const char *const *names, int n, struct rf_source_facts *facts,
+                             struct rf_error *err) {
+    facts->keys = rf_arena_take(source->arena, (size_t)n * sizeof *facts->keys);
+    if (!facts->keys) return rf_no_memory(err);
+    for (int i = 0; i < n; i++) {
+        facts->keys[i] = find_name(facts->columns, facts->n_columns, names[i]);
+        if (facts->keys[i] < 0 && source->job->columns.names)
+            return rf_fail(err, RF_CONFIG, "the key column \"%s\" of %s is not among \"columns\" of the job", names[i], source->job->source_label);
+        if (facts->keys[i] < 0) return no_column(source, "keys", names[i], err);
+    }
+    facts->n_keys = n;
+    return RF_OK;
+}
+
+static enum rf_code read_keys(struct rf_source_postgres *source, const struct rf_relation *relation, struct rf_source_facts *facts,
+                              struct rf_error *err) {
+    const struct rf_names *wanted = &source->job->keys;
+    struct rf_unique_key *keys;
+    int n;
+    RF_TRY(rf_pg_unique_keys(&source->pg, relation->oid, source->arena, &keys, &n, err));
+    const struct rf_unique_key *found = choose_key(keys, n);
+    const char *const *names = wanted->names ? wanted->names : found ? found->names : NULL;
+    int n_names = wanted->names ? wanted->n : found ? found->n : 0;
+    if (!names) {
+        rf_fail(err, RF_CONFIG, "%s has no primary key and no unique index over NOT NULL columns", source->job->source_label);
+        return rf_hint(err, "Name the columns that identify a row in \"keys\".");
+    }
+    RF_TRY(set_keys(source, names, n_names, facts, err));
+    /* An index of an inheritance parent says nothing about its children; one of a partitioned table covers its leaves. */
+    bool whole_tree = relation->kind == 'p' || !relation->has_children;
+    for (int i = 0; i < n && whole_tree; i++) facts->key_proven |= key_covers(&keys[i], names, n_names);
+    return RF_OK;
+}
+
+static enum rf_code introspect(struct rf_source_postgres *source, struct rf_source_facts *facts, struct rf_text *fingerprint,
+                               struct rf_error *err) {
+    const struct rf_job *job = source->job;
+    struct rf_relation relation;
+    facts->schema = job->source_schema;
+    facts->name = job->source_table;
+    RF_TRY(rf_pg_server(&source->pg, source->arena, &facts->server, err));
+    RF_TRY(rf_pg_relation(&source->pg, job->source_schema, job->source_table, source->arena, &relation, err));
+    RF_TRY(check_relation(source, &relation, err));
+    facts->identity.table_oid = relation.oid;
+    facts->bytes = relation.bytes;
+    facts->rows_estimate = relation.rows;
+    facts->row_security = relation.row_security;
+    facts->one_heap = relation.kind == 'r' && !relation.has_children;
+    RF_TRY(read_leaves(source, &relation, fingerprint, err));
+    RF_TRY(read_columns(source, &relation, facts, fingerprint, err));
+    RF_TRY(read_keys(source, &relation, facts, err));
+    rf_text_addf(fingerprint, "row security %s\n", relation.row_security ? "on" : "off");
+    if (job->where) rf_text_addf(fingerprint, "filter %s\n", job->where);
+    return rf_text_check(fingerprint, err);
+}
+
+/* A filter of several lines stays one line of the fingerprint. */
+static void join_lines(char *filter) {
+    for (char *p = filter; p && *p; p++)
+        if (*p == '\n' || *p == '\r') *p = ' ';
+}
+
+/* Catalog names are printed with their schemas only while the search path is bare; the filter is the user's
+ * text and gets the user's path back. */
+static enum rf_code read_catalogs(struct rf_source_postgres *source, struct rf_source_facts *facts, struct rf_error *err) {
+    struct rf_text fingerprint = {0};
+    RF_TRY(rf_pg_execute(&source->pg, "set the search path", "SET LOCAL search_path = pg_catalog", 0, NULL, NULL, err));
+    enum rf_code code = introspect(source, facts, &fingerprint, err);
+    if (code == RF_OK) {
+        char *copy = rf_arena_copy(source->arena, fingerprint.data);
+        facts->fingerprint = copy;
+        if (!copy) code = rf_no_memory(err);
+        else if (source->job->where) join_lines(strstr(copy, "\nfilter ") + 1);
+    }
+    rf_text_free(&fingerprint);
+    RF_TRY(code);
+    return rf_pg_execute(&source->pg, "reset the search path", "SET LOCAL search_path = DEFAULT", 0, NULL, NULL, err);
+}
+
+/* ---- the operation ---------------------------------------------------------------------------------------------------------- */
+
+static enum rf_code look(struct rf_source_postgres *source, struct rf_source_facts *facts, struct rf_error *err) {
+    *facts = (struct rf_source_facts){0};
+    RF_TRY(lock_table(source, err));
+    RF_TRY(take_snapshot(source, facts, err));
+    RF_TRY(identify(source, facts, err));
+    RF_TRY(read_catalogs(source, facts, err));
+    return find_holder(source, facts, err);
+}
+
+/* A standby that is behind the last load has rows older than those already there: it is waited for, never reconciled. */
+static enum rf_code snapshot_source(void *self, const struct rf_load *last, struct rf_source_facts *facts, struct rf_error *err) {
+    struct rf_source_postgres *source = self;
+    double waited = 0;
+    RF_TRY(look(source, facts, err));
+    while (rf_source_is_behind(facts, last)) {
+        if (waited >= source->job->source_lag_wait) {
+            rf_fail(err, RF_SOURCE, "the source is at %s and the last load of %s was read at %s: it is a standby that lags behind", facts->snapshot.lsn, source->job->source_label, last->lsn);
+            return rf_hint(err, "Wait for the standby, raise source_lag_wait, or read the primary.");
+        }
+        RF_TRY(rf_pg_execute(&source->pg, "end", "ROLLBACK", 0, NULL, NULL, err));
+        rf_cancel_wait(source->cancel, LAG_POLL_MS);
+        waited += LAG_POLL_MS / 1000.0;
+        RF_TRY(look(source, facts, err));
+    }
+    return RF_OK;
+}
+
+static enum rf_code read_source(void *self, const char *sql, struct rf_error *err) {
+    struct rf_source_postgres *source = self;
+    enum rf_code code = rf_pg_copy_out(&source->pg, "read", sql, (size_t)source->job->batch_bytes, err);
+    if (code == RF_CONFIG && source->job->where) rf_hint(err, "Check the filter in \"where\": it is a condition on the columns of %s.", source->job->source_label);
+    return code;
+}
+
+static enum rf_code next_batch(void *self, struct rf_batch *batch, struct rf_error *err) {
+    struct rf_source_postgres *source = self;
+    return rf_pg_copy_next(&source->pg, batch, err);
+}
+
+const struct rf_source_ops rf_source_postgres_ops = {
+    .open = open_source,
+    .snapshot = snapshot_source,
+    .read = read_source,
+    .next = next_batch,
+    .close = close_source,
+};

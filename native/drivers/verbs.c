@@ -1,0 +1,69 @@
+#include "drivers/verbs.h"
+
+#include "core/arena.h"
+#include "core/job.h"
+#include "core/report.h"
+#include "drivers/drivers.h"
+
+#include <string.h>
+
+enum { ARENA_BYTES = 64 * 1024 * 1024 };
+
+enum rf_verb rf_verb_named(const char *name) {
+    static const char *const names[RF_VERBS] = {"run", "plan", "verify", "state", "reset", "inspect"};
+    int verb = 0;
+    while (verb < RF_VERBS && strcmp(names[verb], name) != 0) verb++;
+    return (enum rf_verb)verb;
+}
+
+static enum rf_code run_and_report(struct rf_run *run, char **json, struct rf_error *err) {
+    RF_TRY(rf_transfer(run, err));
+    *json = rf_report_json(&run->report);
+    return *json ? RF_OK : rf_no_memory(err);
+}
+
+static enum rf_code move_rows(enum rf_verb verb, struct rf_job *job, struct rf_cancel *cancel, struct rf_observer observer,
+                              struct rf_arena *arena, char **json, struct rf_error *err) {
+    struct rf_source_postgres source;
+    struct rf_sink_postgres sink;
+    struct rf_run run = {.job = job, .observer = observer, .arena = arena};
+    RF_TRY(rf_job_require(job, true, true, true, err));
+    RF_TRY(rf_source_for(job, cancel, arena, &source, &run.source, err));
+    RF_TRY(rf_sink_for(job, cancel, arena, &sink, &run.sink, err));
+    if (verb == RF_PLAN) return rf_transfer_plan(&run, json, err);
+    if (verb == RF_RUN) return run_and_report(&run, json, err);
+    job->capture = RF_CAPTURE_XMIN; /* what is pending shows in the row versions, however the load was captured */
+    return rf_transfer_verify(&run, json, err);
+}
+
+static enum rf_code dispatch(enum rf_verb verb, struct rf_job *job, struct rf_cancel *cancel, struct rf_observer observer,
+                             struct rf_arena *arena, char **json, struct rf_error *err) {
+    switch (verb) {
+    case RF_RUN:
+    case RF_PLAN:
+    case RF_VERIFY: return move_rows(verb, job, cancel, observer, arena, json, err);
+    case RF_STATE:
+        RF_TRY(rf_job_require(job, false, true, false, err));
+        return rf_postgres_state(job, cancel, json, err);
+    case RF_RESET:
+        RF_TRY(rf_job_require(job, false, true, true, err));
+        return rf_postgres_reset(job, cancel, arena, json, err);
+    case RF_INSPECT:
+        RF_TRY(rf_job_require(job, true, false, false, err));
+        return rf_postgres_inspect(job, cancel, json, err);
+    case RF_VERBS: break;
+    }
+    return rf_fail(err, RF_INTERNAL, "unknown verb");
+}
+
+enum rf_code rf_execute(enum rf_verb verb, const char *job_json, struct rf_cancel *cancel, struct rf_observer observer,
+                        char **json, struct rf_error *err) {
+    struct rf_arena arena;
+    struct rf_job job;
+    rf_arena_init(&arena, ARENA_BYTES);
+    *json = NULL;
+    enum rf_code code = rf_job_parse(job_json, &arena, &job, err);
+    if (code == RF_OK) code = dispatch(verb, &job, cancel, observer, &arena, json, err);
+    rf_arena_free(&arena);
+    return code;
+}

@@ -1,0 +1,398 @@
+/* The one place that talks to Python: module rowferry._native, limited API of 3.10.
+ *
+ * A job runs on a thread of its own with every signal blocked. The calling thread waits without the GIL in
+ * slices, so that signal handlers run, and cancels when one of them raises. No lock is held meanwhile: a handler
+ * may call Job.cancel() on the same job.
+ */
+#define PY_SSIZE_T_CLEAN
+#include <Python.h>
+
+#include "core/arena.h"
+#include "core/job.h"
+#include "core/report.h"
+#include "drivers/verbs.h"
+
+#include <pthread.h>
+#include <signal.h>
+#include <stdatomic.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+/* Slots of types and modules keep functions in void pointers; POSIX allows what ISO C does not. */
+#pragma GCC diagnostic ignored "-Wpedantic"
+
+#ifndef RF_VERSION
+#define RF_VERSION "0"
+#endif
+
+enum { SLICE_MS = 50, PROGRESS_MS = 250, GIVE_UP_MS = 900, CHECK_ARENA_BYTES = 1024 * 1024 };
+
+struct module_state {
+    PyObject *error;
+};
+
+/* ---- one execution, shared by the calling thread and the core's ------------------------------------------------ */
+
+struct execution {
+    pthread_mutex_t mutex;
+    pthread_cond_t changed;
+    int holders;
+    bool done;
+    enum rf_verb verb;
+    char *job_json;
+    struct rf_cancel *cancel;
+    char *json;
+    enum rf_code code;
+    struct rf_error error;
+    atomic_int step;
+    atomic_llong rows;
+    atomic_llong bytes;
+};
+
+static void release_execution(struct execution *execution) {
+    pthread_mutex_lock(&execution->mutex);
+    bool last = --execution->holders == 0;
+    pthread_mutex_unlock(&execution->mutex);
+    if (!last) return;
+    rf_cancel_release(execution->cancel);
+    pthread_cond_destroy(&execution->changed);
+    pthread_mutex_destroy(&execution->mutex);
+    free(execution->job_json);
+    free(execution->json);
+    free(execution);
+}
+
+static struct execution *new_execution(enum rf_verb verb, const char *job_json, struct rf_cancel *cancel) {
+    struct execution *execution = calloc(1, sizeof *execution);
+    if (!execution) return NULL;
+    execution->job_json = strdup(job_json);
+    if (!execution->job_json) {
+        free(execution);
+        return NULL;
+    }
+    pthread_condattr_t attributes;
+    pthread_condattr_init(&attributes);
+    pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC);
+    pthread_mutex_init(&execution->mutex, NULL);
+    pthread_cond_init(&execution->changed, &attributes);
+    pthread_condattr_destroy(&attributes);
+    execution->holders = 1;
+    execution->verb = verb;
+    execution->cancel = rf_cancel_hold(cancel);
+    return execution;
+}
+
+static void note_step(void *context, enum rf_step step, int64_t rows, int64_t bytes) {
+    struct execution *execution = context;
+    atomic_store(&execution->step, (int)step);
+    atomic_store(&execution->rows, (long long)rows);
+    atomic_store(&execution->bytes, (long long)bytes);
+}
+
+static void *run_core(void *arg) {
+    struct execution *execution = arg;
+    struct rf_observer observer = {.on_step = note_step, .context = execution};
+    enum rf_code code = rf_execute(execution->verb, execution->job_json, execution->cancel, observer, &execution->json, &execution->error);
+    pthread_mutex_lock(&execution->mutex);
+    execution->code = code;
+    execution->done = true;
+    pthread_cond_broadcast(&execution->changed);
+    pthread_mutex_unlock(&execution->mutex);
+    release_execution(execution);
+    return NULL;
+}
+
+static int start_core(struct execution *execution) {
+    sigset_t all, before;
+    pthread_attr_t attributes;
+    pthread_t thread;
+    sigfillset(&all);
+    pthread_attr_init(&attributes);
+    pthread_attr_setdetachstate(&attributes, PTHREAD_CREATE_DETACHED);
+    pthread_sigmask(SIG_SETMASK, &all, &before);
+    execution->holders++;
+    int failed = pthread_create(&thread, &attributes, run_core, execution);
+    if (failed) execution->holders--;
+    pthread_sigmask(SIG_SETMASK, &before, NULL);
+    pthread_attr_destroy(&attributes);
+    return failed;
+}
+
+static double now(void) {
+    struct timespec time;
+    clock_gettime(CLOCK_MONOTONIC, &time);
+    return (double)time.tv_sec + (double)time.tv_nsec / 1e9;
+}
+
+/* True when the core has ended within the slice. */
+static bool wait_slice(struct execution *execution) {
+    struct timespec until;
+    clock_gettime(CLOCK_MONOTONIC, &until);
+    until.tv_nsec += SLICE_MS * 1000000L;
+    if (until.tv_nsec >= 1000000000L) {
+        until.tv_sec++;
+        until.tv_nsec -= 1000000000L;
+    }
+    pthread_mutex_lock(&execution->mutex);
+    if (!execution->done) pthread_cond_timedwait(&execution->changed, &execution->mutex, &until);
+    bool done = execution->done;
+    pthread_mutex_unlock(&execution->mutex);
+    return done;
+}
+
+/* Once COMMIT is on its way its outcome is waited for; before that the core may be left behind, for it cannot
+ * commit any more. */
+static void cancel_and_wait(struct execution *execution) {
+    double asked = now();
+    rf_cancel_request(execution->cancel);
+    while (!wait_slice(execution)) {
+        int step = atomic_load(&execution->step);
+        bool committing = execution->verb == RF_RUN && (step == RF_STEP_COMMIT || step == RF_STEP_COMMITTED);
+        if (!committing && (now() - asked) * 1000 > GIVE_UP_MS) return;
+    }
+}
+
+/* ---- errors and progress ------------------------------------------------------------------------------------------ */
+
+static void raise_error(PyObject *error_type, const struct rf_error *error) {
+    char *json = rf_error_json(error);
+    if (!json) {
+        PyErr_NoMemory();
+        return;
+    }
+    PyErr_SetString(error_type, json);
+    free(json);
+}
+
+static int call_progress(struct execution *execution, PyObject *on_progress, double started) {
+    int step = atomic_load(&execution->step);
+    PyObject *progress = Py_BuildValue("{s:s,s:L,s:L,s:d}", "phase", rf_step_name((enum rf_step)step), "rows", atomic_load(&execution->rows),
+                                       "bytes", atomic_load(&execution->bytes), "seconds", now() - started);
+    if (!progress) return -1;
+    PyObject *answer = PyObject_CallFunctionObjArgs(on_progress, progress, NULL);
+    Py_DECREF(progress);
+    Py_XDECREF(answer);
+    return answer ? 0 : -1;
+}
+
+/* Waits for the core; -1 with an exception set when a signal handler or the callback raised. */
+static int wait_for_core(struct execution *execution, PyObject *on_progress) {
+    double started = now(), told = started;
+    for (;;) {
+        bool done;
+        Py_BEGIN_ALLOW_THREADS
+        done = wait_slice(execution);
+        Py_END_ALLOW_THREADS
+        if (PyErr_CheckSignals() != 0) return -1;
+        if (on_progress && (done || (now() - told) * 1000 >= PROGRESS_MS)) {
+            told = now();
+            if (call_progress(execution, on_progress, started) != 0) return -1;
+        }
+        if (done) return 0;
+    }
+}
+
+/* ---- Job -------------------------------------------------------------------------------------------------------------- */
+
+struct job_object {
+    PyObject_HEAD
+    char *json;
+    struct rf_cancel *cancel;
+};
+
+static PyObject *error_type_of(PyObject *self) {
+    struct module_state *state = PyType_GetModuleState(Py_TYPE(self));
+    return state ? state->error : NULL;
+}
+
+static int check_job(PyObject *self, const char *json) {
+    struct rf_arena arena;
+    struct rf_job job;
+    struct rf_error error;
+    rf_arena_init(&arena, CHECK_ARENA_BYTES);
+    enum rf_code code = rf_job_parse(json, &arena, &job, &error);
+    rf_arena_free(&arena);
+    if (code == RF_OK) return 0;
+    raise_error(error_type_of(self), &error);
+    return -1;
+}
+
+static int job_init(PyObject *self, PyObject *args, PyObject *keywords) {
+    static char *names[] = {"job_json", NULL};
+    struct job_object *job = (struct job_object *)self;
+    const char *json;
+    if (!PyArg_ParseTupleAndKeywords(args, keywords, "s", names, &json)) return -1;
+    if (job->json) {
+        PyErr_SetString(PyExc_TypeError, "a Job is made once");
+        return -1;
+    }
+    if (check_job(self, json) != 0) return -1;
+    job->json = strdup(json);
+    job->cancel = rf_cancel_new();
+    if (job->json && job->cancel) return 0;
+    PyErr_NoMemory();
+    return -1;
+}
+
+static void job_dealloc(PyObject *self) {
+    struct job_object *job = (struct job_object *)self;
+    PyTypeObject *type = Py_TYPE(self);
+    free(job->json);
+    rf_cancel_release(job->cancel);
+    freefunc release = (freefunc)PyType_GetSlot(type, Py_tp_free);
+    release(self);
+    Py_DECREF(type);
+}
+
+/* Waits for what was started and turns it into a text or an exception. */
+static PyObject *take_outcome(PyObject *self, struct execution *execution, PyObject *on_progress) {
+    if (wait_for_core(execution, on_progress) != 0) {
+        PyObject *type, *value, *traceback;
+        PyErr_Fetch(&type, &value, &traceback);
+        Py_BEGIN_ALLOW_THREADS
+        cancel_and_wait(execution);
+        Py_END_ALLOW_THREADS
+        PyErr_Restore(type, value, traceback);
+        return NULL;
+    }
+    if (execution->code == RF_OK) return PyUnicode_FromString(execution->json);
+    raise_error(error_type_of(self), &execution->error);
+    return NULL;
+}
+
+static PyObject *job_execute(PyObject *self, PyObject *args, PyObject *keywords) {
+    static char *names[] = {"verb", "on_progress", NULL};
+    struct job_object *job = (struct job_object *)self;
+    const char *verb_name;
+    PyObject *on_progress = Py_None;
+    if (!PyArg_ParseTupleAndKeywords(args, keywords, "s|O", names, &verb_name, &on_progress)) return NULL;
+    enum rf_verb verb = rf_verb_named(verb_name);
+    if (verb == RF_VERBS) return PyErr_Format(PyExc_ValueError, "unknown verb: %s", verb_name);
+    if (!job->json) return PyErr_Format(PyExc_RuntimeError, "the Job was not initialised");
+    struct execution *execution = new_execution(verb, job->json, job->cancel);
+    if (!execution) return PyErr_NoMemory();
+    PyObject *outcome = NULL;
+    if (start_core(execution) != 0) PyErr_SetString(PyExc_RuntimeError, "the system gave no thread");
+    else outcome = take_outcome(self, execution, on_progress == Py_None ? NULL : on_progress);
+    release_execution(execution);
+    return outcome;
+}
+
+static PyObject *job_cancel(PyObject *self, PyObject *Py_UNUSED(ignored)) {
+    struct job_object *job = (struct job_object *)self;
+    if (job->cancel) rf_cancel_request(job->cancel);
+    Py_RETURN_NONE;
+}
+
+static PyMethodDef job_methods[] = {
+    {"execute", (PyCFunction)(void (*)(void))job_execute, METH_VARARGS | METH_KEYWORDS,
+     "execute(verb, on_progress=None) -> str\n--\n\nDo run, plan, verify, state, reset or inspect; return its outcome as JSON."},
+    {"cancel", job_cancel, METH_NOARGS, "cancel()\n--\n\nEnd what runs, here and on the servers; from any thread, and for good."},
+    {NULL, NULL, 0, NULL},
+};
+
+static PyType_Slot job_slots[] = {
+    {Py_tp_doc, "Job(job_json)\n--\n\nA validated job."},
+    {Py_tp_new, PyType_GenericNew},
+    {Py_tp_init, job_init},
+    {Py_tp_dealloc, job_dealloc},
+    {Py_tp_methods, job_methods},
+    {0, NULL},
+};
+
+static PyType_Spec job_spec = {
+    .name = "rowferry._native.Job",
+    .basicsize = sizeof(struct job_object),
+    .flags = Py_TPFLAGS_DEFAULT,
+    .slots = job_slots,
+};
+
+/* ---- module -------------------------------------------------------------------------------------------------------------- */
+
+static PyObject *spec(PyObject *Py_UNUSED(module), PyObject *kind) {
+    PyObject *bytes = PyUnicode_AsUTF8String(kind);
+    if (!bytes) return NULL;
+    const char *name = PyBytes_AsString(bytes);
+    char *json = NULL;
+    bool known = true;
+    if (strcmp(name, "job") == 0) json = rf_job_schema();
+    else if (strcmp(name, "report") == 0) json = rf_report_schema();
+    else known = false;
+    Py_DECREF(bytes);
+    if (!known) return PyErr_Format(PyExc_ValueError, "there is a spec of job and of report");
+    if (!json) return PyErr_NoMemory();
+    PyObject *text = PyUnicode_FromString(json);
+    free(json);
+    return text;
+}
+
+static PyObject *steps(PyObject *Py_UNUSED(module), PyObject *Py_UNUSED(ignored)) {
+    PyObject *names = PyTuple_New(RF_STEPS);
+    for (int step = 0; names && step < RF_STEPS; step++) {
+        PyObject *name = PyUnicode_FromString(rf_step_name((enum rf_step)step));
+        if (!name || PyTuple_SetItem(names, step, name) != 0) Py_CLEAR(names);
+    }
+    return names;
+}
+
+static PyMethodDef module_methods[] = {
+    {"spec", spec, METH_O, "spec(kind) -> str\n--\n\nThe JSON Schema of \"job\" or \"report\"."},
+    {"steps", steps, METH_NOARGS, "steps() -> tuple[str, ...]\n--\n\nThe steps of a run, in order, as progress names them."},
+    {NULL, NULL, 0, NULL},
+};
+
+static int add_error(PyObject *module, struct module_state *state) {
+    state->error = PyErr_NewExceptionWithDoc("rowferry._native.Error", "args[0] is a JSON object: code, message, sqlstate, …", NULL, NULL);
+    if (!state->error) return -1;
+    Py_INCREF(state->error);
+    if (PyModule_AddObject(module, "Error", state->error) == 0) return 0;
+    Py_DECREF(state->error);
+    return -1;
+}
+
+static int module_exec(PyObject *module) {
+    struct module_state *state = PyModule_GetState(module);
+    if (add_error(module, state) != 0) return -1;
+    PyObject *type = PyType_FromModuleAndSpec(module, &job_spec, NULL);
+    if (!type) return -1;
+    if (PyModule_AddObject(module, "Job", type) != 0) {
+        Py_DECREF(type);
+        return -1;
+    }
+    return PyModule_AddStringConstant(module, "__version__", RF_VERSION);
+}
+
+static int module_traverse(PyObject *module, visitproc visit, void *arg) {
+    struct module_state *state = PyModule_GetState(module);
+    if (state) Py_VISIT(state->error);
+    return 0;
+}
+
+static int module_clear(PyObject *module) {
+    struct module_state *state = PyModule_GetState(module);
+    if (state) Py_CLEAR(state->error);
+    return 0;
+}
+
+static PyModuleDef_Slot module_slots[] = {
+    {Py_mod_exec, (void *)module_exec},
+    {0, NULL},
+};
+
+static struct PyModuleDef module_definition = {
+    PyModuleDef_HEAD_INIT,
+    .m_name = "rowferry._native",
+    .m_doc = "The C core of rowferry.",
+    .m_size = sizeof(struct module_state),
+    .m_methods = module_methods,
+    .m_slots = module_slots,
+    .m_traverse = module_traverse,
+    .m_clear = module_clear,
+};
+
+PyMODINIT_FUNC PyInit__native(void);
+
+PyMODINIT_FUNC PyInit__native(void) {
+    return PyModuleDef_Init(&module_definition);
+}
