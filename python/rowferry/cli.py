@@ -66,7 +66,7 @@ def main(args: Sequence[str] | None = None) -> int:
     except Terminated:
         return 128 + signal.SIGTERM
     except NoArgsIsHelpError as error:
-        click.echo(error.format_message(), err=True)
+        print(error.format_message(), file=sys.stderr)
         return USAGE
     except click.ClickException as error:
         _complain(error.format_message())
@@ -88,7 +88,7 @@ def _terminate(*_: object) -> NoReturn:
 
 
 def _complain(text: str) -> None:
-    click.echo(uri.hide(f"rowferry: {text}"), err=True)
+    print(uri.hide(f"rowferry: {text}"), file=sys.stderr, flush=True)
 
 
 Function = Callable[..., Any]
@@ -113,10 +113,9 @@ def _names(_: click.Context, __: click.Parameter, value: Sequence[str]) -> list[
 def _uri(ctx: click.Context, option: click.Parameter, value: str | None) -> str | None:
     typed = ctx.get_parameter_source(str(option.name)) is ParameterSource.COMMANDLINE
     if value and typed and uri.has_password(value):
-        click.echo(
-            f"rowferry: warning: everybody on this machine can see the password in --{option.name}; "
-            f"safer are ROWFERRY_{str(option.name).upper()}, ~/.pgpass or a service file",
-            err=True,
+        _complain(
+            f"warning: everybody on this machine can see the password in --{option.name}; "
+            f"safer are ROWFERRY_{str(option.name).upper()}, ~/.pgpass or a service file"
         )
     return value
 
@@ -231,14 +230,16 @@ def state_reset(tables: Sequence[str], yes: bool, as_json: bool, **settings: Any
         if as_json:
             _print_json({"table": table, "load_id": load_id})
         else:
-            click.echo(f"{table}: reset by load {load_id}; the next run reads the whole table")
+            print(f"{table}: reset by load {load_id}; the next run reads the whole table")
     return 0
 
 
 @cli.command("doctor")
 @_options(source_option, target_option, table_option, connection_options, json_option)
 @click.option("--limit", type=click.IntRange(min=1), default=50, metavar="N", help="Largest tables shown.  [50]")
-@click.option("--read-rate", type=float, default=BYTES_PER_SECOND / 1e6, metavar="MB/S", help="Disk of the source.  [200]")
+@click.option(
+    "--read-rate", type=float, default=BYTES_PER_SECOND / 1e6, metavar="MB/S", help="Of the source's disk.  [200]"
+)
 def doctor_command(tables: Sequence[str], limit: int, read_rate: float, as_json: bool, **settings: Any) -> None:
     """Say what can be proven about each table and how. Reads only, needs nothing installed."""
     if read_rate <= 0:
@@ -256,7 +257,7 @@ def doctor_command(tables: Sequence[str], limit: int, read_rate: float, as_json:
 @click.argument("kind", type=click.Choice(["job", "report"]))
 def spec_command(kind: str) -> None:
     """Print the JSON Schema of a job or of a report."""
-    click.echo(json.dumps(json.loads(spec(kind)), indent=2))
+    print(json.dumps(json.loads(spec(kind)), indent=2))
 
 
 def _each(
@@ -323,17 +324,17 @@ def _confirmed(question: str) -> bool:
 
 
 def _print_report(job: Job, report: Report) -> None:
-    click.echo(terminal.report_line(report))
+    print(terminal.report_line(report))
     for warning in report.warnings:
         _complain(f"{job.table}: warning: {warning}")
 
 
 def _print_plan(_: Job, plan: Plan) -> None:
-    click.echo(terminal.plan_text(plan) + "\n")
+    print(terminal.plan_text(plan), end="\n\n")
 
 
 def _print_verification(job: Job, found: Verification) -> None:
-    click.echo(terminal.verification_text(job.table, found))
+    print(terminal.verification_text(job.table, found))
 
 
 def _print_failure(outcome: Outcome, error: RowferryError, as_json: bool) -> None:
@@ -343,4 +344,4 @@ def _print_failure(outcome: Outcome, error: RowferryError, as_json: bool) -> Non
 
 
 def _print_json(value: Mapping[str, Any]) -> None:
-    click.echo(json.dumps(value, ensure_ascii=False))
+    print(json.dumps(value, ensure_ascii=False))

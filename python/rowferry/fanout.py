@@ -31,10 +31,11 @@ class Outcome:
 
 
 def side_by_side(
-    jobs: Sequence[Job], work: Work, n_threads: int, show: Callable[[Job, Progress], object]
+    jobs: Sequence[Job], work: Work, n_threads: int, show: Callable[[Job, Progress | None], object]
 ) -> Iterator[Outcome]:
     """Do `work` for every job, `n_threads` at a time, and yield the outcomes as they come.
 
+    `show` is called in the caller's thread, with each job's progress and, when it has ended, with None.
     An exception in the caller's thread, KeyboardInterrupt among them, cancels what is under way.
     """
     waiting = deque(jobs)
@@ -51,6 +52,7 @@ def side_by_side(
             event = events.get()
             if isinstance(event, Outcome):
                 n_open -= 1
+                show(event.job, None)
                 yield event
             else:
                 show(*event)

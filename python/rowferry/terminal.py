@@ -17,10 +17,12 @@ from rowferry.errors import RowferryError
 from rowferry.job import Job, Progress
 from rowferry.report import LoadRecord, Plan, Report, Verification
 
-Show = Callable[[Job, Progress], object]
+Show = Callable[[Job, Progress | None], object]
+"""Called with None when the job has ended."""
 
 SECONDS_BETWEEN_LINES = 10.0
 SHOWN_DIFFERENCES = 20
+FATES = ("inserted", "updated", "deleted", "stale", "duplicates")
 
 
 @contextmanager
@@ -36,8 +38,8 @@ def progress_display() -> Iterator[Show]:
 def _lines(now: Callable[[], float] = time.monotonic) -> Show:
     last: dict[str, float] = {}
 
-    def show(job: Job, progress: Progress) -> None:
-        if now() - last.setdefault(job.table, now()) >= SECONDS_BETWEEN_LINES:
+    def show(job: Job, progress: Progress | None) -> None:
+        if progress and now() - last.setdefault(job.table, now()) >= SECONDS_BETWEEN_LINES:
             last[job.table] = now()
             print(f"{job.table}: {progress_text(progress)}", file=sys.stderr, flush=True)
 
@@ -47,22 +49,24 @@ def _lines(now: Callable[[], float] = time.monotonic) -> Show:
 @contextmanager
 def _bars() -> Iterator[Show]:
     from rich.console import Console
-    from rich.progress import BarColumn, TextColumn, TimeElapsedColumn
+    from rich.progress import BarColumn, TextColumn
     from rich.progress import Progress as Display
 
     columns = (
         TextColumn("{task.fields[table]}", markup=False),
         BarColumn(bar_width=20),
         TextColumn("{task.description}", markup=False),
-        TimeElapsedColumn(),
     )
     console = Console(stderr=True)
-    with Display(
-        *columns, console=console, transient=True, redirect_stdout=sys.stdout.isatty()
-    ) as display:
+    both = sys.stdout.isatty()  # then what is printed has to go above the bars, not through them
+    with Display(*columns, console=console, transient=True, redirect_stdout=both) as display:
         tasks: dict[int, Any] = {}
 
-        def show(job: Job, progress: Progress) -> None:
+        def show(job: Job, progress: Progress | None) -> None:
+            if progress is None:
+                if id(job) in tasks:
+                    display.remove_task(tasks.pop(id(job)))
+                return
             if id(job) not in tasks:
                 tasks[id(job)] = display.add_task("", total=None, table=job.table)
             display.update(tasks[id(job)], description=progress_text(progress))
@@ -86,7 +90,7 @@ def report_line(report: Report) -> str:
         f"{rate(done.read, seconds)}",
         f"{report.capture}{', first load' if report.first_load else ''}{', reconciled' if report.reconciled else ''}",
         f"{report.completeness.replace('_', ' ')}, hard deletes {report.hard_deletes.replace('_', ' ')}",
-        ", ".join(f"{getattr(done, name):,} {name}" for name in ("inserted", "updated", "deleted", "stale", "duplicates")),
+        ", ".join(f"{getattr(done, name):,} {name}" for name in FATES),
     ]
     if report.verification:
         parts.append("verified " + report.verification.result)
@@ -108,8 +112,9 @@ def plan_text(plan: Plan) -> str:
     """The plan as SQL with comments."""
     rows, n_bytes = plan.estimate.rows, plan.estimate.bytes
     about = "never analyzed" if rows is None else f"about {rows:,.0f} rows"
+    first = ", first load" if plan.first_load else ""
     lines = [
-        f"-- {plan.table} ({about}, {size(n_bytes or 0)}) -> {plan.target_table}{', first load' if plan.first_load else ''}",
+        f"-- {plan.table} ({about}, {size(n_bytes or 0)}) -> {plan.target_table}{first}",
         f"-- reads {'every row' if plan.full_read else 'the rows changed since the last load'}",
         f"-- capture {plan.capture}: {plan.capture_reason}",
         *(f"-- {reason}" for reason in plan.reasons),

@@ -143,7 +143,9 @@ def test_what_matters_about_the_source_is_found(facts: dict[str, Any], rule: str
     assert _rules(judge(_facts(**facts))) == {rule}
 
 
-@pytest.mark.parametrize(("kind", "fix"), [("session", "pg_terminate_backend(7)"), ("prepared", "PREPARED"), ("slot", "drop the slot")])
+@pytest.mark.parametrize(
+    ("kind", "fix"), [("session", "pg_terminate_backend(7)"), ("prepared", "PREPARED"), ("slot", "drop the slot")]
+)
 def test_a_transaction_that_has_been_open_for_long_is_named_with_the_way_to_end_it(kind: str, fix: str) -> None:
     oldest = {"pid": 7, "user": "bob", "application": "psql", "state": "idle in transaction", "seconds": 700.0}
     oldest |= {"held_xmin_age": 12, "kind": kind}

@@ -75,7 +75,9 @@ def test_an_error_says_what_the_server_said_and_what_to_do(core: FakeCore, capsy
         assert words in told
 
 
-def test_verify_exits_with_1_when_a_row_differs_and_names_it(core: FakeCore, capsys: pytest.CaptureFixture[str]) -> None:
+def test_verify_exits_with_1_when_a_row_differs_and_names_it(
+    core: FakeCore, capsys: pytest.CaptureFixture[str]
+) -> None:
     found = {"result": "different", "compared": 2, "equal": 1, "different": 1}
     core.answers |= {"a": {**found, "examples": [{"key": "(7)", "kind": "different"}]}, "b": {"result": "equal"}}
     assert cli.main(["verify", *OPTIONS, "--table", "a", "--table", "b"]) == 1
@@ -87,7 +89,8 @@ def test_verify_exits_with_1_when_a_row_differs_and_names_it(core: FakeCore, cap
 
 def test_settings_reach_the_core_by_their_names(core: FakeCore, report: dict[str, Any]) -> None:
     core.answers['odd."Name"'] = report
-    options = ("--keys", 'a,"b,c"', "--columns", "a", "--columns", '"b,c",d', "--where", "x > 1", "--lock-timeout", "0.5")
+    options = ("--keys", 'a,"b,c"', "--columns", "a", "--columns", '"b,c",d', "--where", "x > 1")
+    options += ("--lock-timeout", "0.5")
     _run('odd."Name"', options=(*options, "--capture", "full", "--source-name", "shop", "--verify", "--run-id", "r"))
     settings = core.made[0].settings
     wanted = {"keys": ["a", "b,c"], "where": "x > 1", "lock_timeout": 0.5, "capture": "full", "source_name": "shop"}
@@ -175,7 +178,9 @@ def test_what_is_missing_or_wrong_is_said(args: list[str], words: str, capsys: p
     assert words in capsys.readouterr().err
 
 
-def test_a_table_that_cannot_work_stops_the_command_before_any_table_runs(core: FakeCore, report: dict[str, Any]) -> None:
+def test_a_table_that_cannot_work_stops_the_command_before_any_table_runs(
+    core: FakeCore, report: dict[str, Any]
+) -> None:
     core.answers["orders"] = report
     assert _run("orders", "a.b.c") == 2
     assert not any(made.verbs for made in core.made)

@@ -68,8 +68,9 @@ def test_progress_is_shown_in_the_callers_thread() -> None:
     def work(_: Job, on_progress: Any) -> None:
         on_progress({"phase": "read", "rows": 1, "bytes": 1, "seconds": 0.0})
 
-    list(side_by_side(_jobs("a"), work, 1, lambda *event: seen.append((threading.current_thread(), event[1]["rows"]))))
-    assert seen == [(threading.current_thread(), 1)]
+    list(side_by_side(_jobs("a"), work, 1, lambda _, progress: seen.append((threading.current_thread(), progress))))
+    assert {thread for thread, _ in seen} == {threading.current_thread()}
+    assert [progress and progress["rows"] for _, progress in seen] == [1, None]
 
 
 def test_an_interrupt_cancels_every_job_and_waits_for_those_under_way(core: FakeCore) -> None:

@@ -48,7 +48,8 @@ def test_a_password_is_hidden_wherever_a_connection_string_may_hold_it(text: str
 
 
 @pytest.mark.parametrize(
-    "text", ["postgresql://u@h:5432/db", "postgresql:///db?host=/tmp", "host=h user=u", "service=shop", "postgresql://[::1]:5/db"]
+    "text",
+    ["postgresql://u@h:5432/db", "postgresql:///db?host=/tmp", "host=h user=u", "service=shop", "postgresql://[::1]:5/db"],
 )
 def test_a_connection_string_without_a_password_stays_as_it_is(text: str) -> None:
     assert uri.hide(text) == text
