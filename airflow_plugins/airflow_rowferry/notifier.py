@@ -207,5 +207,5 @@ def _text(
     if n_more:
         lines.append(f"✗ and {n_more} more")
     if n_not_run:
-        lines.append(f"{n_not_run} task instances did not run, because something before them failed")
+        lines.append(f"Not run, because something before it failed: {n_not_run}")
     return "\n".join(lines)

@@ -117,12 +117,13 @@ class Airflow:
 
     def stop(self, *, keep: bool = False) -> None:
         """End every process and, unless `keep`, remove a temporary AIRFLOW_HOME. May be called twice."""
+        self._disposable = self._disposable and not keep
         processes, self._processes = self._processes, {}
         for process in processes.values():
             process.stdin.close()  # type: ignore[union-attr]  # the guard takes it from here
         for process in processes.values():
             process.wait()
-        if self._disposable and not keep:
+        if self._disposable:
             shutil.rmtree(self.home, ignore_errors=True)
 
     def trigger(self, dag_id: str, run_id: str | None = None, conf: Mapping[str, Any] | None = None) -> str:
@@ -282,6 +283,7 @@ class Airflow:
             "AIRFLOW__LOGGING__WORKER_LOG_SERVER_PORT": str(free_port()),
             "AIRFLOW__LOGGING__TRIGGER_LOG_SERVER_PORT": str(free_port()),
             "AIRFLOW__SCHEDULER__SCHEDULER_HEALTH_CHECK_SERVER_PORT": str(free_port()),
+            "AIRFLOW__COSMOS__CACHE_DIR": str(self.home / "cosmos"),  # by default one folder for all, in /tmp
             "PYTHONDONTWRITEBYTECODE": "",  # compiling Airflow anew in each process doubles the time to start
             **_QUIET,
             **_QUICK,
