@@ -11,6 +11,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from rowferry.errors import ConfigurationError
 from rowferry.job import Call
 from rowferry.report import Document
 
@@ -147,6 +148,9 @@ def doctor(
         for table in (list(tables) or [None])
     ]
     answers = [call.execute("inspect") for call in calls]
+    for table, answer in zip(tables, answers, strict=False):
+        if not answer["tables"]:
+            raise ConfigurationError(f"the source has no table {table}, or hides it from this user")
     seen = [table for answer in answers for table in answer["tables"]]
     return judge({**answers[0], "tables": seen}, limit=limit, bytes_per_second=bytes_per_second)
 
@@ -172,17 +176,18 @@ def judge(
 def judge_table(table: Facts, bytes_per_second: float = BYTES_PER_SECOND) -> TableCheckup:
     """What a run over `table` could claim."""
     by_version = keeps_row_versions(table)
+    n_rows = None if table["rows_estimate"] < 0 else round(table["rows_estimate"])
     return TableCheckup(
         table=table["table"],
         kind=table["kind"],
         bytes=table["bytes"],
-        rows_estimate=table["rows_estimate"],
+        rows_estimate=n_rows,
         keys=tuple(table["keys"]),
         key_source=table["key_source"],
         capture="xmin" if by_version else "full",
         completeness="proven" if by_version and not table["row_security"] else "best_effort",
         hard_deletes="not_captured" if by_version else "captured",
-        scan_seconds=round(scan_seconds(table["bytes"], table["rows_estimate"] or 0, bytes_per_second), 3),
+        scan_seconds=round(scan_seconds(table["bytes"], n_rows or 0, bytes_per_second), 3),
         cursors=tuple(_cursor(table, column) for column in table["columns"] if column["role"]),
         findings=tuple(finding for rule in TABLE_RULES for finding in rule(table)),
     )
@@ -214,14 +219,19 @@ def _cursor(table: Facts, column: Facts) -> Cursor:
 
 
 def _set_by(table: Facts, column: Facts) -> Literal["trigger", "default", "application"]:
-    needed = {"INSERT"} if column["role"] == "inserted_at" else {"INSERT", "UPDATE"}
-    triggers = [t for t in table["triggers"] if column["name"] in t["function_sets"]]
-    covered = {event for event in needed for trigger in triggers if event in trigger["events"]}
+    needed = {"insert"} if column["role"] == "inserted_at" else {"insert", "update"}
+    triggers = [t for t in table["triggers"] if _can_set(t) and column["name"] in t["function_sets"]]
+    covered = {event for trigger in triggers for event in trigger["events"].split(",")}
     if covered and column["default"] is not None:
-        covered.add("INSERT")
+        covered.add("insert")
     if covered >= needed:
         return "trigger"
     return "default" if column["default"] is not None else "application"
+
+
+def _can_set(trigger: Facts) -> bool:
+    """Whether what the trigger assigns to NEW reaches the row."""
+    return trigger["enabled"] and trigger["for_each_row"] and trigger["when"] == "before"
 
 
 def _losses(column: Facts, set_by: str) -> Iterator[str]:
@@ -349,7 +359,27 @@ def _sees_sessions(facts: Facts) -> Iterator[Finding]:
         )
 
 
+def _connections(facts: Facts) -> Iterator[Finding]:
+    taken, most = facts["server"]["connections"], facts["server"]["max_connections"]
+    if taken > 0.8 * most:
+        yield Finding(
+            level="warning",
+            rule="connections",
+            message=f"{taken} of {most} connections are taken, and each table that is read needs one",
+            fix="fewer tables side by side: --jobs, or an Airflow pool",
+        )
+
+
 def _target_rights(target: Facts) -> Iterator[Finding]:
+    if target["read_only"]:
+        yield Finding(level="problem", rule="read-only", message="the target is a standby: nothing can be loaded")
+    if not target["can_create_temp"]:
+        yield Finding(
+            level="problem",
+            rule="no-temp",
+            message=f"{target['current_user']} may not create the temporary table that rows are staged in",
+            fix=f"GRANT TEMPORARY ON DATABASE … TO {target['current_user']}",
+        )
     if not (target["can_create_schema"] or target["control_schema_exists"]):
         yield Finding(
             level="problem",
@@ -381,6 +411,6 @@ def holder(oldest: Facts) -> str:
     return who + since
 
 
-SERVER_RULES = (_replica, _oldest, _sees_sessions)
+SERVER_RULES = (_replica, _oldest, _sees_sessions, _connections)
 TABLE_RULES = (_privileges, _key, _row_versions, _row_security, _soft_deletes, _types, _cursor_index)
 TARGET_RULES = (_target_rights, _target_encoding)

@@ -17,8 +17,9 @@ import signal
 import sys
 import traceback
 import uuid
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing
+from itertools import groupby
 from typing import Any, NoReturn
 
 import click
@@ -207,9 +208,8 @@ def state_group() -> None:
 @_options(target_option, table_option, name_options, connection_options, json_option)
 @click.option("--limit", type=click.IntRange(min=1), default=20, metavar="N", help="Newest loads of a table.  [20]")
 def state_show(tables: Sequence[str], limit: int, as_json: bool, **settings: Any) -> None:
-    """Print the loads of a table, newest first."""
-    for table in _required(tables):
-        loads = [LoadRecord.from_dict(load) for load in _target_call(table, settings).execute("state")["loads"]]
+    """Print the loads of each table, newest first; without --table those of all that the target knows."""
+    for table, loads in _loads(tables, settings):
         if as_json:
             _print_json({"table": table, "loads": [load.to_dict() for load in loads[:limit]]})
         else:
@@ -301,7 +301,17 @@ def _jobs(file: str | None, tables: Sequence[str], **settings: Any) -> list[Job]
     return [entry.job(**given) for entry in entries if not tables or entry.settings["table"] in tables]
 
 
-def _target_call(table: str, settings: Mapping[str, Any]) -> Call:
+def _loads(tables: Sequence[str], settings: Mapping[str, Any]) -> Iterator[tuple[str, list[LoadRecord]]]:
+    for table in tables or (None,):
+        answer = _target_call(table, settings).execute("state")["loads"]
+        loads = [LoadRecord.from_dict(load) for load in answer]
+        if table:
+            yield table, loads
+        else:
+            yield from ((name, list(group)) for name, group in groupby(loads, lambda load: load.record["target_table"]))
+
+
+def _target_call(table: str | None, settings: Mapping[str, Any]) -> Call:
     _needed(settings, "target")
     return Call({"table": table, **settings})
 

@@ -169,8 +169,8 @@ def server_lines(checkup: Checkup) -> Iterator[str]:
     else:
         yield "oldest transaction: none is open"
     if target:
-        state = f"{target['loads']:,} loads" if target["control_schema_exists"] else "no load yet"
-        yield f"target: PostgreSQL {version(target['version'])} through libpq, as {target['current_user']}, {state}"
+        control = "its control tables are there" if target["control_tables"] else "no control tables yet"
+        yield f"target: PostgreSQL {version(target['version'])} through libpq, as {target['current_user']}, {control}"
     for finding in checkup.findings:
         yield from _finding_lines(finding, "")
 

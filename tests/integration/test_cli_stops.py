@@ -50,7 +50,7 @@ def test_a_signal_ends_a_statement_that_waits_at_the_target(pair: Pair, number: 
     with psycopg.connect(pair.target) as blocker:
         blocker.execute("LOCK TABLE raw_postgres.orders IN ACCESS EXCLUSIVE MODE")
         process = pair.start("run", "--table", "orders", "--lock-timeout", "500")
-        waiting = "SELECT FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND datname = current_database()"
+        waiting = "SELECT 1 FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND datname = current_database()"
         wait_until(lambda: bool(sql(pair.target, waiting)), "the run waits for the lock")
         process.send_signal(number)
         sent = time.monotonic()

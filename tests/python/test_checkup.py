@@ -13,7 +13,8 @@ def _column(name: str = "updated_at", role: str | None = "updated_at", **facts: 
 
 
 def _trigger(*events: str, sets: str = "updated_at") -> dict[str, Any]:
-    return {"name": "touch", "when": "BEFORE", "events": list(events), "function_sets": [sets]}
+    facts = {"name": "touch", "when": "before", "enabled": True, "for_each_row": True}
+    return {**facts, "events": ",".join(events), "function_sets": [sets]}
 
 
 def _table(**facts: Any) -> dict[str, Any]:
@@ -40,6 +41,7 @@ def _facts(**facts: Any) -> dict[str, Any]:
         "system": "7",
         "timeline": 1,
         "max_connections": 100,
+        "connections": 7,
         "current_user": "reader",
         "is_superuser": False,
         "pg_read_all_stats": True,
@@ -94,12 +96,12 @@ def test_row_security_takes_the_proof_away() -> None:
 
 
 def test_a_column_that_a_trigger_sets_on_insert_and_update_still_loses_rows_to_open_transactions() -> None:
-    told = _losses(_trigger("INSERT", "UPDATE"))
+    told = _losses(_trigger("insert", "update"))
     assert told.startswith("trigger: a transaction that was open")
 
 
 def test_a_default_and_a_trigger_on_update_together_cover_both() -> None:
-    assert _losses(_trigger("UPDATE"), default="now()").startswith("trigger: ")
+    assert _losses(_trigger("update"), default="now()").startswith("trigger: ")
 
 
 def test_a_default_alone_does_not_fire_on_update() -> None:
@@ -111,8 +113,13 @@ def test_a_default_is_enough_for_the_time_of_the_insert() -> None:
     assert told.startswith("default: ") and "does not fire" not in told
 
 
+@pytest.mark.parametrize("fact", [{"enabled": False}, {"for_each_row": False}, {"when": "after"}])
+def test_a_trigger_that_cannot_reach_the_row_does_not_count(fact: dict[str, Any]) -> None:
+    assert _losses({**_trigger("insert", "update"), **fact}).startswith("application: ")
+
+
 def test_a_trigger_that_sets_another_column_does_not_count() -> None:
-    assert _losses(_trigger("INSERT", "UPDATE", sets="other")).startswith("application: no trigger sets it")
+    assert _losses(_trigger("insert", "update", sets="other")).startswith("application: no trigger sets it")
 
 
 @pytest.mark.parametrize(
@@ -125,7 +132,7 @@ def test_a_trigger_that_sets_another_column_does_not_count() -> None:
     ],
 )
 def test_why_a_cursor_loses_rows_is_said(facts: dict[str, Any], words: str) -> None:
-    assert words in _losses(_trigger("INSERT", "UPDATE"), **facts)
+    assert words in _losses(_trigger("insert", "update"), **facts)
 
 
 def test_a_server_in_order_has_no_findings() -> None:
@@ -137,6 +144,7 @@ def test_a_server_in_order_has_no_findings() -> None:
     [
         ({"server": {"in_recovery": True}}, "replica"),
         ({"server": {"pg_read_all_stats": False}}, "no-read-all-stats"),
+        ({"server": {"connections": 81}}, "connections"),
     ],
 )
 def test_what_matters_about_the_source_is_found(facts: dict[str, Any], rule: str) -> None:
@@ -161,12 +169,14 @@ def test_a_transaction_that_has_been_open_for_long_is_named_with_the_way_to_end_
         ({}, set()),
         ({"can_create_schema": False}, {"no-create"}),
         ({"can_create_schema": False, "control_schema_exists": True}, set()),
+        ({"can_create_temp": False}, {"no-temp"}),
+        ({"read_only": True}, {"read-only"}),
         ({"server_encoding": "LATIN1"}, {"encoding"}),
     ],
 )
 def test_what_a_target_lacks_is_found(facts: dict[str, Any], rules: set[str]) -> None:
     target = {"version": 180001, "current_user": "writer", "can_create_schema": True, "control_schema_exists": False}
-    target |= {"loads": 0, "server_encoding": "UTF8", **facts}
+    target |= {"control_tables": 0, "can_create_temp": True, "read_only": False, "server_encoding": "UTF8", **facts}
     assert _rules(judge(_facts(target=target))) == rules
 
 
@@ -182,4 +192,5 @@ def test_the_scan_takes_as_long_as_its_bytes_and_its_rows() -> None:
 
 
 def test_a_table_that_was_never_analyzed_has_an_estimate_by_its_bytes() -> None:
-    assert judge_table(_table(rows_estimate=None)).scan_seconds == pytest.approx(2)
+    found = judge_table(_table(rows_estimate=-1))
+    assert (found.rows_estimate, found.scan_seconds) == (None, pytest.approx(2))
