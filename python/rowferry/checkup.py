@@ -26,6 +26,9 @@ where `count(*)` took 45 and 41 ns."""
 BYTES_PER_SECOND = 200e6
 """Assumed when nothing is said: a middling cloud disk; a table in memory is read several times faster."""
 
+LOADABLE = ("table", "partitioned table")
+"""Kinds whose rows carry the transaction that wrote them."""
+
 LONG_TRANSACTION = 600.0
 """Seconds after which an open transaction is worth a warning."""
 
@@ -79,9 +82,8 @@ class TableCheckup(Document):
         rows_estimate: By the statistics of the source; None when it was never analyzed.
         keys: Columns of the key that would be used.
         key_source: `primary key`, `unique` or `none`.
-        capture: What `auto` would choose.
-        completeness: What its report would claim.
-        hard_deletes: Whether deleted rows would be noticed.
+        capture: What `auto` would choose; None: it cannot be loaded.
+        completeness: What the report of a run would claim; None: it cannot be loaded.
         scan_seconds: Estimate of one incremental read; see `scan_seconds`.
         cursors: Columns that look like cursors.
         findings: What stands in the way, or could be better.
@@ -93,9 +95,8 @@ class TableCheckup(Document):
     rows_estimate: int | None
     keys: tuple[str, ...]
     key_source: str
-    capture: Literal["xmin", "full"]
-    completeness: Literal["proven", "best_effort"]
-    hard_deletes: Literal["captured", "not_captured"]
+    capture: Literal["xmin"] | None
+    completeness: Literal["proven", "best_effort"] | None
     scan_seconds: float
     cursors: tuple[Cursor, ...]
     findings: tuple[Finding, ...]
@@ -175,7 +176,7 @@ def judge(
 
 def judge_table(table: Facts, bytes_per_second: float = BYTES_PER_SECOND) -> TableCheckup:
     """What a run over `table` could claim."""
-    by_version = keeps_row_versions(table)
+    loadable = table["kind"] in LOADABLE
     n_rows = None if table["rows_estimate"] < 0 else round(table["rows_estimate"])
     return TableCheckup(
         table=table["table"],
@@ -184,9 +185,8 @@ def judge_table(table: Facts, bytes_per_second: float = BYTES_PER_SECOND) -> Tab
         rows_estimate=n_rows,
         keys=tuple(table["keys"]),
         key_source=table["key_source"],
-        capture="xmin" if by_version else "full",
-        completeness="proven" if by_version and not table["row_security"] else "best_effort",
-        hard_deletes="not_captured" if by_version else "captured",
+        capture="xmin" if loadable else None,
+        completeness=("best_effort" if table["row_security"] else "proven") if loadable else None,
         scan_seconds=round(scan_seconds(table["bytes"], n_rows or 0, bytes_per_second), 3),
         cursors=tuple(_cursor(table, column) for column in table["columns"] if column["role"]),
         findings=tuple(finding for rule in TABLE_RULES for finding in rule(table)),
@@ -199,11 +199,6 @@ def scan_seconds(n_bytes: int, n_rows: float, bytes_per_second: float = BYTES_PE
     Such a read visits every page of the table once, as `count(*)` does, and compares one number a row.
     """
     return n_bytes / bytes_per_second + n_rows * SECONDS_PER_ROW
-
-
-def keeps_row_versions(table: Facts) -> bool:
-    """Whether rows carry the transaction that wrote them, which the xmin capture needs."""
-    return table["kind"] in ("table", "partitioned table")
 
 
 def _cursor(table: Facts, column: Facts) -> Cursor:
@@ -272,12 +267,12 @@ def _key(table: Facts) -> Iterator[Finding]:
 
 
 def _row_versions(table: Facts) -> Iterator[Finding]:
-    if not keeps_row_versions(table):
+    if table["kind"] not in LOADABLE:
         yield Finding(
-            level="warning",
+            level="problem",
             rule="no-row-versions",
-            message=f"a {table['kind']} keeps no row versions: every run reads all of it",
-            fix="load the tables below it instead",
+            message=f"a {table['kind']} keeps no row versions by which changes could be proven",
+            fix="load the tables it reads instead",
         )
 
 
@@ -288,16 +283,6 @@ def _row_security(table: Facts) -> Iterator[Finding]:
             rule="row-security",
             message="row security applies to this user: rows it hides count as absent",
             fix="read as a role with BYPASSRLS",
-        )
-
-
-def _soft_deletes(table: Facts) -> Iterator[Finding]:
-    if keeps_row_versions(table) and not any(c["role"] == "deleted_at" for c in table["columns"]):
-        yield Finding(
-            level="note",
-            rule="hard-deletes",
-            message="deleted rows leave no trace that xmin could find",
-            fix="run with --capture full now and then, or mark rows as deleted instead of deleting them",
         )
 
 
@@ -412,5 +397,5 @@ def holder(oldest: Facts) -> str:
 
 
 SERVER_RULES = (_replica, _oldest, _sees_sessions, _connections)
-TABLE_RULES = (_privileges, _key, _row_versions, _row_security, _soft_deletes, _types, _cursor_index)
+TABLE_RULES = (_privileges, _key, _row_versions, _row_security, _types, _cursor_index)
 TARGET_RULES = (_target_rights, _target_encoding)

@@ -48,7 +48,7 @@ class Call:
         for name, value in zip(("source", "target"), self._uris, strict=True):
             wrong = uri.problem(value) if isinstance(value, str) else None
             if wrong:
-                raise errors.ConfigurationError(f"{name}: the URI {wrong}")
+                raise errors.ConfigurationError(f"{name} {wrong}")
         try:
             self._job = _native.Job(_document(settings))
         except _native.Error as error:

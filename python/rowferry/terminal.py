@@ -150,10 +150,11 @@ def print_checkup(checkup: Checkup) -> None:
     for line in server_lines(checkup):
         print(line)
     print()
-    head = ("table", "rows", "size", "key", "capture", "completeness", "hard deletes", "scan")
+    head = ("table", "rows", "size", "key", "capture", "completeness", "scan")
     _print_table(None, head, [_row(table) for table in checkup.tables])
     rate_mb = checkup.bytes_per_second / 1e6
     print(f"scan: estimate of one incremental read, size at an assumed {rate_mb:g} MB/s + rows x 70 ns")
+    print("deleted rows leave no trace that xmin could find: run with --capture full now and then")
     for table in checkup.tables:
         for line in table_lines(table):
             print(line)
@@ -185,7 +186,7 @@ def table_lines(table: TableCheckup) -> Iterator[str]:
         yield from _finding_lines(finding, "  ")
     for cursor in table.cursors:
         index = "" if cursor.indexed else ", not indexed"
-        yield f"  cursor {cursor.column} ({cursor.type}, set by {cursor.set_by}{index}) loses rows:"
+        yield f"  cursor {cursor.column} ({cursor.type}, set by {cursor.set_by}{index}) can lose rows:"
         yield from (f"    - {reason}" for reason in cursor.loses)
 
 
@@ -201,9 +202,8 @@ def _row(table: TableCheckup) -> list[str]:
         "?" if table.rows_estimate is None else f"{table.rows_estimate:,}",
         size(table.bytes),
         f"{', '.join(table.keys)} ({table.key_source})" if table.keys else "none",
-        table.capture,
-        table.completeness.replace("_", " "),
-        table.hard_deletes.replace("_", " "),
+        table.capture or "none",
+        (table.completeness or "none").replace("_", " "),
         f"{table.scan_seconds:.1f} s",
     ]
 
@@ -214,10 +214,12 @@ def _print_table(title: str | None, head: Sequence[str], rows: Sequence[Sequence
     from rich.table import Table
     from rich.text import Text
 
-    table = Table(*head, title=title, box=box.SIMPLE_HEAD, title_justify="left")
+    table = Table(*head, box=box.SIMPLE_HEAD)
     for row in rows:
         table.add_row(*(Text(cell) for cell in row))
     console = Console(width=None if sys.stdout.isatty() else 200)
+    if title:
+        console.print(Text(title))
     console.print(table)
 
 

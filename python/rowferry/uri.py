@@ -16,6 +16,7 @@ MASK = "***"
 
 _IN_URI = re.compile(r"(\b[a-z][a-z0-9+]*://[^\s:/@?]*:)\S*(?=@)", re.IGNORECASE)
 _IN_PAIR = re.compile(r"(\b(?:ssl)?password\s*=\s*)('(?:[^'\\]|\\.)*'|(?:[^\s'\\]|\\.)(?:[^\s\\]|\\.)*)", re.IGNORECASE)
+_PAIRS = re.compile(r"\s*\w+\s*=")
 _SCHEME = re.compile(r"[A-Za-z][\w+.-]*://")
 _USER = re.compile(r"[A-Za-z][\w+.-]*://([^@/]*)@")
 _SHORTEST_SECRET = 4
@@ -44,9 +45,9 @@ def redact(text: str | None, *uris: str | None) -> str | None:
 
 
 def problem(uri: str) -> str | None:
-    """What makes `uri` unreadable, in words that quote none of it; None when nothing does."""
+    """What makes `uri` unreadable or unsafe to hand to libpq, in words that quote none of it; None when nothing does."""
     if not _SCHEME.match(uri):
-        return None
+        return None if _PAIRS.match(uri) else "is neither postgresql://user@host/database nor key=value pairs"
     user = _USER.match(uri)
     place = uri[user.end() :] if user else uri
     if "@" in place.partition("?")[0]:

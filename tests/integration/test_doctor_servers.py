@@ -88,9 +88,10 @@ def test_a_partitioned_table_is_one_table(pair: Pair) -> None:
     assert _doctor(pair)[1]["public.parted"]["completeness"] == "proven"
 
 
-def test_a_view_is_not_proven(pair: Pair) -> None:
+def test_a_view_cannot_be_loaded_as_run_says_too(pair: Pair) -> None:
     (view,) = _doctor(pair, "--table", "seen")[1].values()
-    assert (view["capture"], view["completeness"]) == ("full", "best_effort")
+    assert (view["capture"], view["completeness"]) == (None, None)
+    assert pair.run("run", "--table", "seen", "--keys", "id", "--capture", "full").returncode == 2
     assert "no-row-versions" in _rules(view)
 
 

@@ -60,7 +60,7 @@ def _losses(*triggers: dict[str, Any], **column: Any) -> str:
 
 def test_a_plain_table_with_a_key_is_proven_and_has_nothing_to_complain_about() -> None:
     found = judge_table(_table())
-    assert (found.capture, found.completeness, found.hard_deletes) == ("xmin", "proven", "not_captured")
+    assert (found.capture, found.completeness) == ("xmin", "proven")
     assert not found.findings
 
 
@@ -69,9 +69,9 @@ def test_a_partitioned_table_is_proven_too() -> None:
 
 
 @pytest.mark.parametrize("kind", ["view", "materialized view", "foreign table"])
-def test_what_keeps_no_row_versions_is_read_in_full_and_not_proven(kind: str) -> None:
+def test_what_keeps_no_row_versions_cannot_be_loaded(kind: str) -> None:
     found = judge_table(_table(kind=kind))
-    assert (found.capture, found.completeness) == ("full", "best_effort")
+    assert (found.capture, found.completeness) == (None, None)
     assert "no-row-versions" in _rules(found)
 
 
@@ -81,7 +81,6 @@ def test_what_keeps_no_row_versions_is_read_in_full_and_not_proven(kind: str) ->
         ({"select": False}, "no-select"),
         ({"keys": [], "key_source": "none"}, "no-key"),
         ({"row_security": True}, "row-security"),
-        ({"columns": [_column("id", None)]}, "hard-deletes"),
         ({"columns": [_column("r", None, type="regclass", passes=False)]}, "type"),
         ({"columns": [_column(indexed=False)]}, "cursor-index"),
     ],

@@ -57,7 +57,10 @@ def test_a_connection_string_without_a_password_stays_as_it_is(text: str) -> Non
     assert uri.problem(text) is None
 
 
-@pytest.mark.parametrize("text", ["postgresql://u:a@b@h/db", "postgresql://u:a/b@h/db", "postgresql://u:a%zz@h/db"])
+@pytest.mark.parametrize(
+    "text",
+    ["postgresql://u:a@b@h/db", "postgresql://u:a/b@h/db", "postgresql://u:a%zz@h/db", "u:a@b@h", "u:a@b@h/db?sslmode=require"],
+)
 def test_an_unencoded_password_is_refused_before_libpq_can_quote_it(text: str) -> None:
     wrong = uri.problem(text)
     assert wrong and "a@b" not in wrong and "a/b" not in wrong and "%zz" not in wrong
