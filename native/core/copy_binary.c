@@ -18,6 +18,7 @@ static size_t header_bytes(const uint8_t *data, size_t n_bytes) {
 }
 
 static enum rf_copy_result take_header(struct rf_copy_reader *reader, const uint8_t **data, size_t *n_bytes) {
+    if (*n_bytes == 0) return RF_COPY_MORE; /* *data may be NULL then */
     size_t known = *n_bytes < SIGNATURE_BYTES ? *n_bytes : SIGNATURE_BYTES;
     if (memcmp(*data, SIGNATURE, known) != 0) return RF_COPY_BROKEN;
     size_t taken = header_bytes(*data, *n_bytes);

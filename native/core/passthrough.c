@@ -33,7 +33,7 @@ static bool typmod_fits(const struct rf_column *from, const struct rf_column *to
     return false;
 }
 
-/* Assignments between different built-in types that keep every value. */
+/* Assignments between different built-in types that keep every value. By identity: a user's type may be called int4. */
 static bool widens(const struct rf_column *from, const struct rf_column *to) {
     static const struct { const char *from, *to; } pairs[] = {
         {"int2", "int4"}, {"int2", "int8"}, {"int4", "int8"}, {"int2", "numeric"}, {"int4", "numeric"},
@@ -41,7 +41,7 @@ static bool widens(const struct rf_column *from, const struct rf_column *to) {
     };
     if (to->typmod != -1) return false;
     for (size_t i = 0; i < sizeof pairs / sizeof pairs[0]; i++)
-        if (is(from, pairs[i].from) && is(to, pairs[i].to)) return true;
+        if (strcmp(from->identity, pairs[i].from) == 0 && strcmp(to->identity, pairs[i].to) == 0) return true;
     return false;
 }
 
@@ -51,9 +51,21 @@ enum rf_fit rf_fit_column(const struct rf_column *from, const struct rf_column *
     return widens(from, to) ? RF_FITS_WIDER : RF_FITS_NOT;
 }
 
+/* The word stands alone, or behind the _ of an array, and outside of quotes: there it is a label of an enum. */
+static bool names_money(const char *identity) {
+    const char *word = "money";
+    bool quoted = false;
+    for (const char *p = identity; *p; p++) {
+        quoted ^= *p == '\'';
+        if (quoted || strncmp(p, word, strlen(word)) != 0) continue;
+        if ((p == identity || strchr(" (_", p[-1])) && strchr("), ", p[strlen(word)])) return true;
+    }
+    return false;
+}
+
 static bool carries_money(const struct rf_source_facts *source) {
     for (int i = 0; i < source->n_columns; i++)
-        if (strstr(source->columns[i].identity, "money")) return true;
+        if (names_money(source->columns[i].identity)) return true;
     return false;
 }
 

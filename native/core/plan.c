@@ -39,8 +39,9 @@ bool rf_source_is_behind(const struct rf_source_facts *source, const struct rf_l
 
 static enum rf_code keep_text(struct rf_arena *arena, const char **out, struct rf_error *err, const char *format,
                               va_list args) {
-    char text[512];
-    vsnprintf(text, sizeof text, format, args);
+    char whole[1024], text[512];
+    vsnprintf(whole, sizeof whole, format, args);
+    rf_copy_text(text, sizeof text, whole);
     *out = rf_arena_copy(arena, text);
     return *out ? RF_OK : rf_no_memory(err);
 }
@@ -97,6 +98,15 @@ static bool has_line(const char *text, const char *line, size_t length) {
     return false;
 }
 
+/* How much of a line a reason quotes: whole characters, since the report is read as UTF-8. */
+static size_t quoted_bytes(const char *line, size_t n) {
+    enum { MOST = 200 };
+    if (n <= MOST) return n;
+    n = MOST;
+    while (n > 0 && ((unsigned char)line[n] & 0xC0) == 0x80) n--;
+    return n;
+}
+
 /* A reason for each line of `from` that `other` lacks. */
 static enum rf_code add_missing_lines(struct rf_plan *plan, const char *from, const char *other, const char *what,
                                       struct rf_arena *arena, struct rf_error *err) {
@@ -104,7 +114,7 @@ static enum rf_code add_missing_lines(struct rf_plan *plan, const char *from, co
         size_t n = strcspn(at, "\n");
         if (!has_line(other, at, n)) {
             plan->reconcile = true;
-            RF_TRY(add_reason(plan, arena, err, "%s since the last load: %.*s", what, (int)(n > 200 ? 200 : n), at));
+            RF_TRY(add_reason(plan, arena, err, "%s since the last load: %.*s", what, (int)quoted_bytes(at, n), at));
         }
         at += n + (at[n] == '\n');
     }
@@ -228,7 +238,9 @@ static bool is_metadata(const char *name) {
 }
 
 /* A column that the source lost stays and is NULL from now on; one that may not be NULL stops the run. */
-static enum rf_code note_dropped(struct rf_plan *plan, struct rf_error *err) {
+static enum rf_code note_dropped(struct rf_plan *plan, struct rf_arena *arena, struct rf_error *err) {
+    plan->dropped = rf_arena_take(arena, (size_t)(plan->target->n_columns + 1) * sizeof *plan->dropped);
+    if (!plan->dropped) return rf_no_memory(err);
     for (int i = 0; i < plan->target->n_columns; i++) {
         const struct rf_column *column = &plan->target->columns[i];
         if (is_metadata(column->name) || find_column(plan->source->columns, plan->source->n_columns, column->name)) continue;
@@ -236,7 +248,7 @@ static enum rf_code note_dropped(struct rf_plan *plan, struct rf_error *err) {
             rf_fail(err, RF_DRIFT, "column \"%s\" of %s may not be NULL and no longer comes from %s", column->name, plan->job->target_label, plan->job->source_label);
             return rf_hint(err, "ALTER TABLE %s ALTER COLUMN \"%s\" DROP NOT NULL, or drop the column there too.", plan->job->target_label, column->name);
         }
-        if (plan->n_dropped < RF_MOST_REASONS) plan->dropped[plan->n_dropped++] = column->name;
+        plan->dropped[plan->n_dropped++] = column->name;
     }
     return RF_OK;
 }
@@ -251,7 +263,7 @@ static enum rf_code check_reserved_names(const struct rf_plan *plan, struct rf_e
     return RF_OK;
 }
 
-static enum rf_code check_existing(struct rf_plan *plan, struct rf_error *err) {
+static enum rf_code check_existing(struct rf_plan *plan, struct rf_arena *arena, struct rf_error *err) {
     const char *label = plan->job->target_label;
     if (!plan->target->is_ours) {
         rf_fail(err, RF_CONFIG, "%s exists and was not made by rowferry: it has no _extracted_at, _load_id and _deleted_at", label);
@@ -265,13 +277,13 @@ static enum rf_code check_existing(struct rf_plan *plan, struct rf_error *err) {
         rf_fail(err, plan->last->load_id > 0 ? RF_DRIFT : RF_CONFIG, "%s has no unique index on exactly the keys of the job", label);
         return rf_hint(err, "The keys changed, or the index was dropped: create the unique index, or load into another target_table.");
     }
-    return note_dropped(plan, err);
+    return note_dropped(plan, arena, err);
 }
 
-static enum rf_code check_target(struct rf_plan *plan, struct rf_error *err) {
+static enum rf_code check_target(struct rf_plan *plan, struct rf_arena *arena, struct rf_error *err) {
     RF_TRY(rf_fit_servers(plan->source, plan->target, err));
     RF_TRY(check_reserved_names(plan, err));
-    if (plan->target->exists) RF_TRY(check_existing(plan, err));
+    if (plan->target->exists) RF_TRY(check_existing(plan, arena, err));
     return check_columns(plan, err);
 }
 
@@ -280,7 +292,7 @@ enum rf_code rf_plan_make(const struct rf_job *job, const struct rf_source_facts
                           struct rf_arena *arena, struct rf_plan *plan, struct rf_error *err) {
     *plan = (struct rf_plan){.job = job, .source = source, .target = target, .last = last, .load_id = load_id};
     plan->first_load = !target->exists;
-    RF_TRY(check_target(plan, err));
+    RF_TRY(check_target(plan, arena, err));
     RF_TRY(set_extracted_at(plan, arena, err));
     RF_TRY(decide_capture(plan, arena, err));
     plan->straight = plan->first_load && source->key_proven;

@@ -34,7 +34,7 @@ struct rf_plan {
     const char *hard_deletes;
     const char *reasons[RF_MOST_REASONS];
     int n_reasons;
-    const char *dropped[RF_MOST_REASONS]; /* target columns that the source no longer has */
+    const char **dropped; /* target columns that the source no longer has */
     int n_dropped;
 };
 

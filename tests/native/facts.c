@@ -1,0 +1,94 @@
+#include "facts.h"
+
+#include "units.h"
+
+#include <string.h>
+
+static struct rf_column column(const char *name, const char *type, const char *base, int32_t typmod) {
+    return (struct rf_column){.name = name, .type = type, .base = base, .identity = base, .typmod = typmod};
+}
+
+struct rf_column *add_source_column(struct facts *facts, const char *name, const char *type, const char *base, int32_t typmod) {
+    struct rf_column *added = &facts->source_columns[facts->source.n_columns++];
+    *added = column(name, type, base, typmod);
+    return added;
+}
+
+struct rf_column *add_target_column(struct facts *facts, const char *name, const char *type, const char *base, int32_t typmod) {
+    struct rf_column *added = &facts->target_columns[facts->target.n_columns++];
+    *added = column(name, type, base, typmod);
+    return added;
+}
+
+/* Twelve digits, four of them behind the point. */
+static const int32_t NUMERIC_12_4 = ((12 << 16) | 4) + 4;
+
+static void make_source(struct facts *facts) {
+    facts->source = (struct rf_source_facts){
+        .server = {.version = 180000, .utf8 = true, .lc_monetary = "C"},
+        .identity = {.system = "70001", .timeline = 1, .database = "shop", .table_oid = 16384},
+        .snapshot = {.text = "1200:1210:1205", .xmin = 1200, .xmax = 1210, .lsn = "0/2000", .lsn_bytes = 0x2000, .clock = "2026-11-22T18:00:00.000000+00:00"},
+        .schema = facts->job.source_schema,
+        .name = facts->job.source_table,
+        .columns = facts->source_columns,
+        .keys = facts->keys,
+        .n_keys = 1,
+        .key_proven = true,
+        .one_heap = true,
+        .bytes = 8192,
+        .rows_estimate = 3,
+        .fingerprint = "leaf 16384 orders 5001 heap\ncolumn 1 id bigint not null\ncolumn 2 amount numeric(12,4)\ncolumn 3 note text\nrow security off\n"};
+    add_source_column(facts, "id", "bigint", "int8", -1)->not_null = true;
+    add_source_column(facts, "amount", "numeric(12,4)", "numeric", NUMERIC_12_4);
+    add_source_column(facts, "note", "text", "text", -1);
+}
+
+static void make_target(struct facts *facts) {
+    facts->target = (struct rf_target_facts){
+        .server = {.version = 180000, .utf8 = true, .lc_monetary = "C"}, .exists = true, .is_ours = true, .key_unique = true, .columns = facts->target_columns};
+    add_target_column(facts, "id", "bigint", "int8", -1)->not_null = true;
+    add_target_column(facts, "amount", "numeric(12,4)", "numeric", NUMERIC_12_4);
+    add_target_column(facts, "note", "text", "text", -1);
+    add_target_column(facts, "_extracted_at", "timestamp with time zone", "timestamptz", -1)->not_null = true;
+    add_target_column(facts, "_load_id", "bigint", "int8", -1)->not_null = true;
+    add_target_column(facts, "_deleted_at", "timestamp with time zone", "timestamptz", -1);
+}
+
+void make_facts(struct facts *facts, const char *more) {
+    memset(facts, 0, sizeof *facts);
+    rf_arena_init(&facts->arena, 1 << 20);
+    struct rf_text json = {0};
+    rf_text_addf(&json, "{\"source\":\"postgresql://s/shop\",\"target\":\"postgresql://t/warehouse\",\"table\":\"orders\",\"run_id\":\"run 1\"%s}", more);
+    assert_code(rf_job_parse(json.data, &facts->arena, &facts->job, &facts->err), RF_OK, &facts->err);
+    rf_text_free(&json);
+    make_source(facts);
+    make_target(facts);
+    facts->last = (struct rf_load){
+        .load_id = 7, .source_table = "public.orders", .identity = facts->source.identity, .snapshot = "1000:1000:", .lsn = "0/1000",
+        .fingerprint = facts->source.fingerprint, .extracted_at = "2026-11-22T17:00:00.000000+00:00", .hard_deletes = "captured"};
+}
+
+void drop_facts(struct facts *facts) {
+    rf_arena_free(&facts->arena);
+}
+
+void never_loaded(struct facts *facts) {
+    facts->last = (struct rf_load){0};
+    facts->target.exists = facts->target.is_ours = facts->target.key_unique = false;
+    facts->target.n_columns = facts->source.n_columns;
+    memcpy(facts->target_columns, facts->source_columns, sizeof facts->source_columns);
+}
+
+void without_proven_key(struct facts *facts) {
+    facts->source.key_proven = false;
+}
+
+enum rf_code plan(struct facts *facts) {
+    return rf_plan_make(&facts->job, &facts->source, &facts->target, &facts->last, 8, &facts->arena, &facts->plan, &facts->err);
+}
+
+bool has_reason(const struct facts *facts, const char *part) {
+    for (int i = 0; i < facts->plan.n_reasons; i++)
+        if (strstr(facts->plan.reasons[i], part)) return true;
+    return false;
+}

@@ -1,0 +1,46 @@
+/* A table that was loaded before, as catalogs and load record would tell it; a test changes what it is about.
+ *
+ * public.orders (id int8 key, amount numeric(12,4), note text) on one heap goes to raw_postgres.orders, whose
+ * newest load, 7, was read at snapshot 1000:1000:.
+ */
+#ifndef FACTS_H
+#define FACTS_H
+
+#include "core/plan.h"
+
+enum { MOST_COLUMNS = 40 };
+
+struct facts {
+    struct rf_arena arena;
+    struct rf_job job;
+    struct rf_source_facts source;
+    struct rf_target_facts target;
+    struct rf_load last;
+    struct rf_plan plan;
+    struct rf_error err;
+    struct rf_column source_columns[MOST_COLUMNS];
+    struct rf_column target_columns[MOST_COLUMNS];
+    int keys[MOST_COLUMNS];
+};
+
+/* `more` is JSON after the required keys: ",\"where\":\"paid\"", or "". To be undone with drop_facts. */
+void make_facts(struct facts *facts, const char *more);
+void drop_facts(struct facts *facts);
+
+/* As if the table had never been loaded. */
+void never_loaded(struct facts *facts);
+
+/* As if a key could repeat in a batch. */
+void without_proven_key(struct facts *facts);
+
+/* Adds a column to one side; the identity is the base type's name. */
+struct rf_column *add_source_column(struct facts *facts, const char *name, const char *type, const char *base, int32_t typmod);
+struct rf_column *add_target_column(struct facts *facts, const char *name, const char *type, const char *base, int32_t typmod);
+
+/* Plans load 8 of the facts. */
+enum rf_code plan(struct facts *facts);
+
+/* True when one of the plan's reasons contains `part`. */
+bool has_reason(const struct facts *facts, const char *part);
+
+#endif

@@ -1,0 +1,31 @@
+/* What every test here starts from: cmocka, and assertions that print the error they met. */
+#ifndef UNITS_H
+#define UNITS_H
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include "core/error.h"
+
+/* A test: its name is a sentence that says what holds. */
+#define TEST(name) static void name(void **state __attribute__((unused)))
+
+#define N_OF(array) (sizeof(array) / sizeof *(array))
+
+/* The call came back with `expected`; `err` is printed when it did not. */
+#define assert_code(call, expected, err) check_code((call), (expected), (err), __FILE__, __LINE__)
+void check_code(enum rf_code actual, enum rf_code expected, const struct rf_error *err, const char *file, int line);
+
+#define assert_contains(text, part) check_contains((text), (part), true, __FILE__, __LINE__)
+#define assert_lacks(text, part) check_contains((text), (part), false, __FILE__, __LINE__)
+void check_contains(const char *text, const char *part, bool expected, const char *file, int line);
+
+/* Whole characters only, none overlong or cut. */
+bool is_utf8(const char *text);
+
+#endif
