@@ -134,6 +134,10 @@ def test_why_a_cursor_loses_rows_is_said(facts: dict[str, Any], words: str) -> N
     assert words in _losses(_trigger("insert", "update"), **facts)
 
 
+def test_rows_that_are_not_deleted_are_no_loss_of_deleted_at() -> None:
+    assert "NULL" not in _losses(name="deleted_at", role="deleted_at", not_null=False)
+
+
 def test_a_server_in_order_has_no_findings() -> None:
     assert not judge(_facts()).findings
 
