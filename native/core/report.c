@@ -44,7 +44,7 @@ static void add_reasons(cJSON *to, const struct rf_plan *plan) {
 }
 
 static void add_holder(cJSON *to, const struct rf_holder *holder) {
-    if (!holder->pid) {
+    if (!holder->known) {
         cJSON_AddNullToObject(to, "watermark_held_by");
         return;
     }

@@ -15,9 +15,10 @@ struct rf_column {
     bool not_null;
 };
 
-/* Who keeps the oldest transaction open; pid 0 when nobody, or nobody we may see. */
+/* Who keeps the oldest transaction open. */
 struct rf_holder {
-    int pid;
+    bool known; /* false when nobody does, or nobody we may see */
+    int pid;    /* 0 for a prepared transaction, which outlives its session */
     const char *user;
     const char *application;
     double seconds;

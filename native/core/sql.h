@@ -12,6 +12,9 @@
 
 /* ---- both sides (catalogs) ---- */
 
+/* → the process that serves this session; behind a pooler not the one the session began with */
+extern const char RF_SQL_BACKEND_PID[];
+
 /* $1 schema, $2 table → oid, relkind, row_security_active, table_size (pg_total_relation_size of the tree),
  * reltuples, relation's access method, has children */
 extern const char RF_SQL_RELATION[];
@@ -29,9 +32,9 @@ extern const char RF_SQL_SERVER[];
 
 /* ---- source ---- */
 
-/* Settings of a session that only reads, sent before its transaction. */
-void rf_sql_source_session(int server_version, struct rf_text *out);
 extern const char RF_SQL_BEGIN_READ[];
+/* Settings of a transaction that only reads, sent first in it. */
+void rf_sql_source_settings(const struct rf_job *job, int server_version, struct rf_text *out);
 /* → snapshot, in recovery, clock, lsn, database */
 extern const char RF_SQL_SNAPSHOT[];
 /* $1 snapshot's xmin as xid → pid, user, application, seconds of who holds it back */
@@ -41,6 +44,7 @@ extern const char RF_SQL_IDENTITY[];
 /* $1 oid → lines of leaves: oid, relfilenode, access method, kind; in order of oid */
 extern const char RF_SQL_LEAVES[];
 void rf_sql_lock_source(const struct rf_job *job, struct rf_text *out);
+/* Of the present transaction. */
 void rf_sql_lock_timeout(double seconds, struct rf_text *out);
 void rf_sql_read(const struct rf_plan *plan, struct rf_text *out);
 

@@ -2,6 +2,8 @@
 
 #include <inttypes.h>
 
+const char RF_SQL_BACKEND_PID[] = "SELECT pg_backend_pid()";
+
 const char RF_SQL_SERVER[] =
     "SELECT current_setting('server_version_num'), pg_encoding_to_char(encoding), current_setting('lc_monetary')"
     " FROM pg_database WHERE datname = current_database()";
@@ -61,14 +63,15 @@ const char RF_SQL_UNIQUE_KEYS[] =
 const char RF_SQL_TYPE_OIDS[] =
     "SELECT coalesce(to_regtype(name)::oid, 0) FROM unnest($1::text[]) WITH ORDINALITY w(name, n) ORDER BY n";
 
-/* Waits are bounded by lock_timeout alone: a long read is not an error. */
-void rf_sql_source_session(int server_version, struct rf_text *out) {
-    rf_text_add(out,
-                "SET default_transaction_read_only = on; SET timezone = 'UTC'; SET datestyle = 'ISO, YMD'; SET intervalstyle = 'postgres';"
-                " SET bytea_output = 'hex'; SET extra_float_digits = 1; SET statement_timeout = 0;"
-                " SET idle_in_transaction_session_timeout = 0; SET max_parallel_workers_per_gather = 0");
-    if (server_version >= 140000) rf_text_add(out, "; SET idle_session_timeout = 0; SET client_connection_check_interval = '1s'");
-    if (server_version >= 170000) rf_text_add(out, "; SET transaction_timeout = 0");
+/* SET LOCAL only: behind a pooler the session is someone else's next. None of it takes a snapshot, so the table
+ * can still be locked first. Waits are bounded by lock_timeout alone: a long read is not an error. */
+void rf_sql_source_settings(const struct rf_job *job, int server_version, struct rf_text *out) {
+    rf_text_add(out, "SET LOCAL timezone = 'UTC'; SET LOCAL datestyle = 'ISO, YMD'; SET LOCAL intervalstyle = 'postgres';"
+                     " SET LOCAL bytea_output = 'hex'; SET LOCAL extra_float_digits = 1; SET LOCAL statement_timeout = 0;"
+                     " SET LOCAL idle_in_transaction_session_timeout = 0; SET LOCAL max_parallel_workers_per_gather = 0; ");
+    rf_sql_lock_timeout(job->lock_timeout, out);
+    if (server_version >= 140000) rf_text_add(out, "; SET LOCAL client_connection_check_interval = '1s'");
+    if (server_version >= 170000) rf_text_add(out, "; SET LOCAL transaction_timeout = 0");
 }
 
 const char RF_SQL_BEGIN_READ[] = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY";
@@ -85,10 +88,13 @@ const char RF_SQL_IDENTITY[] =
     " ELSE ('x' || substr(pg_walfile_name(pg_current_wal_insert_lsn()), 1, 8))::bit(32)::int END"
     " FROM pg_control_system() s, pg_control_checkpoint() c";
 
+/* Only a transaction that has an xid keeps the snapshot's xmin where it is: a reader whose own snapshot is as
+ * old is innocent. A prepared one has no process. */
 const char RF_SQL_HOLDER[] =
     "SELECT pid, usename, application_name, extract(epoch FROM clock_timestamp() - xact_start)"
-    " FROM pg_stat_activity WHERE pid <> pg_backend_pid() AND (backend_xid::text = $1 OR backend_xmin::text = $1)"
-    " ORDER BY xact_start LIMIT 1";
+    " FROM pg_stat_activity WHERE backend_xid::text = $1 UNION ALL"
+    " SELECT 0, owner, concat('prepared transaction ', gid), extract(epoch FROM clock_timestamp() - prepared)"
+    " FROM pg_prepared_xacts WHERE transaction::text = $1";
 
 /* Only leaves hold rows. pg_inherits covers partitions and plain inheritance; the root counts as a leaf of itself. */
 const char RF_SQL_LEAVES[] =
@@ -97,7 +103,7 @@ const char RF_SQL_LEAVES[] =
     " FROM tree JOIN pg_class c USING (oid) LEFT JOIN pg_am a ON a.oid = c.relam WHERE c.relkind <> 'p' ORDER BY c.oid";
 
 void rf_sql_lock_timeout(double seconds, struct rf_text *out) {
-    rf_text_addf(out, "SET lock_timeout = %" PRId64, seconds * 1000 < 1 ? INT64_C(1) : (int64_t)(seconds * 1000));
+    rf_text_addf(out, "SET LOCAL lock_timeout = %" PRId64, seconds * 1000 < 1 ? INT64_C(1) : (int64_t)(seconds * 1000));
 }
 
 void rf_sql_lock_source(const struct rf_job *job, struct rf_text *out) {

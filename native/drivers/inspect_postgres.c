@@ -7,7 +7,6 @@
 
 static enum rf_code look(struct rf_pg *pg, const char *role, const char *sql, int n, const char *const *params, struct rf_text *out, struct rf_error *err) {
     PGresult *result = NULL;
-    RF_TRY(rf_pg_execute(pg, "begin", RF_SQL_BEGIN_READ, 0, NULL, NULL, err));
     RF_TRY(rf_pg_execute(pg, role, sql, n, params, &result, err));
     rf_text_add(out, PQgetvalue(result, 0, 0));
     PQclear(result);
@@ -17,11 +16,11 @@ static enum rf_code look(struct rf_pg *pg, const char *role, const char *sql, in
 static enum rf_code look_at_source(const struct rf_job *job, struct rf_cancel *cancel, struct rf_text *out, struct rf_error *err) {
     struct rf_pg pg;
     RF_TRY(rf_pg_open(&pg, RF_SIDE_SOURCE, job->source, job->application, job->connect_timeout, cancel, err));
-    struct rf_text settings = {0};
-    rf_sql_source_session(pg.version, &settings);
-    enum rf_code code = rf_pg_execute_script(&pg, "set up the session", &settings, err);
+    struct rf_text settings = {0}, sql = {0};
+    enum rf_code code = rf_pg_execute(&pg, "begin", RF_SQL_BEGIN_READ, 0, NULL, NULL, err);
+    rf_sql_source_settings(job, pg.version, &settings);
+    if (code == RF_OK) code = rf_pg_execute_script(&pg, "set up the transaction", &settings, err);
     const char *params[] = {job->source_schema, job->source_table};
-    struct rf_text sql = {0};
     rf_sql_inspect(&sql);
     if (code == RF_OK) code = rf_text_check(&sql, err);
     if (code == RF_OK) code = look(&pg, "inspect the source", sql.data, 2, params, out, err);
@@ -35,7 +34,8 @@ static enum rf_code look_at_target(const struct rf_job *job, struct rf_cancel *c
     struct rf_pg pg;
     RF_TRY(rf_pg_open(&pg, RF_SIDE_TARGET, job->target, job->application, job->connect_timeout, cancel, err));
     const char *params[] = {job->control_schema};
-    enum rf_code code = look(&pg, "inspect the target", RF_SQL_INSPECT_TARGET, 1, params, out, err);
+    enum rf_code code = rf_pg_execute(&pg, "begin", RF_SQL_BEGIN_READ, 0, NULL, NULL, err);
+    if (code == RF_OK) code = look(&pg, "inspect the target", RF_SQL_INSPECT_TARGET, 1, params, out, err);
     rf_pg_close(&pg);
     return code;
 }

@@ -21,9 +21,7 @@ static enum rf_code connect_once(struct rf_lease_keeper *keeper, struct rf_error
     const struct rf_job *job = keeper->job;
     rf_pg_close(&keeper->pg);
     RF_TRY(rf_pg_open(&keeper->pg, RF_SIDE_TARGET, job->target, job->application, job->connect_timeout, keeper->stop, err));
-    struct rf_text timeout = {0};
-    rf_sql_lock_timeout(1, &timeout);
-    return rf_pg_execute_text(&keeper->pg, "set lock_timeout", &timeout, 0, NULL, NULL, err);
+    return rf_pg_execute(&keeper->pg, "set lock_timeout", "SET lock_timeout = '1s'", 0, NULL, NULL, err);
 }
 
 static enum rf_code renew(struct rf_lease_keeper *keeper, struct rf_error *err) {

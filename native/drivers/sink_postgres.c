@@ -14,7 +14,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { LEASE_POLL_MS = 100, BOOTSTRAP_TRIES = 5, DOUBT_TRIES = 30, DOUBT_PAUSE_MS = 1000 };
+enum { LEASE_POLL_MS = 100, TAKE_OVER_S = 30, BOOTSTRAP_TRIES = 5, DOUBT_TRIES = 30, DOUBT_PAUSE_MS = 1000, DOUBT_LOCK_S = 5 };
 
 static void integer_text(char *to, size_t size, int64_t value) {
     snprintf(to, size, "%" PRId64, value);
@@ -22,9 +22,21 @@ static void integer_text(char *to, size_t size, int64_t value) {
 
 /* ---- open and bootstrap ------------------------------------------------------------------------------------------------ */
 
+/* The lease's lock belongs to a session, and a pooler that hands sessions out by transaction has none to give. */
+static enum rf_code refuse_pooler(struct rf_sink_postgres *sink, struct rf_error *err) {
+    PGresult *result = NULL;
+    RF_TRY(rf_pg_execute(&sink->pg, "ask for the backend", RF_SQL_BACKEND_PID, 0, NULL, &result, err));
+    bool direct = rf_pg_integer(result, 0, 0) == PQbackendPID(sink->pg.conn);
+    PQclear(result);
+    if (direct) return RF_OK;
+    rf_fail(err, RF_CONFIG, "the target is reached through a connection pooler");
+    return rf_hint(err, "Give the address of the server itself: a load needs one session from its lease to its commit.");
+}
+
 static enum rf_code connect_target(struct rf_sink_postgres *sink, struct rf_error *err) {
     const struct rf_job *job = sink->job;
     RF_TRY(rf_pg_open(&sink->pg, RF_SIDE_TARGET, job->target, job->application, job->connect_timeout, sink->cancel, err));
+    RF_TRY(refuse_pooler(sink, err));
     struct rf_text settings = {0};
     rf_sql_target_session(job, sink->pg.version, &settings);
     return rf_pg_execute_script(&sink->pg, "set up the session", &settings, err);
@@ -184,8 +196,9 @@ static enum rf_code wait_for_lock(struct rf_sink_postgres *sink, struct rf_error
         RF_TRY(try_lock(sink, &got, err));
         if (got) return RF_OK;
         RF_TRY(read_holder(sink, &holder, err));
-        if (holder.shows && (holder.expired || is_superseded(sink, &holder))) RF_TRY(end_backend(sink, holder.pid, holder.backend_start, err));
-        else if (waited >= sink->job->lock_timeout) return busy(sink, &holder, err);
+        bool take_over = holder.shows && (holder.expired || is_superseded(sink, &holder));
+        if (take_over) RF_TRY(end_backend(sink, holder.pid, holder.backend_start, err));
+        if (waited >= sink->job->lock_timeout + (take_over ? TAKE_OVER_S : 0)) return busy(sink, &holder, err);
         rf_cancel_wait(sink->cancel, LEASE_POLL_MS);
     }
 }
@@ -450,9 +463,11 @@ static enum rf_code look_up(struct rf_sink_postgres *sink, bool *found, struct r
     char load_id[24];
     integer_text(load_id, sizeof load_id, sink->load_id);
     const char *params[] = {sink->job->target_label, load_id};
-    struct rf_text lock = {0}, find = {0};
+    struct rf_text timeout = {0}, lock = {0}, find = {0};
     PGresult *result = NULL;
     RF_TRY(rf_pg_execute(&sink->pg, "begin", "BEGIN", 0, NULL, NULL, err));
+    rf_sql_lock_timeout(DOUBT_LOCK_S, &timeout);
+    RF_TRY(rf_pg_execute_text(&sink->pg, "set lock_timeout", &timeout, 0, NULL, NULL, err));
     rf_sql_fence(sink->job, &lock);
     RF_TRY(rf_pg_execute_text(&sink->pg, "wait for the earlier session", &lock, 2, params, NULL, err));
     rf_sql_find_load(sink->job, &find);
@@ -473,9 +488,6 @@ static enum rf_code resolve_doubt(struct rf_sink_postgres *sink, struct rf_error
         if (tries > 0) rf_cancel_wait(sink->cancel, DOUBT_PAUSE_MS);
         code = connect_target(sink, err);
         if (code == RF_CANCELLED) break;
-        struct rf_text timeout = {0};
-        rf_sql_lock_timeout(5, &timeout);
-        if (code == RF_OK) code = rf_pg_execute_text(&sink->pg, "set lock_timeout", &timeout, 0, NULL, NULL, err);
         if (code == RF_OK) code = look_up(sink, &found, err);
         if (code == RF_BUSY) (void)end_backend(sink, sink->pid, sink->backend_start, err);
     }

@@ -18,10 +18,7 @@ enum { LAG_POLL_MS = 200 };
 static enum rf_code open_source(void *self, struct rf_error *err) {
     struct rf_source_postgres *source = self;
     const struct rf_job *job = source->job;
-    RF_TRY(rf_pg_open(&source->pg, RF_SIDE_SOURCE, job->source, job->application, job->connect_timeout, source->cancel, err));
-    struct rf_text settings = {0};
-    rf_sql_source_session(source->pg.version, &settings);
-    return rf_pg_execute_script(&source->pg, "set up the session", &settings, err);
+    return rf_pg_open(&source->pg, RF_SIDE_SOURCE, job->source, job->application, job->connect_timeout, source->cancel, err);
 }
 
 static void close_source(void *self) {
@@ -33,10 +30,10 @@ static void close_source(void *self) {
 
 static enum rf_code lock_table(struct rf_source_postgres *source, struct rf_error *err) {
     const struct rf_job *job = source->job;
-    struct rf_text timeout = {0}, lock = {0};
-    rf_sql_lock_timeout(job->lock_timeout, &timeout);
-    RF_TRY(rf_pg_execute_text(&source->pg, "set lock_timeout", &timeout, 0, NULL, NULL, err));
+    struct rf_text settings = {0}, lock = {0};
     RF_TRY(rf_pg_execute(&source->pg, "begin", RF_SQL_BEGIN_READ, 0, NULL, NULL, err));
+    rf_sql_source_settings(job, source->pg.version, &settings);
+    RF_TRY(rf_pg_execute_script(&source->pg, "set up the transaction", &settings, err));
     rf_sql_lock_source(job, &lock);
     enum rf_code code = rf_pg_execute_text(&source->pg, "lock the table", &lock, 0, NULL, NULL, err);
     if (code == RF_CONFIG && (strcmp(err->sqlstate, "42P01") == 0 || strcmp(err->sqlstate, "3F000") == 0))
@@ -84,6 +81,7 @@ static enum rf_code find_holder(struct rf_source_postgres *source, struct rf_sou
     RF_TRY(rf_pg_execute(&source->pg, "find the oldest transaction", RF_SQL_HOLDER, 1, params, &result, err));
     enum rf_code code = RF_OK;
     if (PQntuples(result) == 1) {
+        facts->held_by.known = true;
         facts->held_by.pid = (int)rf_pg_integer(result, 0, 0);
         facts->held_by.seconds = strtod(PQgetvalue(result, 0, 3), NULL);
         code = rf_pg_text(result, 0, 1, source->arena, &facts->held_by.user, err);
