@@ -176,13 +176,12 @@ def test_the_real_dbt_utils_is_used_where_it_is_installed(tmp_path: Path) -> Non
     assert shop.rows("select distinct user_sk from analytics.stg_postgres__users") == [("from the package",)]
 
 
-def test_the_manifest_is_made_without_a_warehouse_and_outside_of_the_project(tmp_path: Path) -> None:
+def test_the_manifest_is_made_without_a_warehouse_and_outside_of_the_shipped_project(tmp_path: Path) -> None:
     shop = DuckShop(tmp_path)
     shop.file.unlink()
-    before = sorted(shop.project.path.rglob("*"))
-    manifest = shop.project.parse()
-    assert '"model.shop.orders_daily"' in manifest.read_text()
-    assert sorted(shop.project.path.rglob("*")) == before
+    before = sorted(shipped_project().rglob("*"))
+    assert '"model.shop.orders_daily"' in shop.project.parse().read_text()
+    assert sorted(shipped_project().rglob("*")) == before
 
 
 def test_no_model_selects_every_column_or_spells_a_date() -> None:

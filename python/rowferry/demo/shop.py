@@ -54,7 +54,7 @@ class LateTransaction:
     """A transaction over some orders that stays open until `commit()`; leaving it as a context rolls it back."""
 
     def __init__(self, uri: str) -> None:
-        self._connection = _connect(uri)
+        self._connection = _connect(uri, application_name="slow checkout")
         self._connection.execute(_script("shop_late.sql"))
 
     def commit(self) -> None:
@@ -76,8 +76,8 @@ def open_late_transaction(uri: str) -> LateTransaction:
     return LateTransaction(uri)
 
 
-def _connect(uri: str) -> psycopg.Connection:
-    connection = psycopg.connect(uri)
+def _connect(uri: str, **settings: str) -> psycopg.Connection:
+    connection = psycopg.connect(uri, **settings)
     connection.execute("set time zone 'UTC'; set max_parallel_workers_per_gather = 0; set synchronous_commit = off")
     return connection
 

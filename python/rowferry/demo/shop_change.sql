@@ -57,10 +57,10 @@ update payments set status = 'returned', updated_at = now()
 from shop_round
 where payments.id % 200 = number;
 
--- Users move, rename themselves and leave.
-update users set country = 'PT', full_name = full_name || ' ✈', updated_at = now()
+-- Users move, rename themselves and leave; some move every time.
+update users set country = (array['PT', 'JP', 'NO', 'CA'])[1 + number % 4], full_name = full_name || ' ✈', updated_at = now()
 from shop_round
-where users.id % 100 = number;
+where users.id % 100 = number or users.id % 1000 = 700;
 update users set deleted_at = now(), updated_at = now()
 from shop_round
 where users.id % 1000 = 500 + number;

@@ -13,10 +13,11 @@ from pathlib import Path
 
 import psycopg
 from psycopg.conninfo import conninfo_to_dict
+from psycopg.sql import SQL, Identifier
 
 from .servers import clean_environment
 
-__all__ = ["DbtError", "DbtProject", "Node", "dbt_environment", "shipped_project"]
+__all__ = ["DbtError", "DbtProject", "Node", "dbt_environment", "full_refresh", "read_results", "shipped_project"]
 
 
 class DbtError(RuntimeError):
@@ -49,7 +50,7 @@ class DbtProject:
     """A copy of the shipped project: dbt writes nothing into the original.
 
     Attributes:
-        folder: Holds the copy in dbt_shop/, and dbt_target/ and dbt_logs/ beside it.
+        folder: Holds the copy, dbt_shop/, and dbt_logs/.
         environment: What profiles.yml reads, see `dbt_environment`.
     """
 
@@ -67,7 +68,7 @@ class DbtProject:
     @property
     def manifest(self) -> Path:
         """What Cosmos reads; `parse` writes it."""
-        return self.folder / "dbt_target" / "manifest.json"
+        return self.path / "target" / "manifest.json"
 
     @property
     def results(self) -> Path:
@@ -148,13 +149,20 @@ def dbt_environment(uri: str, *, schema: str = "analytics") -> dict[str, str]:
     }
 
 
-def mart_differences(project: DbtProject, uri: str, *, schema: str = "analytics") -> int:
-    """Rows of orders_daily that a full refresh changes, adds or removes, found by running one."""
-    mart = psycopg.sql.Identifier(schema, "orders_daily")
-    columns = psycopg.sql.SQL("order_date, order_count, unique_customers, revenue_cents, avg_order_value_cents")
-    rows = psycopg.sql.SQL("select {} from {}").format(columns, mart)
+def full_refresh(project: DbtProject, uri: str, *, schema: str = "analytics") -> tuple[int, list[Node]]:
+    """Build orders_daily anew and run every test of the project.
+
+    Returns:
+        Days of the mart that the full refresh changed, added or removed, and what became of each node.
+
+    Raises:
+        DbtError: The model or a test failed.
+    """
+    mart = SQL("select order_date, order_count, unique_customers, revenue_cents, avg_order_value_cents from {}").format(
+        Identifier(schema, "orders_daily")
+    )
     with psycopg.connect(uri, autocommit=True) as connection:
-        before = connection.execute(rows).fetchall()
-        project.dbt("run", "--full-refresh", "--select", "orders_daily")
-        after = connection.execute(rows).fetchall()
-    return len(set(before) ^ set(after))
+        before = connection.execute(mart).fetchall()
+        nodes = project.dbt("build", "--full-refresh", "--select", "orders_daily", "resource_type:test")
+        after = connection.execute(mart).fetchall()
+    return len({day for day, *_ in set(before) ^ set(after)}), nodes

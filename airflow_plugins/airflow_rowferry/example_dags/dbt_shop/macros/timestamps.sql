@@ -61,3 +61,17 @@
 {% macro type_timestamp_tz() -%}
     {{ 'timestamp_tz' if target.type == 'snowflake' else 'timestamptz' }}
 {%- endmacro %}
+
+
+{# dbt's own forms drop the zone, and a user who left the source would be closed at a local time. #}
+{% macro postgres__snapshot_get_time() -%}
+    {{ current_timestamp() }}
+{%- endmacro %}
+
+{% macro duckdb__snapshot_get_time() -%}
+    {{ current_timestamp() }}
+{%- endmacro %}
+
+{% macro snowflake__snapshot_get_time() -%}
+    {{ current_timestamp() }}
+{%- endmacro %}
