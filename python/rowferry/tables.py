@@ -165,7 +165,7 @@ class _File:
             return loader.construct_object(node, deep=True)
         found: dict[str, Any] = {}
         for key_node, value_node in node.value:
-            key = str(loader.construct_object(key_node, deep=True))
+            key = str(key_node.value)  # a key is text, whatever type its word could have
             self.lines[(*place, key)] = key_node.start_mark.line + 1
             if key in found:
                 raise self.wrong((*place, key), "stands twice")
