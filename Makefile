@@ -58,6 +58,7 @@ SOURCES := $(sort $(wildcard native/core/*.c native/drivers/*.c))
 MODULE := $(sort $(wildcard native/python/*.c))
 UNITS := $(sort $(wildcard tests/native/test_*.c))
 HELPERS := $(filter-out $(UNITS),$(sort $(wildcard tests/native/*.c)))
+OTHERS := $(filter-out tests/native/%,$(sort $(wildcard tests/*/*.c)))
 
 WARNINGS := -Wall -Wextra -Wpedantic -Wshadow -Wconversion -Wstrict-prototypes -Wmissing-prototypes -Werror
 system = $(patsubst -I%,-isystem %,$(shell $(1)))
@@ -74,7 +75,7 @@ sanitized := gcc -O1 -fno-omit-frame-pointer -fsanitize=address,undefined -fno-s
 objects = $(patsubst %.c,build/$(1)/%.o,$(2))
 programs = $(patsubst %.c,build/$(1)/%,$(UNITS))
 
-compiled: $(call objects,gcc,$(SOURCES) $(MODULE) $(HELPERS) $(UNITS)) $(call objects,clang,$(SOURCES) $(MODULE) $(HELPERS) $(UNITS)) \
+compiled: $(foreach name,gcc clang,$(call objects,$(name),$(SOURCES) $(MODULE) $(HELPERS) $(UNITS) $(OTHERS))) \
           $(call programs,gcc) $(call programs,sanitized)
 
 define variant
@@ -92,4 +93,4 @@ endef
 $(foreach name,gcc clang sanitized,$(eval $(call variant,$(name))))
 
 .SECONDARY:
--include $(wildcard build/*/native/*/*.d build/*/tests/native/*.d)
+-include $(wildcard build/*/native/*/*.d build/*/tests/*/*.d)
