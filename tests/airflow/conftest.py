@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import shutil
+import threading
 from collections.abc import Iterator
 from dataclasses import dataclass
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import psycopg
@@ -20,11 +23,45 @@ ORDERS = 2000
 PASSWORD = "not-in-any-l0g"
 
 
+class Slack(ThreadingHTTPServer):
+    """Takes what is sent to a Slack webhook.
+
+    Attributes:
+        texts: Of the messages so far.
+    """
+
+    def __init__(self) -> None:
+        self.texts: list[str] = []
+        super().__init__(("127.0.0.1", 0), _TakeMessage)
+        threading.Thread(target=self.serve_forever, daemon=True).start()
+
+    @property
+    def connection(self) -> str:
+        """Of type `slackwebhook`, as Airflow reads it from the environment."""
+        url = f"http://127.0.0.1:{self.server_port}"
+        return json.dumps({"conn_type": "slackwebhook", "host": url, "password": "/T0/B0/token"})
+
+
+class _TakeMessage(BaseHTTPRequestHandler):
+    server: Slack
+
+    def do_POST(self) -> None:
+        body = self.rfile.read(int(self.headers["Content-Length"]))
+        self.server.texts.append(json.loads(body)["text"])
+        self.send_response(200)
+        self.end_headers()
+        self.wfile.write(b"ok")
+
+    def log_message(self, *arguments: object) -> None:
+        pass
+
+
 @dataclass(frozen=True)
 class World:
-    """A running Airflow, and the databases behind its connections `shop` and `warehouse`."""
+    """A running Airflow, and what is behind its connections `shop`, `warehouse` and `slack_alerts`."""
 
     airflow: Airflow
+    slack: Slack
     server: Server
     shop: str
     warehouse: str
@@ -53,17 +90,20 @@ def world(pg18: Server, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Wo
     dbt = DbtProject(folder=folder, environment=dbt_environment(target))
     dags = shutil.copytree(Path(__file__).with_name("dags"), folder / "dags")
     shutil.copy(Path(airflow_rowferry.__file__).parent / "example_dags" / "daily_etl.py", dags)
+    slack = Slack()
     with Airflow(
         pg18.create_database("af_metadata"),
         dags=dags,
-        connections={"shop": _as_loader(source), "warehouse": _as_loader(target)},
+        connections={"shop": _as_loader(source), "warehouse": _as_loader(target), "slack_alerts": slack.connection},
         environment={
             "ROWFERRY_DBT_PROJECT": str(dbt.path),
             "ROWFERRY_DBT_MANIFEST": str(dbt.parse()),
             "ROWFERRY_RETRY_DELAY": "1",
         },
     ) as airflow:
-        yield World(airflow, pg18, source, target, dbt)
+        yield World(airflow, slack, pg18, source, target, dbt)
+    slack.shutdown()
+    slack.server_close()
 
 
 def _as_loader(uri: str) -> str:

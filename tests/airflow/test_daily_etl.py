@@ -6,7 +6,7 @@ import pytest
 from conftest import ORDERS, World
 
 from rowferry.demo import shop
-from rowferry.demo.warehouse import mart_differences
+from rowferry.demo.warehouse import full_refresh
 
 pytestmark = [pytest.mark.airflow, pytest.mark.slow]
 
@@ -18,7 +18,7 @@ def test_the_whole_example_dag_runs_and_so_does_the_next_day(world: World):
     second = run(world)
     assert 0 < second["tables"]["public.orders"] < ORDERS
     assert same_orders(world)
-    assert mart_differences(world.dbt, world.warehouse) == 0
+    assert full_refresh(world.dbt, world.warehouse)[0] == 0
 
 
 def run(world: World) -> dict:
@@ -30,6 +30,7 @@ def run(world: World) -> dict:
     assert sum(task.startswith("dbt.") for task in states) > 8
     told = world.airflow.xcom("daily_etl", run_id, "notify_outcome")
     assert told["outcome"] == "success"
+    assert told["text"] in world.slack.texts
     return told
 
 

@@ -23,7 +23,7 @@ with DAG("green", schedule=None):
     loads >> check >> notify_outcome()
 
 with DAG("one_fails", schedule=None):
-    loads = PostgresToWarehouseOperator.partial(task_id="load", **CONNECTIONS).expand_kwargs(
+    loads = PostgresToWarehouseOperator.partial(task_id="load", source_name="fails", retries=2, **CONNECTIONS).expand_kwargs(
         [
             {"table": "no_such_table"},
             {"table": "orders", "where": "id > 40 or pg_sleep(0.1) is not null"},  # 4 s
@@ -31,17 +31,23 @@ with DAG("one_fails", schedule=None):
         ]
     )
     check = LoadCheckOperator(task_id="check", reports=loads.output)
-    loads >> check >> notify_outcome()
+    loads >> check >> notify_outcome(slack_webhook_conn_id="slack_alerts")
+
+# In both, the first try waits for the test at a row by which most others have arrived.
+FIRST_TRY_WAITS = {
+    "table": "orders",
+    "where": "{{ 'id <> 1900 or pg_advisory_lock_shared(42) is not null' if ti.try_number == 1 else 'true' }}",
+    "lock_timeout": 600,
+    "batch_bytes": 65536,
+    "retries": 1,
+    "retry_delay": timedelta(seconds=1),
+}
 
 with DAG("killed", schedule=None):
-    # Only the first try is slow.
-    load(
-        table="orders",
-        target_table="raw_killed.orders",
-        where="pg_sleep({{ 0.5 if ti.try_number == 1 else 0 }}) is not null",
-        retries=1,
-        retry_delay=timedelta(seconds=1),
-    )
+    load(target_table="raw_killed.orders", **FIRST_TRY_WAITS)
+
+with DAG("abandoned", schedule=None):
+    load(target_table="raw_abandoned.orders", **FIRST_TRY_WAITS)
 
 with DAG("out_of_time_at_the_source", schedule=None):
     load(
