@@ -19,11 +19,19 @@ struct stream {
 
 enum { CHECKSUM_FIELDS = 2, ROW_FIELDS = 3 };
 
+/* The statements sent never give a NULL. */
+static bool has_null(const struct rf_field *fields, int n) {
+    for (int i = 0; i < n; i++)
+        if (!fields[i].bytes) return true;
+    return false;
+}
+
 /* Whole rows come in every batch, so a row never spans two. The data's own end is read past, so that the
  * connection is ready for the next statement. */
 static enum rf_code advance(struct stream *stream, int n_fields, struct rf_error *err) {
     while (!stream->ended) {
         enum rf_copy_result result = rf_copy_next_row(&stream->reader, &stream->batch.bytes, &stream->batch.n_bytes, stream->fields, n_fields);
+        if (result == RF_COPY_ROW && has_null(stream->fields, n_fields)) result = RF_COPY_BROKEN;
         if (result == RF_COPY_ROW) return RF_OK;
         if (result == RF_COPY_BROKEN || stream->batch.n_bytes > 0) return rf_fail(err, RF_INTERNAL, "a server sent rows that are not COPY BINARY");
         RF_TRY(stream->next(stream->self, &stream->batch, err));

@@ -44,6 +44,8 @@ extern const char RF_SQL_IDENTITY[];
 /* $1 oid → lines of leaves: oid, relfilenode, access method, kind; in order of oid */
 extern const char RF_SQL_LEAVES[];
 void rf_sql_lock_source(const struct rf_job *job, struct rf_text *out);
+/* A job's seconds as lock_timeout takes them, in milliseconds. */
+int64_t rf_lock_timeout_ms(double seconds);
 /* Of the present transaction. */
 void rf_sql_lock_timeout(double seconds, struct rf_text *out);
 void rf_sql_read(const struct rf_plan *plan, struct rf_text *out);

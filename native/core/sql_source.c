@@ -1,6 +1,9 @@
 #include "core/sql.h"
 
+#include "core/passthrough.h"
+
 #include <inttypes.h>
+#include <string.h>
 
 const char RF_SQL_BACKEND_PID[] = "SELECT pg_backend_pid()";
 
@@ -102,8 +105,13 @@ const char RF_SQL_LEAVES[] =
     " SELECT concat_ws(' ', 'leaf', c.oid, c.oid::regclass, pg_relation_filenode(c.oid), a.amname), c.relkind, coalesce(a.amname, '')"
     " FROM tree JOIN pg_class c USING (oid) LEFT JOIN pg_am a ON a.oid = c.relam WHERE c.relkind <> 'p' ORDER BY c.oid";
 
+/* PostgreSQL takes 0 for no limit; a job that says 0 does not want to wait at all. */
+int64_t rf_lock_timeout_ms(double seconds) {
+    return seconds * 1000 < 1 ? 1 : (int64_t)(seconds * 1000);
+}
+
 void rf_sql_lock_timeout(double seconds, struct rf_text *out) {
-    rf_text_addf(out, "SET LOCAL lock_timeout = %" PRId64, seconds * 1000 < 1 ? INT64_C(1) : (int64_t)(seconds * 1000));
+    rf_text_addf(out, "SET LOCAL lock_timeout = %" PRId64, rf_lock_timeout_ms(seconds));
 }
 
 void rf_sql_lock_source(const struct rf_job *job, struct rf_text *out) {
@@ -211,18 +219,34 @@ void rf_sql_read(const struct rf_plan *plan, struct rf_text *out) {
 
 /* ---- comparing ------------------------------------------------------------------------------------------ */
 
-/* One text form of a row on both sides. Generic in who is asked: `from` and its condition differ. */
-static void add_row_text(const struct rf_plan *plan, struct rf_text *out) {
+/* Where the target is wider the same value prints otherwise: 1.5 as numeric(12,4) and (14,6), 0.1 as float4 and
+ * float8. The source's is printed as the target's. */
+static bool prints_otherwise(const struct rf_column *from, const struct rf_column *to) {
+    bool wider_numeric = strcmp(from->base, "numeric") == 0 && from->typmod != to->typmod && to->typmod != -1;
+    return wider_numeric || rf_fit_column(from, to) == RF_FITS_WIDER;
+}
+
+static void add_value(const struct rf_plan *plan, int i, bool target, struct rf_text *out) {
+    const struct rf_column *from = &plan->source->columns[i], *to = rf_target_column(plan, i);
+    rf_text_identifier(out, from->name);
+    if (!target && prints_otherwise(from, to)) rf_text_addf(out, "::%s", to->type);
+}
+
+/* One text form of a row on both sides. */
+static void add_row_text(const struct rf_plan *plan, bool target, struct rf_text *out) {
     rf_text_add(out, "ROW(");
-    add_columns(plan, out);
+    for (int i = 0; i < plan->source->n_columns; i++) {
+        if (i > 0) rf_text_add(out, ", ");
+        add_value(plan, i, target, out);
+    }
     rf_text_add(out, ")::text");
 }
 
-static void add_key_text(const struct rf_plan *plan, struct rf_text *out) {
+static void add_key_text(const struct rf_plan *plan, bool target, struct rf_text *out) {
     rf_text_add(out, "ROW(");
     for (int k = 0; k < plan->source->n_keys; k++) {
         if (k > 0) rf_text_add(out, ", ");
-        rf_text_identifier(out, plan->source->columns[plan->source->keys[k]].name);
+        add_value(plan, plan->source->keys[k], target, out);
     }
     rf_text_add(out, ")::text");
 }
@@ -242,7 +266,7 @@ static void add_side(const struct rf_plan *plan, bool target, struct rf_text *ou
 
 static void add_checksum(const struct rf_plan *plan, bool target, struct rf_text *out) {
     rf_text_add(out, "COPY (SELECT count(*)::text, mod(coalesce(sum(('x' || substr(md5(");
-    add_row_text(plan, out);
+    add_row_text(plan, target, out);
     rf_text_add(out, "), 1, 16))::bit(64)::bigint::numeric + 18446744073709551616), 0), 18446744073709551616)::text");
     add_side(plan, target, out);
     rf_text_add(out, ") TO STDOUT (FORMAT binary)");
@@ -251,9 +275,9 @@ static void add_checksum(const struct rf_plan *plan, bool target, struct rf_text
 /* The key's bytes order both streams alike, whatever collation either server has. */
 static void add_rows(const struct rf_plan *plan, bool target, uint64_t since, struct rf_text *out) {
     rf_text_add(out, "COPY (SELECT k, decode(h, 'hex'), p FROM (SELECT ");
-    add_key_text(plan, out);
+    add_key_text(plan, target, out);
     rf_text_add(out, " COLLATE \"C\" AS k, md5(");
-    add_row_text(plan, out);
+    add_row_text(plan, target, out);
     rf_text_add(out, ") AS h, ");
     if (since) add_changed_since(since, out);
     else rf_text_add(out, "false");

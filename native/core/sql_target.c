@@ -7,7 +7,7 @@
 /* ---- sessions and control tables ----------------------------------------------------------------------- */
 
 /* A stopped or vanished client must not keep the table: an idle transaction ends with the lease, a dead
- * connection within a minute. */
+ * connection within a minute. A lock that someone else holds is waited for as long as the job says. */
 void rf_sql_target_session(const struct rf_job *job, int server_version, struct rf_text *out) {
     rf_text_addf(out,
                  "SET timezone = 'UTC'; SET datestyle = 'ISO, YMD'; SET intervalstyle = 'postgres'; SET bytea_output = 'hex';"
@@ -15,6 +15,7 @@ void rf_sql_target_session(const struct rf_job *job, int server_version, struct 
                  " SET idle_in_transaction_session_timeout = %" PRId64 "; SET max_parallel_workers_per_gather = 0;"
                  " SET client_min_messages = error",
                  (int64_t)(job->lease_seconds * 1000));
+    rf_text_addf(out, "; SET lock_timeout = %" PRId64, rf_lock_timeout_ms(job->lock_timeout));
     if (server_version >= 140000) rf_text_add(out, "; SET idle_session_timeout = 0; SET client_connection_check_interval = '1s'");
     if (server_version >= 170000) rf_text_add(out, "; SET transaction_timeout = 0");
 }

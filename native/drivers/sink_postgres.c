@@ -14,7 +14,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { LEASE_POLL_MS = 100, TAKE_OVER_S = 30, BOOTSTRAP_TRIES = 5, DOUBT_TRIES = 30, DOUBT_PAUSE_MS = 1000, DOUBT_LOCK_S = 5 };
+enum { LEASE_POLL_MS = 100, TAKE_OVER_S = 30, BOOTSTRAP_TRIES = 5, BOOTSTRAP_LOCK_S = 60, DOUBT_TRIES = 30, DOUBT_PAUSE_MS = 1000, DOUBT_LOCK_S = 5 };
 
 static void integer_text(char *to, size_t size, int64_t value) {
     snprintf(to, size, "%" PRId64, value);
@@ -74,6 +74,9 @@ static enum rf_code create_under_lock(struct rf_sink_postgres *sink, struct rf_e
     const struct rf_job *job = sink->job;
     const char *params[] = {job->control_schema};
     RF_TRY(rf_pg_execute(&sink->pg, "begin", "BEGIN", 0, NULL, NULL, err));
+    struct rf_text timeout = {0};
+    rf_sql_lock_timeout(BOOTSTRAP_LOCK_S, &timeout);
+    RF_TRY(rf_pg_execute_text(&sink->pg, "set lock_timeout", &timeout, 0, NULL, NULL, err));
     RF_TRY(rf_pg_execute(&sink->pg, "lock the bootstrap", RF_SQL_LOCK_NAME, 1, params, NULL, err));
     struct presence there;
     RF_TRY(look_for_control(sink, &there, err));
@@ -477,6 +480,13 @@ static enum rf_code look_up(struct rf_sink_postgres *sink, bool *found, struct r
     return rf_pg_execute(&sink->pg, "end", "COMMIT", 0, NULL, NULL, err);
 }
 
+/* The look-up's own transaction failed when its lock was not granted. */
+static void end_earlier_session(struct rf_sink_postgres *sink) {
+    struct rf_error ignored;
+    if (rf_pg_execute(&sink->pg, "roll back", "ROLLBACK", 0, NULL, NULL, &ignored) == RF_OK)
+        (void)end_backend(sink, sink->pid, sink->backend_start, &ignored);
+}
+
 /* The answer to COMMIT was lost. The old session may still be committing: it holds the lease's row until it has
  * ended, so that row is locked first and the record looked up after. A session that hangs is ended. */
 static enum rf_code resolve_doubt(struct rf_sink_postgres *sink, struct rf_error *err) {
@@ -489,7 +499,7 @@ static enum rf_code resolve_doubt(struct rf_sink_postgres *sink, struct rf_error
         code = connect_target(sink, err);
         if (code == RF_CANCELLED) break;
         if (code == RF_OK) code = look_up(sink, &found, err);
-        if (code == RF_BUSY) (void)end_backend(sink, sink->pid, sink->backend_start, err);
+        if (code == RF_BUSY) end_earlier_session(sink);
     }
     if (code != RF_OK) {
         rf_hint(&lost, "Whether load %" PRId64 " of %s was committed could not be found out; the next try looks first.", sink->load_id, sink->job->target_label);
