@@ -1,0 +1,27 @@
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+
+import pytest
+from route import Route
+
+from rowferry.demo.servers import Server
+
+
+@pytest.fixture
+def route_on(database: Callable[[Server], str]) -> Iterator[Callable[..., Route]]:
+    """Call it with the source's server, and the target's if that is another, for a `Route` of new databases."""
+    made: list[Route] = []
+
+    def create(source: Server, target: Server | None = None) -> Route:
+        made.append(Route(database(source), database(target or source)))
+        return made[-1]
+
+    yield create
+    for route in made:
+        route.close()
+
+
+@pytest.fixture
+def route(servers: Server, route_on: Callable[..., Route]) -> Route:
+    return route_on(servers)
