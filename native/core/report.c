@@ -1,6 +1,7 @@
 #include "core/report.h"
 
 #include <cjson/cJSON.h>
+#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -9,9 +10,11 @@ static const char *const COUNT_NAMES[] = {"read", "staged", "inserted", "updated
 static const char *const SECONDS_NAMES[] = {"wait", "read", "merge", "commit", "total"};
 enum { N_COUNTS = 8, N_SECONDS = 5 };
 
-/* Counts reach 2^63 in theory and JSON's doubles hold 2^53 exactly: nine quadrillion rows are enough. */
+/* As digits: cJSON's numbers are doubles, printed with fifteen of them. */
 static void add_integer(cJSON *to, const char *name, int64_t value) {
-    cJSON_AddNumberToObject(to, name, (double)value);
+    char digits[24];
+    snprintf(digits, sizeof digits, "%" PRId64, value);
+    cJSON_AddRawToObject(to, name, digits);
 }
 
 static void add_text(cJSON *to, const char *name, const char *value) {

@@ -1,0 +1,448 @@
+/* The SQL of a run, word for word where words matter. */
+#include "core/sql.h"
+
+#include "facts.h"
+#include "units.h"
+
+#include <string.h>
+
+typedef void maker(const struct rf_plan *plan, struct rf_text *out);
+
+static void makes(struct facts *facts, maker *make, const char *expected) {
+    struct rf_text sql = {0};
+    make(&facts->plan, &sql);
+    assert_string_equal(sql.data, expected);
+    rf_text_free(&sql);
+}
+
+static void mentions(struct facts *facts, maker *make, const char *part) {
+    struct rf_text sql = {0};
+    make(&facts->plan, &sql);
+    assert_contains(sql.data, part);
+    rf_text_free(&sql);
+}
+
+static void make_plan(struct facts *facts, const char *more) {
+    make_facts(facts, more);
+    assert_code(plan(facts), RF_OK, &facts->err);
+}
+
+static void plan_first_load(struct facts *facts, const char *more) {
+    make_facts(facts, more);
+    never_loaded(facts);
+    assert_code(plan(facts), RF_OK, &facts->err);
+}
+
+/* ---- reading ------------------------------------------------------------------------------------------------ */
+
+TEST(a_whole_heap_is_copied_without_a_query) {
+    struct facts facts;
+    plan_first_load(&facts, "");
+    makes(&facts, rf_sql_read, "COPY \"public\".\"orders\" (\"id\", \"amount\", \"note\") TO STDOUT (FORMAT binary)");
+    drop_facts(&facts);
+}
+
+static void is_queried(struct facts *facts, const char *end) {
+    struct rf_text sql = {0};
+    rf_sql_read(&facts->plan, &sql);
+    assert_ptr_equal(strstr(sql.data, "COPY (SELECT \"id\", \"amount\", \"note\""), sql.data);
+    assert_contains(sql.data, end);
+    rf_text_free(&sql);
+    drop_facts(facts);
+}
+
+TEST(anything_but_a_whole_heap_is_copied_by_a_query) {
+    struct facts facts;
+    make_facts(&facts, "");
+    never_loaded(&facts);
+    facts.source.one_heap = false;
+    assert_code(plan(&facts), RF_OK, &facts.err);
+    is_queried(&facts, "FROM \"public\".\"orders\") TO STDOUT (FORMAT binary)");
+    make_facts(&facts, "");
+    never_loaded(&facts);
+    facts.source.row_security = true;
+    assert_code(plan(&facts), RF_OK, &facts.err);
+    is_queried(&facts, "FROM \"public\".\"orders\") TO STDOUT (FORMAT binary)");
+    plan_first_load(&facts, ",\"where\":\"amount > 0\"");
+    is_queried(&facts, " WHERE (\namount > 0\n)) TO STDOUT");
+    make_facts(&facts, "");
+    never_loaded(&facts);
+    without_proven_key(&facts);
+    assert_code(plan(&facts), RF_OK, &facts.err);
+    is_queried(&facts, ", pg_catalog.age(xmin) AS \"_rowferry_age\", ctid AS \"_rowferry_place\" FROM");
+}
+
+TEST(changes_are_read_from_the_last_snapshot_on) {
+    struct facts facts;
+    make_plan(&facts, "");
+    makes(&facts, rf_sql_read,
+          "COPY (SELECT \"id\", \"amount\", \"note\" FROM \"public\".\"orders\""
+          " WHERE pg_catalog.age(xmin) BETWEEN 0 AND pg_catalog.age('1000'::xid)) TO STDOUT (FORMAT binary)");
+    drop_facts(&facts);
+}
+
+TEST(a_watermark_beyond_the_first_wrap_is_written_as_the_rows_carry_it) {
+    struct facts facts;
+    make_facts(&facts, "");
+    facts.last.snapshot = "8589935592:8589935592:"; /* 2 * 2^32 + 1000 */
+    facts.source.snapshot.xmin = 8589935600;
+    facts.source.snapshot.xmax = 8589935600;
+    assert_code(plan(&facts), RF_OK, &facts.err);
+    mentions(&facts, rf_sql_read, "age('1000'::xid)");
+    drop_facts(&facts);
+}
+
+TEST(of_a_row_that_left_the_filter_only_its_key_is_sent) {
+    struct facts facts;
+    make_plan(&facts, ",\"where\":\"amount > 0\"");
+    makes(&facts, rf_sql_read,
+          "COPY (SELECT \"id\", CASE WHEN \"_rowferry_kept\" THEN \"amount\" END, CASE WHEN \"_rowferry_kept\" THEN \"note\" END,"
+          " NOT \"_rowferry_kept\" FROM (SELECT \"id\", \"amount\", \"note\", (\namount > 0\n) IS TRUE AS \"_rowferry_kept\""
+          " FROM \"public\".\"orders\" WHERE pg_catalog.age(xmin) BETWEEN 0 AND pg_catalog.age('1000'::xid)) changed) TO STDOUT (FORMAT binary)");
+    drop_facts(&facts);
+}
+
+TEST(a_filter_that_ends_in_a_comment_swallows_nothing) {
+    static maker *const makers[] = {rf_sql_read, rf_sql_source_checksum};
+    static const char *const captures[] = {"xmin", "full"};
+    for (size_t m = 0; m < N_OF(makers); m++) {
+        for (size_t c = 0; c < N_OF(captures); c++) {
+            struct facts facts;
+            struct rf_text more = {0};
+            rf_text_addf(&more, ",\"capture\":\"%s\",\"where\":\"paid -- only these\"", captures[c]);
+            make_plan(&facts, more.data);
+            mentions(&facts, makers[m], "(\npaid -- only these\n)");
+            rf_text_free(&more);
+            drop_facts(&facts);
+        }
+    }
+}
+
+/* ---- names ---------------------------------------------------------------------------------------------------- */
+
+/* Every text of a load whose schema, table, key and column all have a quote in their names. */
+static void plan_odd_names(struct facts *facts, bool first) {
+    make_facts(facts, ",\"table\":\"\\\"Odd \\\"\\\"schema\\\".\\\"Odd table\\\"\",\"target_table\":\"r.{table}\",\"where\":\"true\"");
+    facts->source_columns[0].name = facts->target_columns[0].name = "Key \"uno\"";
+    facts->source_columns[1].name = facts->target_columns[1].name = "größe";
+    facts->last.source_table = facts->job.source_label;
+    if (first) never_loaded(facts);
+    without_proven_key(facts);
+    assert_code(plan(facts), RF_OK, &facts->err);
+}
+
+/* Taking the quoted names away leaves no piece of them behind. */
+static void is_quoted_everywhere(const char *sql) {
+    static const char *const names[] = {"\"Odd \"\"schema\"", "\"Odd table\"", "\"Key \"\"uno\"\"\"", "\"größe\""};
+    static const char *const pieces[] = {"Odd", "Key", "größe", "uno"};
+    char rest[8192];
+    assert_true(strlen(sql) < sizeof rest);
+    memcpy(rest, sql, strlen(sql) + 1);
+    for (size_t i = 0; i < N_OF(names); i++)
+        for (char *at; (at = strstr(rest, names[i]));) memset(at, '_', strlen(names[i]));
+    for (size_t i = 0; i < N_OF(pieces); i++) assert_lacks(rest, pieces[i]);
+}
+
+TEST(odd_names_are_quoted_in_every_statement) {
+    static maker *const makers[] = {rf_sql_read, rf_sql_create_target, rf_sql_seal_target, rf_sql_create_stage, rf_sql_write, rf_sql_merge, rf_sql_count_stage, rf_sql_count_stale,
+                                    rf_sql_duplicate_keys, rf_sql_close_gone, rf_sql_close_absent, rf_sql_source_checksum, rf_sql_target_checksum, rf_sql_target_rows};
+    for (int first = 0; first < 2; first++) {
+        struct facts facts;
+        plan_odd_names(&facts, first);
+        for (size_t i = 0; i < N_OF(makers); i++) {
+            struct rf_text sql = {0};
+            makers[i](&facts.plan, &sql);
+            is_quoted_everywhere(sql.data);
+            rf_text_free(&sql);
+        }
+        struct rf_text sql = {0};
+        rf_sql_lock_source(&facts.job, &sql);
+        assert_string_equal(sql.data, "LOCK TABLE \"Odd \"\"schema\".\"Odd table\" IN ACCESS SHARE MODE");
+        rf_text_free(&sql);
+        drop_facts(&facts);
+    }
+}
+
+TEST(the_control_schema_is_quoted_as_a_name_and_as_a_value) {
+    struct facts facts;
+    struct rf_text sql = {0};
+    make_facts(&facts, ",\"control_schema\":\"it's \\\"ours\\\"\"");
+    rf_sql_control_exists(&facts.job, &sql);
+    assert_contains(sql.data, "n.nspname = 'it''s \"ours\"'");
+    rf_text_free(&sql);
+    rf_sql_create_control(&facts.job, &sql);
+    assert_contains(sql.data, "CREATE TABLE \"it's \"\"ours\"\"\".\"loads\" (");
+    assert_contains(sql.data, "CREATE TABLE \"it's \"\"ours\"\"\".\"leases\" (");
+    rf_text_free(&sql);
+    drop_facts(&facts);
+}
+
+/* ---- the stage and the merge -------------------------------------------------------------------------------------- */
+
+TEST(a_straight_load_makes_fills_and_seals_the_table) {
+    struct facts facts;
+    plan_first_load(&facts, "");
+    makes(&facts, rf_sql_create_target,
+          "CREATE TABLE \"raw_postgres\".\"orders\" (\"id\" bigint NOT NULL, \"amount\" numeric(12,4), \"note\" text, \"_extracted_at\" timestamptz NOT NULL"
+          " DEFAULT '2026-11-22T18:00:00.000000+00:00', \"_load_id\" bigint NOT NULL DEFAULT 8, \"_deleted_at\" timestamptz)");
+    makes(&facts, rf_sql_write, "COPY \"raw_postgres\".\"orders\" (\"id\", \"amount\", \"note\") FROM STDIN (FORMAT binary, FREEZE)");
+    makes(&facts, rf_sql_seal_target,
+          "ALTER TABLE \"raw_postgres\".\"orders\" ALTER \"_extracted_at\" DROP DEFAULT, ALTER \"_load_id\" DROP DEFAULT, ADD PRIMARY KEY (\"id\")");
+    drop_facts(&facts);
+}
+
+TEST(a_merge_takes_newer_rows_alone_and_counts_them) {
+    struct facts facts;
+    make_plan(&facts, "");
+    makes(&facts, rf_sql_create_stage,
+          "CREATE TEMPORARY TABLE \"rowferry_stage_8\" (\"id\" bigint, \"amount\" numeric(12,4), \"note\" text) ON COMMIT DROP");
+    makes(&facts, rf_sql_write, "COPY pg_temp.\"rowferry_stage_8\" FROM STDIN (FORMAT binary)");
+    makes(&facts, rf_sql_merge,
+          "WITH merged AS (INSERT INTO \"raw_postgres\".\"orders\" AS t (\"id\", \"amount\", \"note\", \"_extracted_at\", \"_load_id\")"
+          " SELECT s.\"id\", s.\"amount\", s.\"note\", '2026-11-22T18:00:00.000000+00:00'::timestamptz, 8::bigint"
+          " FROM (SELECT \"id\", \"amount\", \"note\" FROM pg_temp.\"rowferry_stage_8\" ORDER BY \"id\") s ON CONFLICT (\"id\") DO UPDATE SET"
+          " \"amount\" = excluded.\"amount\", \"note\" = excluded.\"note\", \"_extracted_at\" = excluded.\"_extracted_at\","
+          " \"_load_id\" = excluded.\"_load_id\", \"_deleted_at\" = NULL WHERE t.\"_load_id\" < excluded.\"_load_id\""
+          " RETURNING old.\"id\" IS NULL AS is_new) SELECT count(*) FILTER (WHERE is_new), count(*) FILTER (WHERE NOT is_new) FROM merged");
+    drop_facts(&facts);
+}
+
+TEST(before_18_a_new_row_shows_in_its_xmax) {
+    struct facts facts;
+    make_facts(&facts, "");
+    facts.target.server.version = 170004;
+    assert_code(plan(&facts), RF_OK, &facts.err);
+    mentions(&facts, rf_sql_merge, "RETURNING t.xmax = 0 AS is_new");
+    drop_facts(&facts);
+}
+
+TEST(of_rows_that_share_a_key_the_newest_version_wins) {
+    struct facts facts;
+    make_facts(&facts, "");
+    without_proven_key(&facts);
+    assert_code(plan(&facts), RF_OK, &facts.err);
+    mentions(&facts, rf_sql_create_stage, "\"note\" text, \"_rowferry_age\" int4, \"_rowferry_place\" tid)");
+    mentions(&facts, rf_sql_merge, "FROM (SELECT DISTINCT ON (\"id\") \"id\", \"amount\", \"note\" FROM pg_temp.\"rowferry_stage_8\""
+                                   " ORDER BY \"id\", \"_rowferry_age\", \"_rowferry_place\" DESC) s");
+    drop_facts(&facts);
+}
+
+TEST(rows_that_left_the_filter_are_closed_and_never_merged) {
+    struct facts facts;
+    make_plan(&facts, ",\"where\":\"amount > 0\"");
+    mentions(&facts, rf_sql_create_stage, ", \"_rowferry_gone\" bool) ON COMMIT DROP");
+    mentions(&facts, rf_sql_merge, "WHERE NOT \"_rowferry_gone\" ORDER BY");
+    makes(&facts, rf_sql_close_gone,
+          "UPDATE \"raw_postgres\".\"orders\" t SET \"_deleted_at\" = '2026-11-22T18:00:00.000000+00:00', \"_extracted_at\" = '2026-11-22T18:00:00.000000+00:00',"
+          " \"_load_id\" = 8 FROM (SELECT DISTINCT \"id\" FROM pg_temp.\"rowferry_stage_8\" WHERE \"_rowferry_gone\") s WHERE t.\"id\" = s.\"id\""
+          " AND t.\"_load_id\" < 8 AND t.\"_deleted_at\" IS NULL");
+    drop_facts(&facts);
+}
+
+TEST(a_full_read_closes_what_it_did_not_bring) {
+    struct facts facts;
+    make_plan(&facts, ",\"capture\":\"full\"");
+    makes(&facts, rf_sql_close_absent,
+          "UPDATE \"raw_postgres\".\"orders\" t SET \"_deleted_at\" = '2026-11-22T18:00:00.000000+00:00', \"_extracted_at\" = '2026-11-22T18:00:00.000000+00:00',"
+          " \"_load_id\" = 8 WHERE t.\"_load_id\" < 8 AND t.\"_deleted_at\" IS NULL");
+    drop_facts(&facts);
+}
+
+TEST(a_stage_has_the_source_type_only_where_the_merge_widens) {
+    struct facts facts;
+    make_facts(&facts, "");
+    facts.source_columns[2] = (struct rf_column){.name = "note", .type = "character varying(20)", .base = "varchar", .identity = "varchar", .typmod = 24};
+    facts.target_columns[1].type = "numeric(14,6)";
+    facts.target_columns[1].typmod = ((14 << 16) | 6) + 4;
+    assert_code(plan(&facts), RF_OK, &facts.err);
+    mentions(&facts, rf_sql_create_stage, "\"amount\" numeric(14,6), \"note\" character varying(20))");
+    drop_facts(&facts);
+}
+
+TEST(every_dropped_column_is_null_from_now_on) {
+    struct facts facts;
+    make_facts(&facts, "");
+    add_target_column(&facts, "old \"one\"", "text", "text", -1);
+    assert_code(plan(&facts), RF_OK, &facts.err);
+    mentions(&facts, rf_sql_merge, "\"note\" = excluded.\"note\", \"old \"\"one\"\"\" = NULL, \"_extracted_at\"");
+    drop_facts(&facts);
+}
+
+TEST(a_key_of_several_columns_is_whole_everywhere) {
+    struct facts facts;
+    make_facts(&facts, ",\"where\":\"true\"");
+    facts.source.n_keys = 2;
+    facts.keys[0] = 2;
+    facts.keys[1] = 0;
+    assert_code(plan(&facts), RF_OK, &facts.err);
+    mentions(&facts, rf_sql_merge, "ON CONFLICT (\"note\", \"id\") DO UPDATE SET \"amount\" = excluded.\"amount\", \"_extracted_at\"");
+    mentions(&facts, rf_sql_close_gone, "WHERE t.\"note\" = s.\"note\" AND t.\"id\" = s.\"id\" AND");
+    mentions(&facts, rf_sql_count_stage, "SELECT DISTINCT \"note\", \"id\" FROM");
+    mentions(&facts, rf_sql_read, "SELECT \"id\", CASE WHEN \"_rowferry_kept\" THEN \"amount\" END, \"note\",");
+    mentions(&facts, rf_sql_target_rows, "ROW(\"note\", \"id\")::text");
+    drop_facts(&facts);
+}
+
+TEST(a_table_of_nothing_but_its_key_can_be_merged) {
+    struct facts facts;
+    make_facts(&facts, "");
+    facts.source.n_columns = 1;
+    assert_code(plan(&facts), RF_OK, &facts.err);
+    mentions(&facts, rf_sql_merge, "DO UPDATE SET \"amount\" = NULL, \"note\" = NULL, \"_extracted_at\" = excluded.\"_extracted_at\"");
+    never_loaded(&facts);
+    facts.target.n_columns = 1;
+    assert_code(plan(&facts), RF_OK, &facts.err);
+    mentions(&facts, rf_sql_merge, "DO UPDATE SET \"_extracted_at\" = excluded.\"_extracted_at\"");
+    drop_facts(&facts);
+}
+
+/* ---- comparing -------------------------------------------------------------------------------------------------------- */
+
+TEST(both_ends_print_a_row_alike) {
+    struct facts facts;
+    make_plan(&facts, "");
+    makes(&facts, rf_sql_target_rows,
+          "COPY (SELECT k, decode(h, 'hex'), p FROM (SELECT ROW(\"id\")::text COLLATE \"C\" AS k, md5(ROW(\"id\", \"amount\", \"note\")::text) AS h, false AS p"
+          " FROM \"raw_postgres\".\"orders\" WHERE \"_deleted_at\" IS NULL) r ORDER BY k, h) TO STDOUT (FORMAT binary)");
+    struct rf_text sql = {0};
+    rf_sql_source_rows(&facts.plan, 1000, &sql);
+    assert_string_equal(sql.data,
+                        "COPY (SELECT k, decode(h, 'hex'), p FROM (SELECT ROW(\"id\")::text COLLATE \"C\" AS k, md5(ROW(\"id\", \"amount\", \"note\")::text) AS h,"
+                        " pg_catalog.age(xmin) BETWEEN 0 AND pg_catalog.age('1000'::xid) AS p"
+                        " FROM \"public\".\"orders\") r ORDER BY k, h) TO STDOUT (FORMAT binary)");
+    rf_text_free(&sql);
+    rf_sql_source_rows(&facts.plan, 0, &sql);
+    assert_contains(sql.data, "false AS p");
+    rf_text_free(&sql);
+    drop_facts(&facts);
+}
+
+TEST(a_value_that_the_target_prints_otherwise_is_cast_at_the_source) {
+    struct facts facts;
+    make_facts(&facts, "");
+    facts.target_columns[0] = (struct rf_column){.name = "id", .type = "numeric", .base = "numeric", .identity = "numeric", .typmod = -1, .not_null = true};
+    facts.target_columns[1].type = "numeric(14,6)";
+    facts.target_columns[1].typmod = ((14 << 16) | 6) + 4;
+    assert_code(plan(&facts), RF_OK, &facts.err);
+    mentions(&facts, rf_sql_source_checksum, "ROW(\"id\"::numeric, \"amount\"::numeric(14,6), \"note\")::text");
+    mentions(&facts, rf_sql_target_checksum, "ROW(\"id\", \"amount\", \"note\")::text");
+    struct rf_text sql = {0};
+    rf_sql_source_rows(&facts.plan, 0, &sql);
+    assert_contains(sql.data, "ROW(\"id\"::numeric)::text COLLATE \"C\" AS k");
+    rf_text_free(&sql);
+    drop_facts(&facts);
+}
+
+TEST(rows_closed_on_the_target_are_not_compared) {
+    struct facts facts;
+    make_plan(&facts, ",\"where\":\"amount > 0\"");
+    mentions(&facts, rf_sql_target_checksum, "FROM \"raw_postgres\".\"orders\" WHERE \"_deleted_at\" IS NULL)");
+    mentions(&facts, rf_sql_source_checksum, "FROM \"public\".\"orders\" WHERE (\namount > 0\n))");
+    drop_facts(&facts);
+}
+
+/* ---- sessions and control tables ---------------------------------------------------------------------------------------- */
+
+TEST(a_session_sets_only_what_its_server_knows) {
+    static const struct { int version; bool check, transaction; } cases[] = {{130000, false, false}, {140000, true, false}, {160009, true, false}, {170000, true, true}, {180001, true, true}};
+    struct facts facts;
+    make_facts(&facts, "");
+    for (size_t i = 0; i < N_OF(cases); i++) {
+        struct rf_text source = {0}, target = {0};
+        rf_sql_source_settings(&facts.job, cases[i].version, &source);
+        rf_sql_target_session(&facts.job, cases[i].version, &target);
+        assert_int_equal(strstr(source.data, "client_connection_check_interval") != NULL, cases[i].check);
+        assert_int_equal(strstr(target.data, "client_connection_check_interval") != NULL, cases[i].check);
+        assert_int_equal(strstr(source.data, " transaction_timeout") != NULL, cases[i].transaction);
+        assert_int_equal(strstr(target.data, " transaction_timeout") != NULL, cases[i].transaction);
+        rf_text_free(&source);
+        rf_text_free(&target);
+    }
+    drop_facts(&facts);
+}
+
+TEST(what_prints_a_value_is_set_alike_on_both_sides) {
+    static const char *const settings[] = {"timezone = 'UTC'", "datestyle = 'ISO, YMD'", "intervalstyle = 'postgres'", "bytea_output = 'hex'", "extra_float_digits = 1"};
+    struct facts facts;
+    struct rf_text source = {0}, target = {0};
+    make_facts(&facts, "");
+    rf_sql_source_settings(&facts.job, 180000, &source);
+    rf_sql_target_session(&facts.job, 180000, &target);
+    for (size_t i = 0; i < N_OF(settings); i++) {
+        assert_contains(source.data, settings[i]);
+        assert_contains(target.data, settings[i]);
+    }
+    rf_text_free(&source);
+    rf_text_free(&target);
+    drop_facts(&facts);
+}
+
+/* Behind a pooler the session serves somebody else next. */
+TEST(nothing_set_at_the_source_outlives_the_transaction) {
+    struct facts facts;
+    struct rf_text sql = {0};
+    make_facts(&facts, "");
+    rf_sql_source_settings(&facts.job, 180000, &sql);
+    for (const char *at = sql.data; (at = strstr(at, "SET ")); at += 4) assert_memory_equal(at, "SET LOCAL ", 10);
+    rf_text_free(&sql);
+    drop_facts(&facts);
+}
+
+TEST(a_lock_is_waited_for_at_least_a_millisecond_since_zero_means_for_ever) {
+    static const struct { double seconds; int64_t ms; } cases[] = {{0, 1}, {0.0004, 1}, {0.5, 500}, {60, 60000}, {86400, 86400000}};
+    for (size_t i = 0; i < N_OF(cases); i++) assert_int_equal(rf_lock_timeout_ms(cases[i].seconds), cases[i].ms);
+    struct rf_text sql = {0};
+    rf_sql_lock_timeout(0, &sql);
+    assert_string_equal(sql.data, "SET LOCAL lock_timeout = 1");
+    rf_text_free(&sql);
+}
+
+/* Counts the parameters of the record: a number left out would shift every value behind it. */
+TEST(a_load_record_has_a_place_for_each_of_its_values) {
+    struct facts facts;
+    struct rf_text sql = {0};
+    make_facts(&facts, "");
+    rf_sql_insert_load(&facts.job, &sql);
+    for (int i = 1; i <= 28; i++) {
+        char place[8] = "$";
+        place[1] = (char)(i >= 10 ? '0' + i / 10 : '0' + i);
+        if (i >= 10) place[2] = (char)('0' + i % 10);
+        assert_contains(sql.data, place);
+    }
+    assert_lacks(sql.data, "$29");
+    assert_contains(sql.data, "WHERE NOT EXISTS (SELECT FROM \"_rowferry\".\"loads\" WHERE target_table = $1 AND load_id >= $2::bigint)");
+    rf_text_free(&sql);
+    drop_facts(&facts);
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_whole_heap_is_copied_without_a_query),
+        cmocka_unit_test(anything_but_a_whole_heap_is_copied_by_a_query),
+        cmocka_unit_test(changes_are_read_from_the_last_snapshot_on),
+        cmocka_unit_test(a_watermark_beyond_the_first_wrap_is_written_as_the_rows_carry_it),
+        cmocka_unit_test(of_a_row_that_left_the_filter_only_its_key_is_sent),
+        cmocka_unit_test(a_filter_that_ends_in_a_comment_swallows_nothing),
+        cmocka_unit_test(odd_names_are_quoted_in_every_statement),
+        cmocka_unit_test(the_control_schema_is_quoted_as_a_name_and_as_a_value),
+        cmocka_unit_test(a_straight_load_makes_fills_and_seals_the_table),
+        cmocka_unit_test(a_merge_takes_newer_rows_alone_and_counts_them),
+        cmocka_unit_test(before_18_a_new_row_shows_in_its_xmax),
+        cmocka_unit_test(of_rows_that_share_a_key_the_newest_version_wins),
+        cmocka_unit_test(rows_that_left_the_filter_are_closed_and_never_merged),
+        cmocka_unit_test(a_full_read_closes_what_it_did_not_bring),
+        cmocka_unit_test(a_stage_has_the_source_type_only_where_the_merge_widens),
+        cmocka_unit_test(every_dropped_column_is_null_from_now_on),
+        cmocka_unit_test(a_key_of_several_columns_is_whole_everywhere),
+        cmocka_unit_test(a_table_of_nothing_but_its_key_can_be_merged),
+        cmocka_unit_test(both_ends_print_a_row_alike),
+        cmocka_unit_test(a_value_that_the_target_prints_otherwise_is_cast_at_the_source),
+        cmocka_unit_test(rows_closed_on_the_target_are_not_compared),
+        cmocka_unit_test(a_session_sets_only_what_its_server_knows),
+        cmocka_unit_test(what_prints_a_value_is_set_alike_on_both_sides),
+        cmocka_unit_test(nothing_set_at_the_source_outlives_the_transaction),
+        cmocka_unit_test(a_lock_is_waited_for_at_least_a_millisecond_since_zero_means_for_ever),
+        cmocka_unit_test(a_load_record_has_a_place_for_each_of_its_values),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
