@@ -8,11 +8,9 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from rowferry.demo.servers import Server, ServerError, clean_environment, start_postgres
+from rowferry.demo.servers import Server, ServerError, clean_own_environment, start_postgres
 
-_cleaned = clean_environment()
-os.environ.clear()
-os.environ.update(_cleaned)
+clean_own_environment()
 
 VERSIONS = (15, 18)
 

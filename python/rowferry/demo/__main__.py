@@ -13,7 +13,7 @@ from pathlib import Path
 from rich.console import Console
 
 from rowferry.demo.airflow import AirflowError
-from rowferry.demo.servers import ServerError
+from rowferry.demo.servers import ServerError, clean_own_environment
 from rowferry.demo.walkthrough import DemoError, Walkthrough
 from rowferry.demo.warehouse import DbtError
 from rowferry.errors import RowferryError
@@ -31,6 +31,7 @@ NEXT = """
 def main() -> int:
     """Returns the exit code: 0 when every row arrived, 1 when not, 130 and 143 when interrupted."""
     arguments = _arguments()
+    clean_own_environment()
     console = Console(highlight=False, width=None if sys.stdout.isatty() else 130)
     # One word for both ways to be told to stop: everything started is ended on the way out.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))

@@ -314,6 +314,13 @@ def clean_environment(extra: Mapping[str, str] | None = None) -> dict[str, str]:
     return {**kept, **ours, **_NO_TELEMETRY, **(extra or {})}
 
 
+def clean_own_environment() -> None:
+    """Make the environment of this very process a clean one; libpq reads it in here too."""
+    cleaned = clean_environment()
+    os.environ.clear()
+    os.environ.update(cleaned)
+
+
 def free_port() -> int:
     """A TCP port on 127.0.0.1 that nothing listens on, and that this process has not handed out before.
 
