@@ -37,7 +37,7 @@ def main() -> int:
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     folder = Path(tempfile.mkdtemp(prefix="rf-demo", dir="/tmp"))
     folder.chmod(0o755)  # PostgreSQL runs as another user when we are root
-    console.print(f"Uses 2 GB of memory and 1 GB below {folder} for some five minutes; Ctrl-C ends it and what it started.")
+    console.print(f"Uses up to 3 GB of memory and 1 GB below {folder} for some five minutes; Ctrl-C ends it and what it started.")
     keep = arguments.keep
     try:
         Walkthrough(folder, console, orders=arguments.orders).run()

@@ -185,7 +185,7 @@ class Airflow:
         return self._get(f"{path}?map_index={map_index}&deserialize=true")["value"]
 
     def logs(self, dag_id: str, run_id: str, task_id: str, *, map_index: int = -1, try_number: int = 1) -> str:
-        """A try's log, one event a line."""
+        """A try's log, one event a line, its time (ISO 8601, UTC) first."""
         path = f"dags/{dag_id}/dagRuns/{_quoted(run_id)}/taskInstances/{task_id}/logs/{try_number}"
         content = self._get(f"{path}?map_index={map_index}")["content"]
         return "\n".join(line if isinstance(line, str) else _log_line(line) for line in content)
@@ -315,9 +315,10 @@ def _name(instance: Mapping[str, Any]) -> str:
 
 
 def _log_line(event: Mapping[str, Any]) -> str:
-    """The event's text, then its fields, as Airflow's own page shows them."""
-    fields = {key: value for key, value in event.items() if key not in ("event", "timestamp", "level", "logger")}
-    return f"{event.get('level', '')} {event.get('event', '')} {json.dumps(fields, default=str) if fields else ''}".strip()
+    """The event's time, level and text, then its other fields."""
+    head = [str(event[key]) for key in ("timestamp", "level", "event") if event.get(key)]
+    fields = {key: value for key, value in event.items() if key not in ("timestamp", "level", "event", "logger")}
+    return " ".join([*head, json.dumps(fields)] if fields else head)
 
 
 def _sqlalchemy(uri: str) -> str:

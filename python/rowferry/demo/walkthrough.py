@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import re
 import shutil
 import time
 from collections.abc import Iterator
@@ -118,16 +119,14 @@ class Walkthrough:
         with psycopg.connect(self._target) as connection:
             return [Report.from_dict(report) for (report,) in connection.execute(query, (run_id,))]
 
-    def _failures(self, run_id: str, n_lines: int = 12) -> str:
-        """The ends of the logs of the tasks that failed."""
-        parts = []
+    def _failures(self, run_id: str) -> str:
+        """What notify_outcome said of the run, then what dbt said in each of its tasks that failed."""
+        found = [_excerpt(self._airflow.logs(DAG, run_id, "notify_outcome"), rf"{DAG} FAILED.*?(?= {{\"|$)")]
         for task in self._airflow.task_instances(DAG, run_id):
-            if task["state"] == "failed":
-                log = self._airflow.logs(
-                    DAG, run_id, task["task_id"], map_index=task["map_index"], try_number=task["try_number"]
-                )
-                parts.append("\n".join([f"--- {task['task_id']} [{task['map_index']}]", *log.splitlines()[-n_lines:]]))
-        return "\n".join(parts)
+            if task["state"] == "failed" and task["task_id"].startswith("dbt."):
+                log = self._airflow.logs(DAG, run_id, task["task_id"], try_number=task["try_number"])
+                found.append(_excerpt(log, r"Completed with.*?Done\."))
+        return "\n\n".join(part for part in found if part)
 
     def _prove(self) -> None:
         with self._stage("dbt: every test, and orders_daily against a full refresh"):
@@ -173,3 +172,11 @@ _EXAMPLE_USER = """
 
 def _example_dags() -> Path:
     return warehouse.shipped_project().parent
+
+
+def _excerpt(log: str, pattern: str) -> str:
+    """The part of a task's log that matches, without colours, times and fields; nothing when none does."""
+    match = re.search(pattern, log, re.DOTALL)
+    lines = match.group().splitlines() if match else []
+    bare = (re.sub(r"\x1b\[\d*m|^(\S+Z )?info |\d\d:\d\d:\d\d  | \{\".*", "", line) for line in lines)
+    return "\n".join(line for line in bare if line.strip())
