@@ -78,13 +78,19 @@ void rf_sql_take_lease(const struct rf_job *job, struct rf_text *out) {
 }
 
 void rf_sql_read_holder(const struct rf_job *job, struct rf_text *out) {
-    rf_text_add(out, "SELECT run_id, try_number, application, pid, backend_start, expires_at < clock_timestamp() FROM ");
+    rf_text_add(out, "SELECT run_id, try_number, application, pid, backend_start, EXISTS (SELECT FROM ");
     add_control(job, "leases", out);
-    rf_text_add(out, " WHERE target_table = $1 FOR UPDATE SKIP LOCKED");
+    rf_text_add(out, " WHERE target_table = $1 AND expires_at < clock_timestamp() FOR UPDATE SKIP LOCKED) FROM ");
+    add_control(job, "leases", out);
+    rf_text_add(out, " WHERE target_table = $1");
 }
 
 const char RF_SQL_END_BACKEND[] =
     "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE pid = $1::int AND backend_start = $2::timestamptz";
+
+void rf_sql_idle_limit(double seconds, struct rf_text *out) {
+    rf_text_addf(out, "SET LOCAL idle_in_transaction_session_timeout = %" PRId64, (int64_t)(seconds * 1000));
+}
 
 void rf_sql_renew_lease(const struct rf_job *job, struct rf_text *out) {
     rf_text_add(out, "UPDATE ");
@@ -265,11 +271,9 @@ static void add_live_rows(const struct rf_plan *plan, struct rf_text *out) {
     if (plan->dedupe) rf_text_add(out, ", \"_rowferry_age\", \"_rowferry_place\" DESC");
 }
 
+/* The keys too: equal is not identical, as 1.0 and 1.00 are, or the cases of a citext. */
 static void add_assignments(const struct rf_plan *plan, struct rf_text *out) {
     for (int i = 0; i < plan->source->n_columns; i++) {
-        bool key = false;
-        for (int k = 0; k < plan->source->n_keys; k++) key |= plan->source->keys[k] == i;
-        if (key) continue;
         rf_text_identifier(out, plan->source->columns[i].name);
         rf_text_add(out, " = excluded.");
         rf_text_identifier(out, plan->source->columns[i].name);
