@@ -29,10 +29,14 @@ static bool same_history(const struct rf_identity *a, const struct rf_identity *
     return same_text(a->system, b->system) && a->timeline == b->timeline;
 }
 
-bool rf_source_is_behind(const struct rf_source_facts *source, const struct rf_load *last) {
+static bool log_is_behind(const struct rf_source_facts *source, const struct rf_load *last) {
     uint64_t then;
     return same_history(&source->identity, &last->identity) && rf_read_lsn(last->lsn, &then) &&
            source->snapshot.lsn_bytes < then;
+}
+
+bool rf_source_is_behind(const struct rf_source_facts *source, const struct rf_load *last) {
+    return source->snapshot.in_recovery && log_is_behind(source, last);
 }
 
 /* ---- reasons ---------------------------------------------------------------------------------------- */
@@ -133,6 +137,7 @@ static enum rf_code find_broken_ground(struct rf_plan *plan, struct rf_arena *ar
         {!same_text(now->database, then->database), "the source is another database than at the last load"},
         {now->table_oid != then->table_oid, "the source table was re-created since the last load"},
         {snapshot->xmin < plan->since, "the source's transaction counter is behind the last load: it was restored"},
+        {log_is_behind(plan->source, plan->last), "the source's log is behind the last load: it was restored"},
         {snapshot->xmax >= plan->since + (UINT64_C(1) << 31), "more than 2^31 transactions since the last load: row versions can no longer be compared"},
     };
     for (size_t i = 0; i < sizeof grounds / sizeof grounds[0]; i++) {
