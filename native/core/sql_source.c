@@ -18,7 +18,9 @@ const char RF_SQL_RELATION[] =
     " (WITH RECURSIVE tree(oid) AS (SELECT c.oid UNION SELECT i.inhrelid FROM pg_inherits i JOIN tree t ON i.inhparent = t.oid)"
     "  SELECT CASE WHEN bool_or(r.reltuples < 0) THEN -1 ELSE sum(r.reltuples) END FROM tree JOIN pg_class r USING (oid)"
     "  WHERE r.relkind IN ('r', 'f')),"
-    " coalesce(a.amname, ''), EXISTS (SELECT FROM pg_inherits WHERE inhparent = c.oid)"
+    " coalesce(a.amname, ''), EXISTS (SELECT FROM pg_inherits WHERE inhparent = c.oid),"
+    " (SELECT coalesce(string_agg(concat_ws(' ', polname, polcmd, polpermissive, polroles, pg_get_expr(polqual, polrelid)), ', ' ORDER BY oid), '')"
+    "  FROM pg_policy WHERE polrelid = c.oid)"
     " FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace LEFT JOIN pg_am a ON a.oid = c.relam"
     " WHERE n.nspname = $1 AND c.relname = $2";
 
@@ -51,7 +53,8 @@ const char RF_SQL_TYPES[] =
     "  WHEN 'e' THEN (SELECT string_agg(quote_literal(l.enumlabel), ',' ORDER BY l.enumsortorder) FROM pg_enum l WHERE l.enumtypid = t.oid)"
     "  WHEN 'c' THEN (SELECT string_agg(f.atttypid::text, ',' ORDER BY f.attnum) FROM pg_attribute f WHERE f.attrelid = t.typrelid AND f.attnum > 0 AND NOT f.attisdropped) END,"
     " t.typsend <> 0 AND t.typreceive <> 0,"
-    " CASE t.typtype WHEN 'e' THEN (SELECT string_agg(l.oid || ' ' || quote_literal(l.enumlabel), ', ' ORDER BY l.enumsortorder) FROM pg_enum l WHERE l.enumtypid = t.oid) END"
+    " CASE t.typtype WHEN 'e' THEN (SELECT string_agg(l.oid || ' ' || quote_literal(l.enumlabel), ', ' ORDER BY l.enumsortorder) FROM pg_enum l WHERE l.enumtypid = t.oid)"
+    "  WHEN 'c' THEN (SELECT string_agg(f.attnum::text, ', ' ORDER BY f.attnum) FROM pg_attribute f WHERE f.attrelid = t.typrelid AND f.attnum > 0 AND NOT f.attisdropped) END"
     " FROM reached JOIN pg_type t USING (oid) JOIN pg_namespace n ON n.oid = t.typnamespace"
     " LEFT JOIN pg_depend p ON p.classid = 'pg_type'::regclass AND p.objid = t.oid AND p.deptype = 'e'"
     " LEFT JOIN pg_extension e ON e.oid = p.refobjid AND p.refclassid = 'pg_extension'::regclass";
@@ -99,10 +102,11 @@ const char RF_SQL_HOLDER[] =
     " SELECT 0, owner, concat('prepared transaction ', gid), extract(epoch FROM clock_timestamp() - prepared)"
     " FROM pg_prepared_xacts WHERE transaction::text = $1";
 
-/* Only leaves hold rows. pg_inherits covers partitions and plain inheritance; the root counts as a leaf of itself. */
+/* Only leaves hold rows. pg_inherits covers partitions and plain inheritance; the root counts as a leaf of itself.
+ * A copy of a database by template keeps every name, oid and file but the database's own oid. */
 const char RF_SQL_LEAVES[] =
     "WITH RECURSIVE tree(oid) AS (SELECT $1::oid UNION SELECT i.inhrelid FROM pg_inherits i JOIN tree t ON i.inhparent = t.oid)"
-    " SELECT concat_ws(' ', 'leaf', c.oid, c.oid::regclass, pg_relation_filenode(c.oid), a.amname), c.relkind, coalesce(a.amname, '')"
+    " SELECT concat_ws(' ', 'leaf', (SELECT oid FROM pg_database WHERE datname = current_database()), c.oid, c.oid::regclass, pg_relation_filenode(c.oid), a.amname), c.relkind, coalesce(a.amname, '')"
     " FROM tree JOIN pg_class c USING (oid) LEFT JOIN pg_am a ON a.oid = c.relam WHERE c.relkind <> 'p' ORDER BY c.oid";
 
 /* PostgreSQL takes 0 for no limit; a job that says 0 does not want to wait at all. */

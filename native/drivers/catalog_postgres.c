@@ -51,6 +51,7 @@ enum rf_code rf_pg_relation(struct rf_pg *pg, const char *schema, const char *na
         relation->rows = PQgetisnull(result, 0, 4) ? -1 : strtod(PQgetvalue(result, 0, 4), NULL);
         relation->has_children = rf_pg_flag(result, 0, 6);
         code = rf_pg_text(result, 0, 5, arena, &relation->access_method, err);
+        if (code == RF_OK) code = rf_pg_text(result, 0, 7, arena, &relation->policies, err);
     }
     PQclear(result);
     return code;

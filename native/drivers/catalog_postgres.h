@@ -18,6 +18,7 @@ struct rf_relation {
     double rows;
     const char *access_method;
     bool has_children;
+    const char *policies; /* all of them, as one text; empty when there is none */
 };
 
 /* A unique index over plain columns. */

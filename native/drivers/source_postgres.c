@@ -234,7 +234,7 @@ static enum rf_code introspect(struct rf_source_postgres *source, struct rf_sour
     RF_TRY(read_leaves(source, &relation, fingerprint, err));
     RF_TRY(read_columns(source, &relation, facts, fingerprint, err));
     RF_TRY(read_keys(source, &relation, facts, err));
-    rf_text_addf(fingerprint, "row security %s\n", relation.row_security ? "on" : "off");
+    rf_text_addf(fingerprint, "row security %s\n", relation.row_security ? relation.policies : "off");
     if (job->where) rf_text_addf(fingerprint, "filter %s\n", job->where);
     return rf_text_check(fingerprint, err);
 }
