@@ -5,6 +5,7 @@
 
 #include <inttypes.h>
 #include <stdlib.h>
+#include <string.h>
 #include <time.h>
 
 const char *rf_step_name(enum rf_step step) {
@@ -73,6 +74,28 @@ static enum rf_code check_counts(const struct rf_run *run, struct rf_error *err)
 
 /* ---- verifying ----------------------------------------------------------------------------------------------- */
 
+/* A partition attached meanwhile shows in the later statements of a snapshot that is older: attaching waits for no reader. */
+static bool source_was_altered(struct rf_run *run) {
+    struct rf_source_facts now;
+    struct rf_error ignored;
+    run->source.ops->close(run->source.self);
+    return run->source.ops->open(run->source.self, &ignored) == RF_OK &&
+           run->source.ops->snapshot(run->source.self, &run->last, &now, &ignored) == RF_OK &&
+           strcmp(now.fingerprint, run->source_facts.fingerprint) != 0;
+}
+
+static enum rf_code fail_verification(struct rf_run *run, struct rf_error *err) {
+    const struct rf_verification *verification = &run->report.verification;
+    if (source_was_altered(run)) {
+        rf_fail(err, RF_SOURCE, "%s was altered while it was read, and cannot be compared with %s", run->job->source_label, run->job->target_label);
+        return rf_hint(err, "Nothing was committed; run it again.");
+    }
+    rf_fail(err, RF_DATA, "%s does not equal its source: %" PRId64 " rows differ, %" PRId64 " are missing, %" PRId64 " are only in the target; first key %s",
+            run->job->target_label, verification->different, verification->missing, verification->target_only,
+            verification->n_examples ? verification->examples[0].key : "unknown");
+    return rf_hint(err, "Nothing was committed. `rowferry state reset` makes the next run read everything.");
+}
+
 static enum rf_code verify_before_commit(struct rf_run *run, struct rf_error *err) {
     struct rf_verification *verification = &run->report.verification;
     announce(run, RF_STEP_VERIFY);
@@ -81,11 +104,7 @@ static enum rf_code verify_before_commit(struct rf_run *run, struct rf_error *er
     verification->target_only_is_error = run->plan.full_read;
     if (!run->plan.full_read && verification->target_only > 0)
         verification->reason = "keys that only the target has were deleted at the source; this capture does not see deletes";
-    if (!rf_verification_failed(verification)) return RF_OK;
-    rf_fail(err, RF_DATA, "%s does not equal its source: %" PRId64 " rows differ, %" PRId64 " are missing, %" PRId64 " are only in the target; first key %s",
-            run->job->target_label, verification->different, verification->missing, verification->target_only,
-            verification->n_examples ? verification->examples[0].key : "unknown");
-    return rf_hint(err, "Nothing was committed. `rowferry state reset` makes the next run read everything.");
+    return rf_verification_failed(verification) ? fail_verification(run, err) : RF_OK;
 }
 
 /* ---- a run --------------------------------------------------------------------------------------------------- */
