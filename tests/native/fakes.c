@@ -98,6 +98,8 @@ void prepare_equal_checksums(struct fakes *fakes) {
 
 static void start_stream(struct fake_end *end, const char *sql) {
     assert_true(end->n_reads < end->n_streams);
+    assert_non_null(sql);
+    assert_string_equal(sql + strlen(sql) - 25, "TO STDOUT (FORMAT binary)");
     snprintf(end->sql[end->n_reads++], sizeof end->sql[0], "%s", sql);
 }
 
@@ -123,6 +125,7 @@ static enum rf_code take_snapshot(void *self, const struct rf_load *last, struct
     struct fakes *fakes = self;
     assert_int_equal(last->load_id, fakes->facts.last.load_id);
     *facts = fakes->facts.source;
+    if (was_called(fakes, "source.snapshot") && fakes->later_fingerprint) facts->fingerprint = fakes->later_fingerprint;
     return called(fakes, "source.snapshot", err);
 }
 

@@ -38,6 +38,7 @@ struct fakes {
     char calls[2048];           /* "sink.open sink.lease …" */
     char steps[2048];           /* announced, each in brackets */
     const char *fail_at;        /* the call that fails: "sink.merge" */
+    const char *later_fingerprint; /* what a second look at the source's catalogs finds; NULL: the same */
     int fail_nth;               /* the how manieth such call, from 1; 0 = the first */
     enum rf_code fail_code;
     int seen;

@@ -7,11 +7,11 @@
 #include <string.h>
 
 #define HEADER 'P', 'G', 'C', 'O', 'P', 'Y', '\n', 0xFF, '\r', '\n', 0, 0, 0, 0, 0, 0, 0, 0, 0
-#define ROW_OF_TWO 0, 2, 0, 0, 0, 3, 'a', 'b', 'c', 0xFF, 0xFF, 0xFF, 0xFF
+#define ROW_OF_THREE 0, 3, 0, 0, 0, 3, 'a', 'b', 'c', 0xFF, 0xFF, 0xFF, 0xFF, 0, 0, 0, 2, 'd', 'e'
 #define TRAILER 0xFF, 0xFF
-enum { HEADER_BYTES = 19, ROW_BYTES = 13, FIELDS = 2 };
+enum { HEADER_BYTES = 19, ROW_BYTES = 19, FIELDS = 3 };
 
-static const uint8_t ONE_ROW[] = {HEADER, ROW_OF_TWO, TRAILER};
+static const uint8_t ONE_ROW[] = {HEADER, ROW_OF_THREE, TRAILER};
 
 struct reading {
     struct rf_copy_reader reader;
@@ -31,13 +31,14 @@ TEST(a_row_gives_its_fields_and_null_where_there_is_none) {
     assert_memory_equal(reading.fields[0].bytes, "abc", 3);
     assert_null(reading.fields[1].bytes);
     assert_int_equal(reading.fields[1].n_bytes, -1);
+    assert_memory_equal(reading.fields[2].bytes, "de", 2);
     assert_int_equal(next_row(&reading), RF_COPY_END);
     assert_int_equal(reading.n_bytes, 0);
     assert_int_equal(next_row(&reading), RF_COPY_END);
 }
 
 TEST(an_empty_field_is_not_null) {
-    static const uint8_t bytes[] = {HEADER, 0, 2, 0, 0, 0, 0, 0, 0, 0, 0, TRAILER};
+    static const uint8_t bytes[] = {HEADER, 0, 3, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, TRAILER};
     struct reading reading = {.data = bytes, .n_bytes = sizeof bytes};
     assert_int_equal(next_row(&reading), RF_COPY_ROW);
     assert_non_null(reading.fields[0].bytes);
@@ -51,7 +52,7 @@ TEST(a_table_without_rows_ends_at_once) {
 }
 
 TEST(an_extension_of_the_header_is_skipped) {
-    static const uint8_t bytes[] = {'P', 'G', 'C', 'O', 'P', 'Y', '\n', 0xFF, '\r', '\n', 0, 0, 0, 0, 0, 0, 0, 0, 5, 'e', 'x', 't', 'r', 'a', ROW_OF_TWO, TRAILER};
+    static const uint8_t bytes[] = {'P', 'G', 'C', 'O', 'P', 'Y', '\n', 0xFF, '\r', '\n', 0, 0, 0, 0, 0, 0, 0, 0, 5, 'e', 'x', 't', 'r', 'a', ROW_OF_THREE, TRAILER};
     struct reading reading = {.data = bytes, .n_bytes = sizeof bytes};
     assert_int_equal(next_row(&reading), RF_COPY_ROW);
     assert_memory_equal(reading.fields[0].bytes, "abc", 3);
@@ -110,7 +111,7 @@ TEST(another_signature_is_broken_from_its_first_wrong_byte_on) {
 }
 
 TEST(a_row_of_another_number_of_fields_is_broken) {
-    static const uint8_t counts[][2] = {{0, 0}, {0, 1}, {0, 3}, {0x7F, 0xFF}, {0xFF, 0xFE}, {0x80, 0}, {2, 0}};
+    static const uint8_t counts[][2] = {{0, 0}, {0, 2}, {0, 4}, {0x7F, 0xFF}, {0xFF, 0xFE}, {0x80, 0}, {3, 0}};
     for (size_t i = 0; i < N_OF(counts); i++) {
         uint8_t bytes[sizeof ONE_ROW];
         memcpy(bytes, ONE_ROW, sizeof bytes);

@@ -178,7 +178,7 @@ TEST(money_needs_the_same_locale_on_both_sides_wherever_it_is_inside) {
 }
 
 TEST(a_label_that_says_money_is_no_money) {
-    static const char *const identities[] = {"enum('money','card')", "enum('money_order')", "enum('it''s money','x')", "extension shop 1.0 moneybag"};
+    static const char *const identities[] = {"enum('money','card')", "enum('money_order')", "enum('it''s money','x')", "enum('pocket money, cash')", "extension shop 1.0 moneybag"};
     struct rf_error err;
     for (size_t i = 0; i < N_OF(identities); i++) assert_code(fit_with_money(identities[i], "de_DE.UTF-8", &err), RF_OK, &err);
 }

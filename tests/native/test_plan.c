@@ -36,6 +36,7 @@ static void another_database(struct facts *facts) { facts->source.identity.datab
 static void another_table(struct facts *facts) { facts->source.identity.table_oid = 16385; }
 static void counter_fell_back(struct facts *facts) { facts->source.snapshot.xmin = 999; }
 static void counter_ran_away(struct facts *facts) { facts->source.snapshot.xmax = 1000 + (UINT64_C(1) << 31); }
+static void log_fell_back(struct facts *facts) { facts->last.lsn = "0/2001"; }
 static void line_added(struct facts *facts) {
     facts->source.fingerprint = "leaf 16384 orders 5001 heap\ncolumn 1 id bigint not null\ncolumn 2 amount numeric(12,4)\ncolumn 3 note text\nrow security off\nlabels of mood: 1 'sad'\n";
 }
@@ -61,6 +62,7 @@ TEST(broken_ground_is_read_whole_and_said) {
         {another_table, "re-created"},
         {counter_fell_back, "transaction counter is behind"},
         {counter_ran_away, "more than 2^31 transactions"},
+        {log_fell_back, "log is behind the last load"},
         {line_added, "new since the last load: labels of mood: 1 'sad'"},
         {line_gone, "gone since the last load: column 3 note text"},
         {line_changed, "new since the last load: leaf 16384 orders 5002 heap"},
@@ -393,14 +395,18 @@ TEST(snapshots_and_log_positions_are_read_as_the_server_prints_them) {
     assert_false(rf_read_lsn("16", &lsn));
 }
 
-TEST(a_source_behind_the_last_load_of_its_own_history_is_recognised) {
+TEST(a_standby_behind_the_last_load_of_its_own_history_is_recognised) {
     struct facts facts;
     make_facts(&facts, "");
+    facts.source.snapshot.in_recovery = true;
     assert_false(rf_source_is_behind(&facts.source, &facts.last));
     facts.last.lsn = "0/2000";
     assert_false(rf_source_is_behind(&facts.source, &facts.last));
     facts.last.lsn = "0/2001";
     assert_true(rf_source_is_behind(&facts.source, &facts.last));
+    facts.source.snapshot.in_recovery = false; /* a primary that was put back never catches up */
+    assert_false(rf_source_is_behind(&facts.source, &facts.last));
+    facts.source.snapshot.in_recovery = true;
     facts.last.identity.timeline = 2; /* another history: the run reads everything instead of waiting for ever */
     assert_false(rf_source_is_behind(&facts.source, &facts.last));
     facts.last = (struct rf_load){0};
@@ -439,7 +445,7 @@ int main(void) {
         cmocka_unit_test(a_target_of_another_source_table_is_refused),
         cmocka_unit_test(a_target_without_a_unique_index_on_the_keys_is_refused),
         cmocka_unit_test(snapshots_and_log_positions_are_read_as_the_server_prints_them),
-        cmocka_unit_test(a_source_behind_the_last_load_of_its_own_history_is_recognised),
+        cmocka_unit_test(a_standby_behind_the_last_load_of_its_own_history_is_recognised),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

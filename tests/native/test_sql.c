@@ -200,7 +200,7 @@ TEST(a_merge_takes_newer_rows_alone_and_counts_them) {
     makes(&facts, rf_sql_merge,
           "WITH merged AS (INSERT INTO \"raw_postgres\".\"orders\" AS t (\"id\", \"amount\", \"note\", \"_extracted_at\", \"_load_id\")"
           " SELECT s.\"id\", s.\"amount\", s.\"note\", '2026-11-22T18:00:00.000000+00:00'::timestamptz, 8::bigint"
-          " FROM (SELECT \"id\", \"amount\", \"note\" FROM pg_temp.\"rowferry_stage_8\" ORDER BY \"id\") s ON CONFLICT (\"id\") DO UPDATE SET"
+          " FROM (SELECT \"id\", \"amount\", \"note\" FROM pg_temp.\"rowferry_stage_8\" ORDER BY \"id\") s ON CONFLICT (\"id\") DO UPDATE SET \"id\" = excluded.\"id\","
           " \"amount\" = excluded.\"amount\", \"note\" = excluded.\"note\", \"_extracted_at\" = excluded.\"_extracted_at\","
           " \"_load_id\" = excluded.\"_load_id\", \"_deleted_at\" = NULL WHERE t.\"_load_id\" < excluded.\"_load_id\""
           " RETURNING old.\"id\" IS NULL AS is_new) SELECT count(*) FILTER (WHERE is_new), count(*) FILTER (WHERE NOT is_new) FROM merged");
@@ -275,7 +275,7 @@ TEST(a_key_of_several_columns_is_whole_everywhere) {
     facts.keys[0] = 2;
     facts.keys[1] = 0;
     assert_code(plan(&facts), RF_OK, &facts.err);
-    mentions(&facts, rf_sql_merge, "ON CONFLICT (\"note\", \"id\") DO UPDATE SET \"amount\" = excluded.\"amount\", \"_extracted_at\"");
+    mentions(&facts, rf_sql_merge, "ON CONFLICT (\"note\", \"id\") DO UPDATE SET \"id\" = excluded.\"id\", \"amount\" = excluded.\"amount\", \"note\" = excluded.\"note\", \"_extracted_at\"");
     mentions(&facts, rf_sql_close_gone, "WHERE t.\"note\" = s.\"note\" AND t.\"id\" = s.\"id\" AND");
     mentions(&facts, rf_sql_count_stage, "SELECT DISTINCT \"note\", \"id\" FROM");
     mentions(&facts, rf_sql_read, "SELECT \"id\", CASE WHEN \"_rowferry_kept\" THEN \"amount\" END, \"note\",");
@@ -288,11 +288,11 @@ TEST(a_table_of_nothing_but_its_key_can_be_merged) {
     make_facts(&facts, "");
     facts.source.n_columns = 1;
     assert_code(plan(&facts), RF_OK, &facts.err);
-    mentions(&facts, rf_sql_merge, "DO UPDATE SET \"amount\" = NULL, \"note\" = NULL, \"_extracted_at\" = excluded.\"_extracted_at\"");
+    mentions(&facts, rf_sql_merge, "DO UPDATE SET \"id\" = excluded.\"id\", \"amount\" = NULL, \"note\" = NULL, \"_extracted_at\" = excluded.\"_extracted_at\"");
     never_loaded(&facts);
     facts.target.n_columns = 1;
     assert_code(plan(&facts), RF_OK, &facts.err);
-    mentions(&facts, rf_sql_merge, "DO UPDATE SET \"_extracted_at\" = excluded.\"_extracted_at\"");
+    mentions(&facts, rf_sql_merge, "DO UPDATE SET \"id\" = excluded.\"id\", \"_extracted_at\" = excluded.\"_extracted_at\"");
     drop_facts(&facts);
 }
 

@@ -39,7 +39,7 @@ TEST(a_run_that_verifies_keeps_the_snapshot_until_it_has_compared) {
     make_fakes(&fakes, ",\"verify\":true");
     prepare_equal_checksums(&fakes);
     assert_code(transfer(&fakes), RF_OK, &fakes.facts.err);
-    assert_contains(fakes.calls, "sink.merge source.read sink.read");
+    assert_contains(fakes.calls, "source.next sink.merge ");
     assert_contains(fakes.calls, "sink.record sink.commit source.close sink.close");
     assert_int_equal(fakes.source.n_closes, 1);
     assert_contains(fakes.record, "\"verification\":{\"result\":\"equal\",\"exact\":true,\"compared\":3,\"equal\":3");
@@ -282,6 +282,17 @@ TEST(a_key_only_in_the_target_stops_a_full_read_alone) {
     drop_fakes(&fakes);
 }
 
+TEST(a_table_altered_while_it_is_compared_is_told_from_a_load_gone_wrong) {
+    struct fakes fakes;
+    make_fakes(&fakes, ",\"verify\":true");
+    prepare_rows(&fakes, "aaaa", "bbbb");
+    fakes.later_fingerprint = "leaf 16390 orders_2027 5003 heap\n";
+    fails_clean(&fakes, RF_SOURCE);
+    assert_contains(fakes.facts.err.message, "was altered while it was read");
+    assert_true(fakes.facts.err.retryable);
+    drop_fakes(&fakes);
+}
+
 TEST(a_comparison_that_breaks_never_commits) {
     struct fakes fakes;
     make_fakes(&fakes, ",\"verify\":true");
@@ -441,6 +452,7 @@ int main(void) {
         cmocka_unit_test(a_run_whose_target_differs_never_commits),
         cmocka_unit_test(a_run_whose_target_lacks_a_row_never_commits),
         cmocka_unit_test(a_key_only_in_the_target_stops_a_full_read_alone),
+        cmocka_unit_test(a_table_altered_while_it_is_compared_is_told_from_a_load_gone_wrong),
         cmocka_unit_test(a_comparison_that_breaks_never_commits),
         cmocka_unit_test(a_plan_writes_nothing_and_reads_no_row),
         cmocka_unit_test(a_plan_that_fails_closes_both_ends),
