@@ -13,6 +13,7 @@ struct rf_column {
     const char *refusal;  /* why the bytes cannot be passed on; NULL when they can */
     int32_t typmod;       /* -1 when the type carries none */
     bool not_null;
+    bool generated; /* computed by the server; COPY of the table itself refuses it */
 };
 
 /* Who keeps the oldest transaction open. */

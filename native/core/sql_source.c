@@ -30,7 +30,7 @@ const char RF_SQL_COLUMNS[] =
     " concat_ws(' ', 'column', a.attnum, quote_ident(a.attname), format_type(a.atttypid, a.atttypmod),"
     "  'collation', a.attcollation, CASE WHEN a.attnotnull THEN 'not null' END,"
     "  CASE WHEN a.atthasmissing THEN 'missing ' || quote_nullable(a.attmissingval::text) END,"
-    "  CASE WHEN a.attgenerated <> '' THEN 'generated ' || quote_nullable(pg_get_expr(d.adbin, d.adrelid)) END)"
+    "  CASE WHEN a.attgenerated <> '' THEN 'generated ' || quote_nullable(pg_get_expr(d.adbin, d.adrelid)) END), a.attgenerated <> ''"
     " FROM pg_attribute a LEFT JOIN pg_attrdef d ON d.adrelid = a.attrelid AND d.adnum = a.attnum"
     " CROSS JOIN LATERAL (WITH RECURSIVE base(oid, typmod, typname, typtype, typbasetype, typtypmod) AS ("
     "   SELECT t.oid, a.atttypmod, t.typname, t.typtype, t.typbasetype, t.typtypmod FROM pg_type t WHERE t.oid = a.atttypid"
@@ -202,9 +202,15 @@ static void add_plain_select(const struct rf_plan *plan, struct rf_text *out) {
     add_conditions(plan, true, out);
 }
 
-/* COPY of a table skips the executor; anything but all rows of one heap needs a query. */
+static bool has_generated(const struct rf_plan *plan) {
+    for (int i = 0; i < plan->source->n_columns; i++)
+        if (plan->source->columns[i].generated) return true;
+    return false;
+}
+
+/* COPY of a table skips the executor; anything but all stored columns of all rows of one heap needs a query. */
 static bool copies_table(const struct rf_plan *plan) {
-    return plan->full_read && plan->source->one_heap && !plan->job->where && !plan->dedupe && !plan->source->row_security;
+    return !has_generated(plan) && plan->full_read && plan->source->one_heap && !plan->job->where && !plan->dedupe && !plan->source->row_security;
 }
 
 void rf_sql_read(const struct rf_plan *plan, struct rf_text *out) {

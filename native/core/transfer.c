@@ -63,6 +63,10 @@ static enum rf_code check_counts(const struct rf_run *run, struct rf_error *err)
     const struct rf_counts *counts = &run->report.this_try;
     if (counts->staged != counts->read)
         return rf_fail(err, RF_TARGET, "the source sent %" PRId64 " rows and %s took %" PRId64, counts->read, run->job->target_label, counts->staged);
+    if (counts->stale > 0 && run->last.load_id == 0) {
+        rf_fail(err, RF_CONFIG, "%s was loaded under other load records than those of the control schema %s", run->job->target_label, run->job->control_schema);
+        return rf_hint(err, "Set control_schema to that of the earlier loads, or drop the table to load it anew.");
+    }
     if (counts->stale > 0)
         return rf_fail(err, RF_FENCED, "%" PRId64 " rows of %s are already there from a newer load", counts->stale, run->job->target_label);
     int64_t merged = counts->inserted + counts->updated + counts->duplicates + counts->gone;

@@ -152,7 +152,7 @@ static void add_oid(struct rf_text *oids, int64_t oid) {
 /* ---- columns ------------------------------------------------------------------------------------------------------ */
 
 /* Positions of the fields of RF_SQL_COLUMNS. */
-enum { C_NAME, C_TYPE, C_BASE, C_OID, C_TYPMOD, C_NOT_NULL, C_LINE };
+enum { C_NAME, C_TYPE, C_BASE, C_OID, C_TYPMOD, C_NOT_NULL, C_LINE, C_GENERATED };
 
 static enum rf_code fill_column(const PGresult *rows, int i, const PGresult *types, struct rf_arena *arena,
                                 struct rf_column *column, struct rf_error *err) {
@@ -161,6 +161,7 @@ static enum rf_code fill_column(const PGresult *rows, int i, const PGresult *typ
     RF_TRY(rf_pg_text(rows, i, C_BASE, arena, &column->base, err));
     column->typmod = (int32_t)rf_pg_integer(rows, i, C_TYPMOD);
     column->not_null = rf_pg_flag(rows, i, C_NOT_NULL);
+    column->generated = rf_pg_flag(rows, i, C_GENERATED);
     return set_identity(types, rf_pg_integer(rows, i, C_OID), arena, column, err);
 }
 

@@ -63,6 +63,11 @@ TEST(anything_but_a_whole_heap_is_copied_by_a_query) {
     facts.source.row_security = true;
     assert_code(plan(&facts), RF_OK, &facts.err);
     is_queried(&facts, "FROM \"public\".\"orders\") TO STDOUT (FORMAT binary)");
+    make_facts(&facts, "");
+    never_loaded(&facts);
+    facts.source_columns[2].generated = true;
+    assert_code(plan(&facts), RF_OK, &facts.err);
+    is_queried(&facts, "FROM \"public\".\"orders\") TO STDOUT (FORMAT binary)");
     plan_first_load(&facts, ",\"where\":\"amount > 0\"");
     is_queried(&facts, " WHERE (\namount > 0\n)) TO STDOUT");
     make_facts(&facts, "");

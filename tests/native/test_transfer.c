@@ -178,6 +178,16 @@ TEST(a_stale_row_means_that_the_run_was_fenced_off) {
     check_counts((struct rf_counts){.staged = 3, .inserted = 1, .updated = 1, .stale = 1}, RF_FENCED, true);
 }
 
+TEST(rows_loaded_under_other_load_records_are_told_from_a_newer_load) {
+    struct fakes fakes;
+    make_fakes(&fakes, "");
+    fakes.facts.last = (struct rf_load){0};
+    fakes.merged = (struct rf_counts){.staged = 3, .inserted = 2, .stale = 1};
+    fails_clean(&fakes, RF_CONFIG);
+    assert_contains(fakes.facts.err.message, "other load records than those of the control schema _rowferry");
+    drop_fakes(&fakes);
+}
+
 TEST(duplicates_and_rows_that_left_the_filter_count_as_arrived) {
     struct fakes fakes;
     make_fakes(&fakes, "");
@@ -444,6 +454,7 @@ int main(void) {
         cmocka_unit_test(a_swallowed_row_never_commits_and_is_not_tried_again),
         cmocka_unit_test(a_row_that_was_counted_twice_never_commits),
         cmocka_unit_test(a_stale_row_means_that_the_run_was_fenced_off),
+        cmocka_unit_test(rows_loaded_under_other_load_records_are_told_from_a_newer_load),
         cmocka_unit_test(duplicates_and_rows_that_left_the_filter_count_as_arrived),
         cmocka_unit_test(rows_closed_on_the_target_do_not_count_as_arrived),
         cmocka_unit_test(a_retry_adds_to_what_its_run_did_before),
