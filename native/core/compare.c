@@ -67,12 +67,12 @@ static enum rf_code start(enum rf_code (*read)(void *self, const char *sql, stru
 static enum rf_code compare_checksums(const struct rf_plan *plan, struct rf_source *source, struct rf_sink *sink,
                                       bool *same, struct checksum *checksum, struct rf_error *err) {
     struct checksum theirs = {0};
-    struct rf_text sql = {0};
-    rf_sql_source_checksum(plan, &sql);
-    RF_TRY(start(source->ops->read, source->self, &sql, err));
-    struct rf_text target_sql = {0};
+    struct rf_text sql = {0}, target_sql = {0};
+    /* The target first: from then on its open transaction may be idle for as long as the source takes. */
     rf_sql_target_checksum(plan, &target_sql);
     RF_TRY(start(sink->ops->read, sink->self, &target_sql, err));
+    rf_sql_source_checksum(plan, &sql);
+    RF_TRY(start(source->ops->read, source->self, &sql, err));
     struct stream left = {.next = source->ops->next, .self = source->self};
     struct stream right = {.next = sink->ops->next, .self = sink->self};
     RF_TRY(take_checksum(&left, checksum, err));

@@ -18,7 +18,7 @@ extern const char RF_SQL_BACKEND_PID[];
 /* $1 schema, $2 table → oid, relkind, row_security_active, table_size (pg_total_relation_size of the tree),
  * reltuples, relation's access method, has children */
 extern const char RF_SQL_RELATION[];
-/* $1 oid → name, type with typmod, base name, type oid, typmod, not null, fingerprint line; domains unwrapped */
+/* $1 oid → name, type with typmod, base name, type oid, typmod, not null, fingerprint line, generated; domains unwrapped */
 extern const char RF_SQL_COLUMNS[];
 /* $1 oid[] → every type reachable: oid, identity head, element, base, fields text, refusal */
 extern const char RF_SQL_TYPES[];
@@ -44,6 +44,8 @@ extern const char RF_SQL_IDENTITY[];
 /* $1 oid → lines of leaves: oid, relfilenode, access method, kind; in order of oid */
 extern const char RF_SQL_LEAVES[];
 void rf_sql_lock_source(const struct rf_job *job, struct rf_text *out);
+/* Fails unless the job's filter is one whole expression. */
+void rf_sql_check_filter(const struct rf_job *job, struct rf_text *out);
 /* A job's seconds as lock_timeout takes them, in milliseconds. */
 int64_t rf_lock_timeout_ms(double seconds);
 /* Of the present transaction. */
@@ -65,10 +67,13 @@ void rf_sql_create_schema(const char *schema, struct rf_text *out);
 extern const char RF_SQL_TRY_LEASE_LOCK[];
 /* $1 target, $2 run, $3 try, $4 map index, $5 application, $6 seconds → load_id, pid, expires_at */
 void rf_sql_take_lease(const struct rf_job *job, struct rf_text *out);
-/* $1 target → run_id, try, application, pid, backend_start, expired; no row while the holder commits */
+/* $1 target → run_id, try, application, pid, backend_start, expired. While the holder merges and commits it
+ * cannot renew its lease, whose row it has locked: then the lease does not expire. */
 void rf_sql_read_holder(const struct rf_job *job, struct rf_text *out);
 /* $1 pid, $2 backend_start → was it ended */
 extern const char RF_SQL_END_BACKEND[];
+/* How long the present transaction may be idle before the server ends it; 0 for ever. */
+void rf_sql_idle_limit(double seconds, struct rf_text *out);
 /* $1 target, $2 load_id, $3 seconds → one row when renewed */
 void rf_sql_renew_lease(const struct rf_job *job, struct rf_text *out);
 /* $1 target, $2 load_id → one row when the lease is ours, locked until the transaction ends */

@@ -162,7 +162,7 @@ static enum rf_code read_holder(struct rf_sink_postgres *sink, struct lease_hold
     PGresult *result = NULL;
     rf_sql_read_holder(sink->job, &sql);
     RF_TRY(rf_pg_execute_text(&sink->pg, "read the lease", &sql, 1, params, &result, err));
-    holder->shows = PQntuples(result) == 1; /* while the holder merges and commits, its row is locked */
+    holder->shows = PQntuples(result) == 1;
     if (holder->shows) {
         rf_copy_text(holder->run_id, sizeof holder->run_id, PQgetvalue(result, 0, 0));
         holder->try_number = (int)rf_pg_integer(result, 0, 1);
@@ -440,6 +440,13 @@ static enum rf_code insert_record(struct rf_sink_postgres *sink, const char *con
     return one ? RF_OK : rf_fail(err, RF_FENCED, "a newer load of %s is recorded; this one commits nothing", sink->job->target_label);
 }
 
+/* An open transaction that idles is one whose client has stopped; while rows are compared it waits for the source. */
+static enum rf_code limit_idling(struct rf_sink_postgres *sink, double seconds, struct rf_error *err) {
+    struct rf_text sql = {0};
+    rf_sql_idle_limit(seconds, &sql);
+    return rf_pg_execute_text(&sink->pg, "limit the time to idle", &sql, 0, NULL, NULL, err);
+}
+
 static enum rf_code record_load(void *self, const struct rf_report *report, struct rf_error *err) {
     struct rf_sink_postgres *sink = self;
     const struct rf_plan *plan = report->plan;
@@ -451,6 +458,7 @@ static enum rf_code record_load(void *self, const struct rf_report *report, stru
                                            counts->duplicates, counts->stale, counts->bytes, 0};
     char texts[INTEGER_TEXTS][24];
     for (int i = 0; i < INTEGER_TEXTS; i++) integer_text(texts[i], sizeof texts[i], values[i]);
+    if (report->verification.done) RF_TRY(limit_idling(sink, job->lease_seconds, err));
     char *json = rf_report_json(report);
     if (!json) return rf_no_memory(err);
     const char *params[RECORD_PARAMS] = {
@@ -528,10 +536,9 @@ static enum rf_code commit_load(void *self, struct rf_error *err) {
 
 /* ---- comparing and closing --------------------------------------------------------------------------------------------------------------------- */
 
-/* Comparing may leave the session idle for longer than a lease while the source sorts. */
 static enum rf_code read_target(void *self, const char *sql, struct rf_error *err) {
     struct rf_sink_postgres *sink = self;
-    RF_TRY(rf_pg_execute(&sink->pg, "lift the idle limit", "SET LOCAL idle_in_transaction_session_timeout = 0", 0, NULL, NULL, err));
+    RF_TRY(limit_idling(sink, 0, err));
     return rf_pg_copy_out(&sink->pg, "read for comparing", sql, (size_t)sink->job->batch_bytes, err);
 }
 
