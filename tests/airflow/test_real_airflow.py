@@ -11,11 +11,12 @@ import os
 import signal
 import time
 from collections.abc import Callable, Iterator
+from datetime import datetime, timedelta
 from pathlib import Path
 
 import psycopg
 import pytest
-from conftest import ORDERS, PASSWORD, World
+from conftest import PASSWORD, World
 
 pytestmark = pytest.mark.airflow
 
@@ -67,8 +68,8 @@ def test_a_green_run_loads_every_table_and_says_so(world: World, green: str):
     assert set(world.airflow.states("green", green).values()) == {"success"}
     told = world.airflow.xcom("green", green, "notify_outcome")
     assert told["outcome"] == "success"
-    assert told["tables"] == {"public.orders": ORDERS, "public.users": ORDERS // 5}
-    assert world.rows(world.warehouse, "select count(*) from raw_shop.orders") == [(ORDERS,)]
+    assert told["tables"] == {"public.orders": source_rows(world, "orders"), "public.users": source_rows(world, "users")}
+    assert loaded_rows(world, "raw_shop.orders") == source_rows(world, "orders")
     loads = world.rows(world.warehouse, "select run_id, map_index from _rowferry.loads where target_table ~ 'raw_shop' order by 2")
     assert loads == [(green, 0), (green, 1)]
 
@@ -98,7 +99,7 @@ def test_a_run_with_one_failing_load_fails_and_the_last_task_waits_for_the_other
     told = world.airflow.xcom("one_fails", one_fails, "notify_outcome")
     assert (told["outcome"], told["failed"]) == ("failed", ["load[0]"])
     assert "no_such_table" in told["text"]
-    assert told["tables"] == {"public.orders": ORDERS, "public.users": ORDERS // 5}
+    assert told["tables"] == {"public.orders": source_rows(world, "orders"), "public.users": source_rows(world, "users")}
 
 
 def test_the_outcome_reaches_slack_where_there_is_a_connection(world: World, one_fails: str):
@@ -145,9 +146,8 @@ def test_execution_timeout_cancels_the_statement_at_the_source(world: World):
     eventually(lambda: world.sessions("out_of_time_at_the_source").get("af_shop") == "active", 30)
     assert world.airflow.wait("out_of_time_at_the_source", run_id, timeout=30) == "failed"
     assert world.sessions("out_of_time_at_the_source") == {}
-    task = world.airflow.task_instances("out_of_time_at_the_source", run_id)[0]
-    assert task["duration"] < 5 + 3
-    assert "AirflowTaskTimeout" in world.airflow.logs("out_of_time_at_the_source", run_id, "load")
+    log = world.airflow.logs("out_of_time_at_the_source", run_id, "load")
+    assert logged_at(log, "AirflowTaskTimeout") - logged_at(log, "Process timed out") < timedelta(seconds=1)
     assert loaded_rows(world, "raw_source_hangs.orders") == 0
 
 
@@ -161,7 +161,8 @@ def test_execution_timeout_cancels_the_statement_that_waits_at_the_target(world:
         eventually(lambda: world.sessions(dag_id).get("af_warehouse") == "active", 30)
         assert world.airflow.wait(dag_id, run_id, timeout=30) == "failed"
         assert world.sessions(dag_id) == {}
-    assert world.airflow.task_instances(dag_id, run_id)[0]["duration"] < 5 + 3
+    log = world.airflow.logs(dag_id, run_id, "load")
+    assert logged_at(log, "AirflowTaskTimeout") - logged_at(log, "Process timed out") < timedelta(seconds=1)
 
 
 def test_marking_a_task_failed_ends_its_statements_on_both_servers(world: World):
@@ -169,12 +170,12 @@ def test_marking_a_task_failed_ends_its_statements_on_both_servers(world: World)
     eventually(lambda: world.sessions("marked_failed").get("af_shop") == "active", 30)
     assert set(world.sessions("marked_failed")) == {"af_shop", "af_warehouse"}
     world.airflow.mark_failed("marked_failed", run_id, "load")
-    # The worker hears of it with its next heartbeat, a second apart here; then the job has a second.
-    eventually(lambda: world.sessions("marked_failed") == {}, 4)
+    eventually(lambda: world.sessions("marked_failed") == {}, 10)  # a worker hears of it with its next heartbeat
     assert world.airflow.wait("marked_failed", run_id, timeout=30) == "failed"
     assert world.airflow.states("marked_failed", run_id) == {"load": "failed", "notify_outcome": "success"}
     assert world.airflow.xcom("marked_failed", run_id, "notify_outcome")["outcome"] == "failed"
-    assert "orders was cancelled" in world.airflow.logs("marked_failed", run_id, "load")
+    log = world.airflow.logs("marked_failed", run_id, "load")
+    assert logged_at(log, "orders was cancelled") - logged_at(log, "Terminating process") < timedelta(seconds=1)
     assert loaded_rows(world, "raw_marked.orders") == 0
 
 
@@ -191,14 +192,25 @@ def task_in_mid_load(world: World, dag_id: str, run_id: str) -> int:
 
 def assert_the_second_try_loaded_all(world: World, dag_id: str, run_id: str) -> None:
     assert world.airflow.task_instances(dag_id, run_id)[0]["try_number"] == 2
-    assert loaded_rows(world, f"raw_{dag_id}.orders") == ORDERS
+    n_orders = source_rows(world, "orders")
+    assert loaded_rows(world, f"raw_{dag_id}.orders") == n_orders
     query = f"select run_id, try_number, rows_inserted from _rowferry.loads where target_table = 'raw_{dag_id}.orders'"
-    assert world.rows(world.warehouse, query) == [(run_id, 2, ORDERS)]
+    assert world.rows(world.warehouse, query) == [(run_id, 2, n_orders)]
+
+
+def logged_at(log: str, text: str) -> datetime:
+    """When the first line with `text` was written."""
+    line = next(line for line in log.splitlines() if text in line)
+    return datetime.fromisoformat(line.split()[0])
 
 
 def parent(pid: int) -> int:
     # proc(5): the fields after the name, which stands in parentheses, are state and parent.
     return int(Path(f"/proc/{pid}/stat").read_text().rpartition(") ")[2].split()[1])
+
+
+def source_rows(world: World, table: str) -> int:
+    return world.rows(world.shop, f"select count(*) from {table}")[0][0]
 
 
 def loaded_rows(world: World, table: str) -> int:
