@@ -339,7 +339,9 @@ static enum rf_code check_keys_selected(const struct rf_job *job, struct rf_erro
     for (int i = 0; i < job->keys.n; i++) {
         bool found = false;
         for (int j = 0; j < job->columns.n && !found; j++) found = strcmp(job->keys.names[i], job->columns.names[j]) == 0;
-        if (!found) return rf_fail(err, RF_CONFIG, "the key column \"%s\" is not among \"columns\" of the job", job->keys.names[i]);
+        if (found) continue;
+        rf_fail(err, RF_CONFIG, "the key column \"%s\" is not among \"columns\" of the job", job->keys.names[i]);
+        return rf_hint(err, "Add it to \"columns\".");
     }
     return RF_OK;
 }

@@ -124,6 +124,14 @@ void rf_sql_lock_source(const struct rf_job *job, struct rf_text *out) {
     rf_text_add(out, " IN ACCESS SHARE MODE");
 }
 
+/* The filter stands in round brackets where rows are read. What closes those, to go on with an OR or a UNION,
+ * cannot also close the square ones here. It is planned and not executed. */
+void rf_sql_check_filter(const struct rf_job *job, struct rf_text *out) {
+    rf_text_add(out, "EXPLAIN SELECT FROM ");
+    rf_text_qualified(out, job->source_schema, job->source_table);
+    rf_text_addf(out, " WHERE (ARRAY[\n%s\n]::bool[])[1]", job->where);
+}
+
 /* ---- reading ------------------------------------------------------------------------------------------ */
 
 static void add_columns(const struct rf_plan *plan, struct rf_text *out) {

@@ -35,6 +35,7 @@ static const struct {
     {"28", RF_AUTH, false, "Check user and password of the connection, and pg_hba.conf of the server."},
     {"42501", RF_AUTH, false, "Grant the role what it lacks: SELECT on the source table; CREATE on the target's database or schemas."},
     {"3D000", RF_CONFIG, false, "Check the database name of the connection."},
+    {"3F000", RF_CONFIG, false, "Check the schema's name."},
     {"55P03", RF_BUSY, true, "Another session holds a lock on the table; raise lock_timeout or run at another time."},
     {"57P03", RF_OK, true, "The server is starting up or shutting down."},
     {"53300", RF_OK, true, "The server has no free connection: run fewer tasks at once (an Airflow pool), or raise max_connections."},
@@ -42,6 +43,10 @@ static const struct {
     {"25006", RF_CONFIG, false, "The server accepts no writes: it is a standby, or read-only by default."},
     {"0A000", RF_CONFIG, false, NULL},
     {"42", RF_CONFIG, false, NULL},
+    {"54000", RF_DATA, false, NULL},
+    {"54011", RF_CONFIG, false, "The target has three columns of its own: name at most 1597 in \"columns\"."},
+    {"54", RF_CONFIG, false, NULL},
+    {"23502", RF_DATA, false, "A key, or another column that may not be NULL, is NULL in a row of the source: choose other \"keys\", or a filter that leaves such rows out."},
     {"22", RF_DATA, false, NULL},
     {"23", RF_DATA, false, NULL},
 };
@@ -77,6 +82,8 @@ static bool is_cancelled(const struct rf_pg *pg) {
 static enum rf_code fail_with_result(const struct rf_pg *pg, const char *role, const PGresult *result, struct rf_error *err) {
     if (is_cancelled(pg)) return cancelled(err);
     const char *state = PQresultErrorField(result, PG_DIAG_SQLSTATE);
+    /* A COMMIT that waits is asked to stop as well; its answer tells that it did, and rolled back. */
+    if (state && strcmp(state, "57014") == 0 && rf_cancel_requested(pg->cancel)) return cancelled(err);
     char text[512];
     copy_line(text, sizeof text, PQresultErrorField(result, PG_DIAG_MESSAGE_PRIMARY));
     if (!*text) copy_line(text, sizeof text, PQerrorMessage(pg->conn));

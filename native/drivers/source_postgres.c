@@ -38,6 +38,8 @@ static enum rf_code lock_table(struct rf_source_postgres *source, struct rf_erro
     enum rf_code code = rf_pg_execute_text(&source->pg, "lock the table", &lock, 0, NULL, NULL, err);
     if (code == RF_CONFIG && (strcmp(err->sqlstate, "42P01") == 0 || strcmp(err->sqlstate, "3F000") == 0))
         rf_hint(err, "The source has no table %s; check its schema, its spelling and the database of the connection.", job->source_label);
+    if (code == RF_CONFIG && strcmp(err->sqlstate, "42809") == 0)
+        rf_hint(err, "Name a table: only its rows have versions by which changes can be proven.");
     if (code == RF_AUTH) rf_hint(err, "GRANT SELECT ON %s, and USAGE on its schema, to the role of the connection.", job->source_label);
     return code;
 }
@@ -162,6 +164,7 @@ static enum rf_code read_leaves(struct rf_source_postgres *source, const struct 
         rf_text_addf(fingerprint, "%s\n", PQgetvalue(result, row, 0));
         if (strcmp(PQgetvalue(result, row, 2), "heap") == 0) continue;
         code = rf_fail(err, RF_CONFIG, "%s stores rows elsewhere than in heap tables (%s): their versions cannot be compared", source->job->source_label, PQgetvalue(result, row, 0));
+        rf_hint(err, "Name its other partitions one by one.");
     }
     PQclear(result);
     return code;
@@ -189,8 +192,10 @@ static enum rf_code set_keys(const struct rf_source_postgres *source, const char
     if (!facts->keys) return rf_no_memory(err);
     for (int i = 0; i < n; i++) {
         facts->keys[i] = find_name(facts->columns, facts->n_columns, names[i]);
-        if (facts->keys[i] < 0 && source->job->columns.names)
-            return rf_fail(err, RF_CONFIG, "the key column \"%s\" of %s is not among \"columns\" of the job", names[i], source->job->source_label);
+        if (facts->keys[i] < 0 && source->job->columns.names) {
+            rf_fail(err, RF_CONFIG, "the key column \"%s\" of %s is not among \"columns\" of the job", names[i], source->job->source_label);
+            return rf_hint(err, "Add it to \"columns\".");
+        }
         if (facts->keys[i] < 0) return no_column(source, "keys", names[i], err);
     }
     facts->n_keys = n;
@@ -262,6 +267,19 @@ static enum rf_code read_catalogs(struct rf_source_postgres *source, struct rf_s
     return rf_pg_execute(&source->pg, "reset the search path", "SET LOCAL search_path = DEFAULT", 0, NULL, NULL, err);
 }
 
+static enum rf_code hint_at_filter(const struct rf_source_postgres *source, enum rf_code code, struct rf_error *err) {
+    if ((code == RF_CONFIG || code == RF_DATA) && source->job->where)
+        rf_hint(err, "Check the filter in \"where\": it is a condition on the columns of %s.", source->job->source_label);
+    return code;
+}
+
+static enum rf_code check_filter(struct rf_source_postgres *source, struct rf_error *err) {
+    if (!source->job->where) return RF_OK;
+    struct rf_text sql = {0};
+    rf_sql_check_filter(source->job, &sql);
+    return hint_at_filter(source, rf_pg_execute_text(&source->pg, "check the filter", &sql, 0, NULL, NULL, err), err);
+}
+
 /* ---- the operation ---------------------------------------------------------------------------------------------------------- */
 
 static enum rf_code look(struct rf_source_postgres *source, struct rf_source_facts *facts, struct rf_error *err) {
@@ -270,6 +288,7 @@ static enum rf_code look(struct rf_source_postgres *source, struct rf_source_fac
     RF_TRY(take_snapshot(source, facts, err));
     RF_TRY(identify(source, facts, err));
     RF_TRY(read_catalogs(source, facts, err));
+    RF_TRY(check_filter(source, err));
     return find_holder(source, facts, err);
 }
 
@@ -293,14 +312,12 @@ static enum rf_code snapshot_source(void *self, const struct rf_load *last, stru
 
 static enum rf_code read_source(void *self, const char *sql, struct rf_error *err) {
     struct rf_source_postgres *source = self;
-    enum rf_code code = rf_pg_copy_out(&source->pg, "read", sql, (size_t)source->job->batch_bytes, err);
-    if (code == RF_CONFIG && source->job->where) rf_hint(err, "Check the filter in \"where\": it is a condition on the columns of %s.", source->job->source_label);
-    return code;
+    return hint_at_filter(source, rf_pg_copy_out(&source->pg, "read", sql, (size_t)source->job->batch_bytes, err), err);
 }
 
 static enum rf_code next_batch(void *self, struct rf_batch *batch, struct rf_error *err) {
     struct rf_source_postgres *source = self;
-    return rf_pg_copy_next(&source->pg, batch, err);
+    return hint_at_filter(source, rf_pg_copy_next(&source->pg, batch, err), err);
 }
 
 const struct rf_source_ops rf_source_postgres_ops = {
