@@ -170,6 +170,10 @@ static enum rf_code decide_capture(struct rf_plan *plan, struct rf_arena *arena,
         return RF_OK;
     }
     RF_TRY(find_broken_ground(plan, arena, err));
+    if (plan->job->where && !plan->source->key_proven) {
+        plan->reconcile = true;
+        RF_TRY(add_reason(plan, arena, err, "a key that may repeat does not show which of its rows left the filter: everything is read"));
+    }
     plan->full_read = plan->reconcile;
     return RF_OK;
 }
@@ -208,7 +212,12 @@ static enum rf_code refuse_column(const struct rf_plan *plan, const struct rf_co
         rf_fail(err, RF_CONFIG, "column \"%s\" of %s is of type %s, and the target's %s cannot take it: %s", from->name, label, from->type, to->type, to->refusal);
         return rf_hint(err, "Create the same type on the target, or leave the column out with \"columns\".");
     }
-    rf_fail(err, plan->target->exists ? RF_DRIFT : RF_CONFIG, "column \"%s\" of %s is of type %s and that of %s is %s: the value would have to be converted",
+    enum rf_code code = plan->target->exists ? RF_DRIFT : RF_CONFIG;
+    if (strcmp(from->type, to->type) == 0) {
+        rf_fail(err, code, "column \"%s\" of %s is of type %s, which is %s at the source and %s at the target", from->name, label, from->type, from->identity, to->identity);
+        return rf_hint(err, "Make the type of the target the same, or leave the column out with \"columns\".");
+    }
+    rf_fail(err, code, "column \"%s\" of %s is of type %s and that of %s is %s: the value would have to be converted",
             from->name, label, from->type, plan->job->target_label, to->type);
     return rf_hint(err, "ALTER the target's column to %s, or leave it out with \"columns\". This release does not convert types.", from->type);
 }
