@@ -53,12 +53,13 @@ class Route:
         return caught.value
 
     def everything_loaded(self) -> dict[str, list[Any]]:
-        """Every table of the target outside the catalogs, with its rows; leases are no loaded data."""
+        """Every raw table of the target with its rows, and the load records if there is one."""
         tables = self.at_target.execute(
             "SELECT format('%I.%I', schemaname, tablename) FROM pg_tables"
             " WHERE schemaname LIKE 'raw%' OR tablename = 'loads' ORDER BY 1"
         ).fetchall()
-        return {name: _texts(self.at_target, f"SELECT t::text FROM {name} t") for (name,) in tables}
+        rows = {name: _texts(self.at_target, f"SELECT t::text FROM {name} t") for (name,) in tables}
+        return {name: texts for name, texts in rows.items() if texts or not name.endswith(".loads")}
 
     def source_rows(self, table: str, columns: str = "*", where: str = "true") -> list[str]:
         return _texts(self.at_source, f"SELECT r::text FROM (SELECT {columns} FROM {table} WHERE {where}) r")
