@@ -523,7 +523,6 @@ static enum rf_code commit_load(void *self, struct rf_error *err) {
     struct rf_sink_postgres *sink = self;
     if (rf_cancel_requested(sink->cancel)) return rf_fail(err, RF_CANCELLED, "the run was cancelled");
     sink->pg.past_cancel = true;
-    rf_cancel_set_busy(sink->pg.slot, false);
     PGresult *result = NULL;
     enum rf_code code = rf_pg_execute(&sink->pg, "commit", "COMMIT", 0, NULL, &result, err);
     bool rolled_back = code == RF_OK && strcmp(PQcmdStatus(result), "COMMIT") != 0;
