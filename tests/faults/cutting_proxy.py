@@ -1,0 +1,109 @@
+"""A way to a server that breaks at the COMMIT of a load."""
+
+from __future__ import annotations
+
+import contextlib
+import socket
+import threading
+from enum import Enum
+from urllib.parse import urlsplit, urlunsplit
+
+RECORD = b'INSERT INTO "_rowferry"."loads"'  # the next COMMIT is the load's
+COMMIT = b"\0COMMIT\0"
+READY = b"Z\0\0\0\5I"  # the end of the server's answer, outside a transaction
+
+
+class Cut(Enum):
+    """What the way does with the COMMIT of the first load that takes it."""
+
+    BEFORE = "it never reaches the server"
+    AFTER = "it is carried out, and the answer is lost"
+    UNNOTICED = "it reaches the server, which goes on thinking that the client is there"
+    NOTICED = "it reaches the server, which sees the client go"
+
+
+class CuttingProxy:
+    """Passes bytes between clients and the server of `uri`; breaks one session as `cut` says, and no other.
+
+    A connection is two threads. `cut_done` is set once the client's side is broken.
+    """
+
+    def __init__(self, uri: str, cut: Cut) -> None:
+        self._parts = urlsplit(uri)
+        self._cut = cut
+        self._listener = socket.create_server(("127.0.0.1", 0))
+        self._sockets: list[socket.socket] = [self._listener]
+        self._threads: list[threading.Thread] = []
+        self._struck = threading.Lock()  # taken by the session that is cut, for good
+        self.cut_done = threading.Event()
+
+    @property
+    def uri(self) -> str:
+        """Without encryption, so that the statements show."""
+        netloc = f"{self._parts.username}@127.0.0.1:{self._listener.getsockname()[1]}"
+        return urlunsplit(self._parts._replace(netloc=netloc, query="sslmode=disable&gssencmode=disable"))
+
+    def __enter__(self) -> CuttingProxy:
+        self._start(self._accept)
+        return self
+
+    def __exit__(self, *exc_info: object) -> None:
+        for opened in self._sockets:
+            shut(opened)
+        for thread in self._threads:
+            thread.join()
+        for opened in self._sockets:
+            opened.close()
+
+    def _start(self, target: object, *args: object) -> None:
+        thread = threading.Thread(target=target, args=args, daemon=True)  # type: ignore[arg-type]
+        self._threads.append(thread)
+        thread.start()
+
+    def _accept(self) -> None:
+        with contextlib.suppress(OSError):
+            while True:
+                client, _ = self._listener.accept()
+                server = socket.create_connection((self._parts.hostname, self._parts.port))
+                self._sockets += [client, server]
+                muted = threading.Event()  # the client gets no more answers
+                self._start(self._to_server, client, server, muted)
+                self._start(self._to_client, client, server, muted)
+
+    def _to_server(self, client: socket.socket, server: socket.socket, muted: threading.Event) -> None:
+        recorded = False
+        with contextlib.suppress(OSError):
+            while chunk := client.recv(65536):
+                recorded = recorded or RECORD in chunk
+                if recorded and COMMIT in chunk and self._struck.acquire(blocking=False):
+                    return self._strike(chunk, client, server, muted)
+                server.sendall(chunk)
+        shut(server)
+
+    def _strike(self, chunk: bytes, client: socket.socket, server: socket.socket, muted: threading.Event) -> None:
+        muted.set()
+        if self._cut is not Cut.BEFORE:
+            server.sendall(chunk)
+        if self._cut in (Cut.BEFORE, Cut.NOTICED):
+            shut(server)
+        if self._cut is not Cut.AFTER:
+            self._break(client)
+
+    def _to_client(self, client: socket.socket, server: socket.socket, muted: threading.Event) -> None:
+        with contextlib.suppress(OSError):
+            while chunk := server.recv(65536):
+                if not muted.is_set():
+                    client.sendall(chunk)
+                elif READY in chunk:
+                    break
+        self._break(client) if muted.is_set() else shut(client)
+
+    def _break(self, client: socket.socket) -> None:
+        shut(client)
+        self.cut_done.set()
+
+
+def shut(opened: socket.socket) -> None:
+    """Ends what is under way on a socket, also in another thread."""
+    with contextlib.suppress(OSError):
+        opened.shutdown(socket.SHUT_RDWR)
