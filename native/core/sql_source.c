@@ -51,7 +51,7 @@ const char RF_SQL_TYPES[] =
     " t.typname, concat(e.extname, ' ', e.extversion), t.typelem, t.typbasetype, t.typtypmod,"
     " CASE t.typtype WHEN 'r' THEN (SELECT rngsubtype FROM pg_range WHERE rngtypid = t.oid)::text"
     "  WHEN 'e' THEN (SELECT string_agg(quote_literal(l.enumlabel), ',' ORDER BY l.enumsortorder) FROM pg_enum l WHERE l.enumtypid = t.oid)"
-    "  WHEN 'c' THEN (SELECT string_agg(f.atttypid::text, ',' ORDER BY f.attnum) FROM pg_attribute f WHERE f.attrelid = t.typrelid AND f.attnum > 0 AND NOT f.attisdropped) END,"
+    "  WHEN 'c' THEN (SELECT string_agg(concat(f.atttypid, ':', f.atttypmod), ',' ORDER BY f.attnum) FROM pg_attribute f WHERE f.attrelid = t.typrelid AND f.attnum > 0 AND NOT f.attisdropped) END,"
     " t.typsend <> 0 AND t.typreceive <> 0,"
     " CASE t.typtype WHEN 'e' THEN (SELECT string_agg(l.oid || ' ' || quote_literal(l.enumlabel), ', ' ORDER BY l.enumsortorder) FROM pg_enum l WHERE l.enumtypid = t.oid)"
     "  WHEN 'c' THEN (SELECT string_agg(f.attnum::text, ', ' ORDER BY f.attnum) FROM pg_attribute f WHERE f.attrelid = t.typrelid AND f.attnum > 0 AND NOT f.attisdropped) END"

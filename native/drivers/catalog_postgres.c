@@ -78,12 +78,16 @@ static bool is_server_bound(const char *name) {
 
 static void add_identity(const PGresult *types, int64_t oid, int depth, struct rf_text *out, const char **refusal);
 
-/* The identities of a list of type oids "23,25". */
+/* The identities of a list of types, "23:-1,1700:786440": oid and modifier, which a receiving server rounds by; or oid alone. */
 static void add_fields(const PGresult *types, const char *oids, int depth, struct rf_text *out, const char **refusal) {
     for (const char *at = oids; *at;) {
         char *end;
         int64_t oid = strtoll(at, &end, 10);
         add_identity(types, oid, depth + 1, out, refusal);
+        if (*end == ':') {
+            long typmod = strtol(end + 1, &end, 10);
+            if (typmod != -1) rf_text_addf(out, "(%ld)", typmod);
+        }
         at = *end ? end + 1 : end;
         if (*at) rf_text_add(out, ", ");
     }
