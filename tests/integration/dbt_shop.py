@@ -73,7 +73,9 @@ class PostgresShop(Shop):
     def __init__(self, folder: Path, uri: str) -> None:
         self.uri = uri
         with psycopg.connect(uri, autocommit=True) as connection:
-            connection.execute("do $$ begin execute format('alter database %I set timezone = %L', current_database(), 'America/New_York'); end $$")
+            connection.execute(
+                "do $$ begin execute format('alter database %I set timezone = %L', current_database(), 'America/New_York'); end $$"
+            )
         super().__init__(folder, dbt_environment(uri))
 
     def execute(self, statements: str) -> None:
@@ -88,7 +90,9 @@ class PostgresShop(Shop):
 class DuckShop(Shop):
     def __init__(self, folder: Path) -> None:
         self.file = folder / "warehouse.duckdb"
-        super().__init__(folder, {"ROWFERRY_DBT_TARGET": "duckdb", "ROWFERRY_DBT_DUCKDB": str(self.file), "TZ": "America/New_York"})
+        super().__init__(
+            folder, {"ROWFERRY_DBT_TARGET": "duckdb", "ROWFERRY_DBT_DUCKDB": str(self.file), "TZ": "America/New_York"}
+        )
 
     def execute(self, statements: str) -> None:
         with duckdb.connect(str(self.file)) as connection:

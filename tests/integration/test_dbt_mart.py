@@ -12,7 +12,9 @@ from dbt_shop import DuckShop, PostgresShop, Shop
 
 UTC = dt.timezone.utc
 TODAY = dt.datetime.now(UTC).replace(hour=12, minute=0, second=0, microsecond=0)
-MART = "select order_date, order_count, unique_customers, revenue_cents, avg_order_value_cents from analytics.orders_daily"
+MART = (
+    "select order_date, order_count, unique_customers, revenue_cents, avg_order_value_cents from analytics.orders_daily"
+)
 
 
 class History:
@@ -46,7 +48,9 @@ class History:
 
     def expected(self) -> list[tuple]:
         """The mart by plain Python, with a zero row for each day that dbt has ever seen an order on."""
-        rows = self.shop.rows("select user_id, total_amount, created_at, deleted_at, _deleted_at from raw_postgres.orders")
+        rows = self.shop.rows(
+            "select user_id, total_amount, created_at, deleted_at, _deleted_at from raw_postgres.orders"
+        )
         days: dict[dt.date, list[tuple[int, int]]] = defaultdict(list)
         for user, amount, created, deleted, closed in rows:
             if created is None or created.timestamp() == 0:
@@ -118,7 +122,11 @@ def test_the_mart_is_right_after_every_kind_of_change(history: History) -> None:
     assert history.day(20) == (0, 0, 0, None)
 
     # An order moves to another day, another loses its day, a third gets one.
-    load(change(5, f"created_at = {_moment(40)}"), change(7, "created_at = null"), change(6, f"created_at = {_moment(50)}"))
+    load(
+        change(5, f"created_at = {_moment(40)}"),
+        change(7, "created_at = null"),
+        change(6, f"created_at = {_moment(50)}"),
+    )
     history.check()
     assert history.day(10) == (0, 0, 0, None)
     assert history.day(40) == (1, 1, 900, 900)
@@ -172,14 +180,20 @@ def test_the_mart_is_right_after_random_histories(tmp_path: Path, seed: int) -> 
             for _ in range(chance.randrange(1, 6)):
                 if known < 3 or chance.random() < 0.3:
                     known += 1
-                    statements.append(history.order(known, chance.choice([None, *range(20, 26)]), chance.randrange(1000), chance.randrange(3)))
+                    statements.append(
+                        history.order(
+                            known, chance.choice([None, *range(20, 26)]), chance.randrange(1000), chance.randrange(3)
+                        )
+                    )
                     continue
-                assignment = chance.choice([
-                    f"created_at = {_moment(chance.choice([None, *range(20, 26)]))}",
-                    f"total_amount = {chance.randrange(1000) / 100}",
-                    "deleted_at = " + chance.choice(["null", "now()"]),
-                    "_deleted_at = " + chance.choice(["null", "now()"]),
-                ])
+                assignment = chance.choice(
+                    [
+                        f"created_at = {_moment(chance.choice([None, *range(20, 26)]))}",
+                        f"total_amount = {chance.randrange(1000) / 100}",
+                        "deleted_at = " + chance.choice(["null", "now()"]),
+                        "_deleted_at = " + chance.choice(["null", "now()"]),
+                    ]
+                )
                 statements.append(history.change(chance.randrange(1, known + 1), assignment))
             history.load(*statements)
             if chance.random() < 0.3:

@@ -94,13 +94,15 @@ def test_other_staging_models_are_clean_too(shop: Shop) -> None:
         ("11", "li@example.org", None),
         ("12", "gone@example.org", "FR"),
     ]
-    assert shop.rows("select payment_id, order_id, currency, amount_cents, updated_at from analytics.stg_postgres__payments") == [
-        ("20", "1", "usd", 1999, None)
-    ]
+    assert shop.rows(
+        "select payment_id, order_id, currency, amount_cents, updated_at from analytics.stg_postgres__payments"
+    ) == [("20", "1", "usd", 1999, None)]
 
 
 def test_surrogate_keys_are_those_of_dbt_utils(shop: Shop) -> None:
-    assert shop.rows("select order_sk from analytics.stg_postgres__orders where order_id = '1'") == [(md5(b"1").hexdigest(),)]
+    assert shop.rows("select order_sk from analytics.stg_postgres__orders where order_id = '1'") == [
+        (md5(b"1").hexdigest(),)
+    ]
     items = shop.rows("select order_item_sk from analytics.stg_postgres__order_items order by line_number")
     assert items == [(md5(b"1-1").hexdigest(),), (md5(b"1-2").hexdigest(),)]
     (shop.project.path / "models" / "keys.sql").write_text(
@@ -112,7 +114,9 @@ def test_surrogate_keys_are_those_of_dbt_utils(shop: Shop) -> None:
 
 
 def test_an_order_without_items_has_no_average_and_divides_nothing_by_zero(shop: Shop) -> None:
-    rows = shop.rows("select order_id, item_count, items_cents, avg_item_cents from analytics.int_order_items order by order_id")
+    rows = shop.rows(
+        "select order_id, item_count, items_cents, avg_item_cents from analytics.int_order_items order by order_id"
+    )
     assert rows[0] == ("1", 4, 1001, 250)
     assert {row[1:] for row in rows[1:]} == {(0, 0, None)}
 
@@ -168,7 +172,9 @@ def test_the_real_dbt_utils_is_used_where_it_is_installed(tmp_path: Path) -> Non
     package = tmp_path / "package" / "macros"
     package.mkdir(parents=True)
     (package.parent / "dbt_project.yml").write_text("name: dbt_utils\nversion: '1.0.0'\nconfig-version: 2\n")
-    (package / "key.sql").write_text("{% macro default__generate_surrogate_key(field_list) %}'from the package'{% endmacro %}")
+    (package / "key.sql").write_text(
+        "{% macro default__generate_surrogate_key(field_list) %}'from the package'{% endmacro %}"
+    )
     (shop.project.path / "packages.yml").write_text(f"packages:\n  - local: {package.parent}\n")
     shop.execute(ROWS)
     shop.dbt("deps")
@@ -185,7 +191,11 @@ def test_the_manifest_is_made_without_a_warehouse_and_outside_of_the_shipped_pro
 
 
 def test_no_model_selects_every_column_or_spells_a_date() -> None:
-    sources = [path for folder in ("models", "snapshots", "macros", "tests") for path in (shipped_project() / folder).rglob("*.sql")]
+    sources = [
+        path
+        for folder in ("models", "snapshots", "macros", "tests")
+        for path in (shipped_project() / folder).rglob("*.sql")
+    ]
     assert len(sources) > 15
     for path in sources:
         code = re.sub(r"\{#.*?#\}|--[^\n]*", "", path.read_text(), flags=re.DOTALL)

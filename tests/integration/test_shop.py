@@ -27,7 +27,9 @@ def one(uri: str, query: str) -> tuple:
 
 
 def test_the_shop_is_untidy_but_its_orders_are_sound(source: str) -> None:
-    unknown, unstamped, deleted, untrimmed, future, negative, statuses = one(source, """
+    unknown, unstamped, deleted, untrimmed, future, negative, statuses = one(
+        source,
+        """
         select
             count(*) filter (where created_at is null or created_at = to_timestamp(0)),
             count(*) filter (where updated_at is null or updated_at = to_timestamp(0)),
@@ -36,14 +38,17 @@ def test_the_shop_is_untidy_but_its_orders_are_sound(source: str) -> None:
             count(*) filter (where created_at > now() or updated_at > now()),
             count(*) filter (where not total_amount >= 0),
             array_agg(distinct status order by status)
-        from orders""")
+        from orders""",
+    )
     assert 0 < unknown < ORDERS / 100
     assert ORDERS / 100 < unstamped < ORDERS / 20
     assert 0 < deleted < ORDERS / 20
     assert untrimmed > ORDERS / 4
     assert (future, negative) == (0, 0)
     assert statuses == ["cancelled", "confirmed", "delivered", "pending", "refunded", "shipped"]
-    assert one(source, "select count(*) from orders left join users on users.id = user_id where users.id is null") == (0,)
+    assert one(source, "select count(*) from orders left join users on users.id = user_id where users.id is null") == (
+        0,
+    )
 
 
 def test_a_seed_gives_the_same_orders_again(servers: Server, source: str, database: Callable[[Server], str]) -> None:

@@ -37,7 +37,9 @@ def main() -> int:
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     folder = Path(tempfile.mkdtemp(prefix="rf-demo", dir="/tmp"))
     folder.chmod(0o755)  # PostgreSQL runs as another user when we are root
-    console.print(f"Uses up to 3 GB of memory and 1 GB below {folder} for some five minutes; Ctrl-C ends it and what it started.")
+    console.print(
+        f"Uses up to 3 GB of memory and 1 GB below {folder} for some five minutes; Ctrl-C ends it and what it started."
+    )
     keep = arguments.keep
     try:
         Walkthrough(folder, console, orders=arguments.orders).run()
@@ -67,7 +69,9 @@ def _leave(console: Console, folder: Path, *, keep: bool) -> None:
 
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m rowferry.demo", description=__doc__)
-    parser.add_argument("--orders", type=_orders, default=200_000, help="orders in the shop, at least 1000 (default: %(default)s)")
+    parser.add_argument(
+        "--orders", type=_orders, default=200_000, help="orders in the shop, at least 1000 (default: %(default)s)"
+    )
     parser.add_argument("--keep", action="store_true", help="keep the folder with all logs afterwards")
     return parser.parse_args()
 

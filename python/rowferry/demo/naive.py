@@ -45,7 +45,9 @@ class NaiveCopy:
         copy = Identifier(self.schema, table)
         if target.execute("select to_regclass(%s)", (f"{self.schema}.{table}",)).fetchone()[0] is None:
             definition = SQL(", ").join(SQL("{} " + type_).format(Identifier(name)) for name, type_ in columns.items())
-            target.execute(SQL("create table {} ({}, primary key ({}))").format(copy, definition, _names(self.keys[table])))
+            target.execute(
+                SQL("create table {} ({}, primary key ({}))").format(copy, definition, _names(self.keys[table]))
+            )
         query = SQL("select {} from {}").format(_names(columns), Identifier(table))
         watermark = target.execute(SQL("select max(updated_at) from {}").format(copy)).fetchone()[0]
         if watermark is not None:
@@ -69,7 +71,9 @@ class NaiveCopy:
         target.execute("create temporary table naive_source (row_hash text) on commit drop")
         _pipe(source, hashed.format(names, Identifier(table)), target, SQL("naive_source"))
         copied = hashed.format(names, Identifier(self.schema, table))
-        lost = target.execute(SQL("select count(*) from (select row_hash from naive_source except all ({})) as lost").format(copied))
+        lost = target.execute(
+            SQL("select count(*) from (select row_hash from naive_source except all ({})) as lost").format(copied)
+        )
         count = lost.fetchone()[0]
         target.rollback()
         return count

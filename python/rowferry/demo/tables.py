@@ -26,7 +26,19 @@ def run(console: Console, state: str, tasks: Sequence[Mapping[str, Any]]) -> Non
 
 def loads(console: Console, reports: Iterable[Report]) -> None:
     """What rowferry moved, table by table."""
-    headings = ["table", "read", "inserted", "updated", "closed", "MB", "seconds", "rows/s", "capture", "completeness", "deletes"]
+    headings = [
+        "table",
+        "read",
+        "inserted",
+        "updated",
+        "closed",
+        "MB",
+        "seconds",
+        "rows/s",
+        "capture",
+        "completeness",
+        "deletes",
+    ]
     table = _table(headings, left=("table", "capture", "completeness", "deletes"))
     held = None
     for report in reports:
@@ -62,7 +74,9 @@ def dbt(console: Console, nodes: Sequence[Node], days: int, changed_days: int) -
 def history(console: Console, counts: Sequence[int], versions: Iterable[Sequence[Any]]) -> None:
     """The snapshot as valid_from, valid_to, is_current."""
     console.print(f"\n   snap_users: {counts[0]:,} versions of {counts[1]:,} users; one of them:")
-    table = _table(["user_id", "full_name", "country", "valid_from", "valid_to", "is_current"], left=("full_name", "country"))
+    table = _table(
+        ["user_id", "full_name", "country", "valid_from", "valid_to", "is_current"], left=("full_name", "country")
+    )
     for version in versions:
         table.add_row(*(_cell(value) for value in version))
     console.print(table)
@@ -74,7 +88,9 @@ def lost(console: Console, rows: Mapping[str, int]) -> None:
     for name, n in rows.items():
         table.add_row(name, _coloured(f"{n:,}", not n))
     console.print(table)
-    console.print("   They committed after a newer updated_at had been read, came days late, or nobody set their updated_at.")
+    console.print(
+        "   They committed after a newer updated_at had been read, came days late, or nobody set their updated_at."
+    )
 
 
 def verified(console: Console, results: Mapping[str, Verification]) -> None:
@@ -113,4 +129,10 @@ def _coloured(text: str, good: bool) -> str:
 
 
 def _cell(value: Any) -> str:
-    return value.isoformat(sep=" ", timespec="seconds") if hasattr(value, "isoformat") else "" if value is None else str(value)
+    return (
+        value.isoformat(sep=" ", timespec="seconds")
+        if hasattr(value, "isoformat")
+        else ""
+        if value is None
+        else str(value)
+    )

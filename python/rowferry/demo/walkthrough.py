@@ -166,7 +166,9 @@ _VERSIONS = "select count(*), count(distinct user_id) from analytics.users_histo
 _EXAMPLE_USER = """
     select user_id, full_name, country, valid_from, valid_to, is_current
     from analytics.users_history
-    where user_id = (select user_id from analytics.users_history group by user_id order by count(*) desc, user_id limit 1)
+    where user_id = (
+        select user_id from analytics.users_history group by user_id order by count(*) desc, user_id limit 1
+    )
     order by valid_from"""
 
 
