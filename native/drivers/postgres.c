@@ -336,6 +336,7 @@ static void drop_row(struct rf_pg *pg) {
     if (pg->row) PQfreemem(pg->row);
     pg->row = NULL;
     pg->row_bytes = 0;
+    pg->row_lent = false;
 }
 
 static enum rf_code end_copy_out(struct rf_pg *pg, struct rf_batch *batch, struct rf_error *err) {
@@ -364,7 +365,7 @@ static enum rf_code take_row(struct rf_pg *pg, int *got, struct rf_error *err) {
 enum rf_code rf_pg_copy_next(struct rf_pg *pg, struct rf_batch *batch, struct rf_error *err) {
     size_t used = 0;
     int64_t rows = 0;
-    if (pg->row && pg->row_bytes > pg->buffer_bytes) drop_row(pg); /* was handed over by itself last time */
+    if (pg->row_lent) drop_row(pg);
     for (;;) {
         int got;
         RF_TRY(take_row(pg, &got, err));
@@ -382,7 +383,7 @@ enum rf_code rf_pg_copy_next(struct rf_pg *pg, struct rf_batch *batch, struct rf
         rows++;
         drop_row(pg);
     }
-    bool alone = used == 0;
+    bool alone = pg->row_lent = used == 0;
     *batch = (struct rf_batch){.bytes = alone ? (const uint8_t *)pg->row : pg->buffer, .n_bytes = alone ? pg->row_bytes : used, .n_rows = alone ? 1 : rows};
     return RF_OK;
 }

@@ -29,6 +29,7 @@ struct rf_pg {
     bool copy_ended;        /* of COPY OUT: the last row was read */
     char *row;              /* of COPY OUT: read but not yet handed over */
     size_t row_bytes;
+    bool row_lent; /* it was handed over by itself, being longer than the buffer */
     uint8_t *buffer; /* of COPY OUT */
     size_t buffer_bytes;
 };
