@@ -364,6 +364,7 @@ static enum rf_code fill(const cJSON *root, struct rf_arena *arena, struct rf_jo
 }
 
 enum rf_code rf_job_parse(const char *json, struct rf_arena *arena, struct rf_job *job, struct rf_error *err) {
+    if (strstr(json, "\\u0000")) return rf_fail(err, RF_CONFIG, "a text of the job holds the character NUL (\\u0000), which would cut it short");
     const char *end = NULL;
     cJSON *root = cJSON_ParseWithOpts(json, &end, 1);
     if (!root) return rf_fail(err, RF_CONFIG, "the job is not valid JSON, from byte %td on", end ? end - json : (ptrdiff_t)0);

@@ -118,7 +118,7 @@ static enum rf_code add_missing_lines(struct rf_plan *plan, const char *from, co
         size_t n = strcspn(at, "\n");
         if (!has_line(other, at, n)) {
             plan->reconcile = true;
-            RF_TRY(add_reason(plan, arena, err, "%s since the last load: %.*s", what, (int)quoted_bytes(at, n), at));
+            if (plan->n_reasons < RF_MOST_CHANGES) RF_TRY(add_reason(plan, arena, err, "%s since the last load: %.*s", what, (int)quoted_bytes(at, n), at));
         }
         at += n + (at[n] == '\n');
     }

@@ -11,7 +11,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-enum { RF_MOST_REASONS = 16 };
+enum { RF_MOST_REASONS = 16, RF_MOST_CHANGES = 12 }; /* changes of the fingerprint leave room for what limits the proof */
 
 struct rf_plan {
     const struct rf_job *job;
@@ -38,8 +38,7 @@ struct rf_plan {
     int n_dropped;
 };
 
-/* Fails with RF_CONFIG, RF_DRIFT or RF_DATA, naming the column and the fix. `target` may be NULL while only
- * the source is known. All texts of *plan live in `arena`. */
+/* Fails with RF_CONFIG or RF_DRIFT, naming the column and the fix. All texts of *plan live in `arena`. */
 enum rf_code rf_plan_make(const struct rf_job *job, const struct rf_source_facts *source,
                           const struct rf_target_facts *target, const struct rf_load *last, int64_t load_id,
                           struct rf_arena *arena, struct rf_plan *plan, struct rf_error *err);

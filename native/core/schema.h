@@ -73,7 +73,6 @@ struct rf_target_facts {
     bool exists;
     bool is_ours;    /* carries _extracted_at, _load_id and _deleted_at */
     bool key_unique; /* a unique index on exactly the job's keys */
-    bool types_known; /* every type of the source has a twin; columns[] is filled */
     struct rf_column *columns; /* as they stand; before the first load: the twins of the source's types */
     int n_columns;
 };

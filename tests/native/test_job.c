@@ -38,6 +38,11 @@ static void accepts(struct parsed *parsed, const char *json) {
     assert_code(parse(parsed, json), RF_OK, &parsed->err);
 }
 
+/* cJSON ends a text at such a character: a filter would lose its second half without a word. */
+TEST(a_text_with_the_character_nul_is_refused) {
+    refuses("{\"where\":\"id > 1\\u0000 AND paid\"}", "NUL");
+}
+
 /* ---- defaults ------------------------------------------------------------------------------------------------- */
 
 TEST(what_a_job_does_not_say_has_its_default) {
@@ -397,6 +402,7 @@ TEST(the_defaults_of_the_schema_are_taken_by_the_parser) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_text_with_the_character_nul_is_refused),
         cmocka_unit_test(what_a_job_does_not_say_has_its_default),
         cmocka_unit_test(a_null_means_the_default),
         cmocka_unit_test(every_key_is_taken_as_written),

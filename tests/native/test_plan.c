@@ -166,15 +166,17 @@ TEST(a_long_line_of_the_fingerprint_is_cut_between_characters) {
     }
 }
 
-TEST(more_reasons_than_fit_are_cut_without_harm) {
+TEST(many_changes_are_cut_and_leave_room_for_what_limits_the_proof) {
     static char lines[4096];
     size_t used = 0;
     for (int i = 0; i < 100; i++) used += (size_t)snprintf(lines + used, sizeof lines - used, "leaf %d\n", i);
     struct facts facts;
     make_facts(&facts, "");
     facts.source.fingerprint = lines;
+    facts.source.row_security = true;
     assert_code(plan(&facts), RF_OK, &facts.err);
-    assert_int_equal(facts.plan.n_reasons, RF_MOST_REASONS);
+    assert_int_equal(facts.plan.n_reasons, RF_MOST_CHANGES + 1);
+    assert_true(has_reason(&facts, "row security hides rows"));
     assert_true(facts.plan.full_read);
     drop_facts(&facts);
 }
@@ -425,7 +427,7 @@ int main(void) {
         cmocka_unit_test(row_security_lowers_what_can_be_proven),
         cmocka_unit_test(the_capture_says_whether_it_was_asked_for),
         cmocka_unit_test(a_long_line_of_the_fingerprint_is_cut_between_characters),
-        cmocka_unit_test(more_reasons_than_fit_are_cut_without_harm),
+        cmocka_unit_test(many_changes_are_cut_and_leave_room_for_what_limits_the_proof),
         cmocka_unit_test(only_a_first_load_with_a_proven_key_goes_straight),
         cmocka_unit_test(rows_that_left_the_filter_are_marked_where_only_changes_are_read),
         cmocka_unit_test(the_time_of_extraction_is_the_clock_of_the_source),
