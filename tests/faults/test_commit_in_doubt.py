@@ -90,7 +90,7 @@ def test_a_commit_that_does_not_end_is_ended_and_the_retry_loads_once(changed: P
 def test_a_server_that_crashes_in_a_commit_is_asked_once_it_is_back(
     version: int, pg18: Server, database: Callable[[Server], str], program: Path, tmp_path: Path
 ) -> None:
-    with start_postgres(version) as server:
+    with start_postgres(version, settings={"synchronous_commit": "on"}) as server:  # so that the first load survives
         pair = Pair(version, database(pg18), server.create_database("warehouse"), program, tmp_path)
         pair.make_table("orders")
         pair.run("orders")
