@@ -59,7 +59,7 @@ static void *field(struct rf_job *job, const struct key *key) {
     return (char *)job + key->offset;
 }
 
-/* ---- names of keys -------------------------------------------------------------------------------- */
+/* ---- names of keys ---- */
 
 static int least_of(int a, int b, int c) {
     int least = a < b ? a : b;
@@ -99,7 +99,7 @@ static enum rf_code unknown_key(const char *name, struct rf_error *err) {
     return rf_hint(err, "Did you mean \"%s\"? `rowferry spec job` lists every key.", nearest->name);
 }
 
-/* ---- values ---------------------------------------------------------------------------------------- */
+/* ---- values ---- */
 
 static enum rf_code wrong_type(const struct key *key, const char *expected, struct rf_error *err) {
     return rf_fail(err, RF_CONFIG, "\"%s\" of the job must be %s", key->name, expected);
@@ -201,7 +201,7 @@ static enum rf_code set_value(struct rf_job *job, const struct key *key, const c
     return RF_OK;
 }
 
-/* ---- table names ----------------------------------------------------------------------------------- */
+/* ---- table names ---- */
 
 /* Takes one part of a dotted name into `out` and moves *at behind it. */
 static bool take_part(const char **at, char *out, size_t out_size) {
@@ -346,7 +346,7 @@ static enum rf_code check_keys_selected(const struct rf_job *job, struct rf_erro
     return RF_OK;
 }
 
-/* ---- the whole ------------------------------------------------------------------------------------- */
+/* ---- the whole ---- */
 
 static enum rf_code fill(const cJSON *root, struct rf_arena *arena, struct rf_job *job, struct rf_error *err) {
     if (!cJSON_IsObject(root)) return rf_fail(err, RF_CONFIG, "a job is a JSON object");
@@ -385,7 +385,7 @@ const char *rf_capture_name(enum rf_capture capture) {
     return names[capture];
 }
 
-/* ---- the published schema --------------------------------------------------------------------------- */
+/* ---- the published schema ---- */
 
 static void add_choices(cJSON *property, const char *choices) {
     cJSON *list = cJSON_AddArrayToObject(property, "enum");

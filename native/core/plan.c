@@ -39,7 +39,7 @@ bool rf_source_is_behind(const struct rf_source_facts *source, const struct rf_l
     return source->snapshot.in_recovery && log_is_behind(source, last);
 }
 
-/* ---- reasons ---------------------------------------------------------------------------------------- */
+/* ---- reasons ---- */
 
 static enum rf_code keep_text(struct rf_arena *arena, const char **out, struct rf_error *err, const char *format,
                               va_list args) {
@@ -61,7 +61,7 @@ static enum rf_code add_reason(struct rf_plan *plan, struct rf_arena *arena, str
     return code;
 }
 
-/* ---- the time of extraction -------------------------------------------------------------------------- */
+/* ---- the time of extraction ---- */
 
 static bool read_micros(const char *text, int64_t *micros) {
     struct tm tm = {0};
@@ -91,7 +91,7 @@ static enum rf_code set_extracted_at(struct rf_plan *plan, struct rf_arena *aren
     return plan->extracted_at ? RF_OK : rf_no_memory(err);
 }
 
-/* ---- fingerprints ------------------------------------------------------------------------------------ */
+/* ---- fingerprints ---- */
 
 static bool has_line(const char *text, const char *line, size_t length) {
     for (const char *at = text; *at;) {
@@ -125,7 +125,7 @@ static enum rf_code add_missing_lines(struct rf_plan *plan, const char *from, co
     return RF_OK;
 }
 
-/* ---- how much to read --------------------------------------------------------------------------------- */
+/* ---- how much to read ---- */
 
 /* Each reason why the last snapshot says nothing about what changed since. */
 static enum rf_code find_broken_ground(struct rf_plan *plan, struct rf_arena *arena, struct rf_error *err) {
@@ -189,7 +189,7 @@ static enum rf_code state_proof(struct rf_plan *plan, struct rf_arena *arena, st
     return RF_OK;
 }
 
-/* ---- whether the target takes it ----------------------------------------------------------------------- */
+/* ---- whether the target takes it ---- */
 
 static const struct rf_column *find_column(const struct rf_column *columns, int n, const char *name) {
     for (int i = 0; i < n; i++)
@@ -222,7 +222,7 @@ static enum rf_code refuse_column(const struct rf_plan *plan, const struct rf_co
     return rf_hint(err, "ALTER the target's column to %s, or leave it out with \"columns\". This release does not convert types.", from->type);
 }
 
-static bool is_key(const struct rf_source_facts *source, int i) {
+bool rf_is_key(const struct rf_source_facts *source, int i) {
     for (int k = 0; k < source->n_keys; k++)
         if (source->keys[k] == i) return true;
     return false;
@@ -237,7 +237,7 @@ static enum rf_code check_columns(const struct rf_plan *plan, struct rf_error *e
             return rf_hint(err, "ALTER TABLE %s ADD COLUMN \"%s\" %s, or name the columns to carry in \"columns\".", plan->job->target_label, from->name, from->type);
         }
         if (rf_fit_column(from, to) == RF_FITS_NOT) return refuse_column(plan, from, to, err);
-        if (plan->target->exists && to->not_null && !from->not_null && !is_key(plan->source, i)) {
+        if (plan->target->exists && to->not_null && !from->not_null && !rf_is_key(plan->source, i)) {
             rf_fail(err, RF_DRIFT, "column \"%s\" of %s may be NULL, that of %s may not", from->name, plan->job->source_label, plan->job->target_label);
             return rf_hint(err, "ALTER TABLE %s ALTER COLUMN \"%s\" DROP NOT NULL.", plan->job->target_label, from->name);
         }

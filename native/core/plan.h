@@ -46,6 +46,9 @@ enum rf_code rf_plan_make(const struct rf_job *job, const struct rf_source_facts
 /* The target column of the source column i; NULL when the target lacks it. */
 const struct rf_column *rf_target_column(const struct rf_plan *plan, int i);
 
+/* Is the source column i part of the key? */
+bool rf_is_key(const struct rf_source_facts *source, int i);
+
 /* "1234:1240:1236" → xmin and xmax. False when it is not a snapshot. */
 bool rf_read_snapshot(const char *text, uint64_t *xmin, uint64_t *xmax);
 

@@ -189,7 +189,7 @@ char *rf_error_json(const struct rf_error *err) {
     return print_and_delete(root);
 }
 
-/* ---- the published schema -------------------------------------------------------------------------------- */
+/* ---- the published schema ---- */
 
 struct property {
     const char *name;

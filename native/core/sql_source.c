@@ -132,7 +132,7 @@ void rf_sql_check_filter(const struct rf_job *job, struct rf_text *out) {
     rf_text_addf(out, " WHERE (ARRAY[\n%s\n]::bool[])[1]", job->where);
 }
 
-/* ---- reading ------------------------------------------------------------------------------------------ */
+/* ---- reading ---- */
 
 static void add_columns(const struct rf_plan *plan, struct rf_text *out) {
     for (int i = 0; i < plan->source->n_columns; i++) {
@@ -169,12 +169,6 @@ static void add_conditions(const struct rf_plan *plan, bool filter, struct rf_te
     }
 }
 
-static bool is_key(const struct rf_plan *plan, int column) {
-    for (int k = 0; k < plan->source->n_keys; k++)
-        if (plan->source->keys[k] == column) return true;
-    return false;
-}
-
 /* Which of two rows of one key is newer: the version written later; within one transaction, the later place. */
 static void add_version(const struct rf_plan *plan, struct rf_text *out) {
     if (plan->dedupe) rf_text_add(out, ", pg_catalog.age(xmin) AS \"_rowferry_age\", ctid AS \"_rowferry_place\"");
@@ -185,9 +179,9 @@ static void add_marked_select(const struct rf_plan *plan, struct rf_text *out) {
     rf_text_add(out, "SELECT ");
     for (int i = 0; i < plan->source->n_columns; i++) {
         if (i > 0) rf_text_add(out, ", ");
-        if (!is_key(plan, i)) rf_text_add(out, "CASE WHEN \"_rowferry_kept\" THEN ");
+        if (!rf_is_key(plan->source, i)) rf_text_add(out, "CASE WHEN \"_rowferry_kept\" THEN ");
         rf_text_identifier(out, plan->source->columns[i].name);
-        if (!is_key(plan, i)) rf_text_add(out, " END");
+        if (!rf_is_key(plan->source, i)) rf_text_add(out, " END");
     }
     if (plan->dedupe) rf_text_add(out, ", \"_rowferry_age\", \"_rowferry_place\"");
     rf_text_add(out, ", NOT \"_rowferry_kept\" FROM (SELECT ");
@@ -235,7 +229,7 @@ void rf_sql_read(const struct rf_plan *plan, struct rf_text *out) {
     rf_text_add(out, ") TO STDOUT (FORMAT binary)");
 }
 
-/* ---- comparing ------------------------------------------------------------------------------------------ */
+/* ---- comparing ---- */
 
 /* Where the target is wider the same value prints otherwise: 1.5 as numeric(12,4) and (14,6), 0.1 as float4 and
  * float8. The source's is printed as the target's. */

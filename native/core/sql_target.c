@@ -4,7 +4,7 @@
 
 #include <inttypes.h>
 
-/* ---- sessions and control tables ----------------------------------------------------------------------- */
+/* ---- sessions and control tables ---- */
 
 /* A stopped or vanished client must not keep the table: an idle transaction ends with the lease, a dead
  * connection within a minute. A lock that someone else holds is waited for as long as the job says. */
@@ -56,7 +56,7 @@ void rf_sql_create_schema(const char *schema, struct rf_text *out) {
     rf_text_identifier(out, schema);
 }
 
-/* ---- lease and fence --------------------------------------------------------------------------------------- */
+/* ---- lease and fence ---- */
 
 const char RF_SQL_TRY_LEASE_LOCK[] = "SELECT pg_try_advisory_lock(hashtextextended('rowferry lease ' || $1, 0))";
 
@@ -104,7 +104,7 @@ void rf_sql_fence(const struct rf_job *job, struct rf_text *out) {
     rf_text_add(out, " WHERE target_table = $1 AND load_id = $2::bigint FOR UPDATE");
 }
 
-/* ---- load records ------------------------------------------------------------------------------------------- */
+/* ---- load records ---- */
 
 static const char ISO_TIME[] = "'YYYY-MM-DD\"T\"HH24:MI:SS.US\"+00:00\"'";
 
@@ -155,7 +155,7 @@ void rf_sql_list_loads(const struct rf_job *job, struct rf_text *out) {
     rf_text_add(out, " l WHERE $1::text IS NULL OR target_table = $1");
 }
 
-/* ---- the load -------------------------------------------------------------------------------------------------- */
+/* ---- the load ---- */
 
 static void add_target(const struct rf_plan *plan, struct rf_text *out) {
     rf_text_qualified(out, plan->job->target_schema, plan->job->target_table);

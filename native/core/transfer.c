@@ -26,7 +26,7 @@ static double now(void) {
     return (double)time.tv_sec + (double)time.tv_nsec / 1e9;
 }
 
-/* ---- reading and writing ------------------------------------------------------------------------------------ */
+/* ---- reading and writing ---- */
 
 static enum rf_code start_reading(struct rf_run *run, struct rf_error *err) {
     struct rf_text sql = {0};
@@ -76,7 +76,7 @@ static enum rf_code check_counts(const struct rf_run *run, struct rf_error *err)
     return rf_hint(err, "A trigger, rule or row security on the target drops rows. Nothing was committed.");
 }
 
-/* ---- verifying ----------------------------------------------------------------------------------------------- */
+/* ---- verifying ---- */
 
 /* A partition attached meanwhile shows in the later statements of a snapshot that is older: attaching waits for no reader. */
 static bool source_was_altered(struct rf_run *run) {
@@ -111,7 +111,7 @@ static enum rf_code verify_before_commit(struct rf_run *run, struct rf_error *er
     return rf_verification_failed(verification) ? fail_verification(run, err) : RF_OK;
 }
 
-/* ---- a run --------------------------------------------------------------------------------------------------- */
+/* ---- a run ---- */
 
 static void add_run_total(struct rf_run *run, const struct rf_run_total *before) {
     struct rf_counts *total = &run->report.run_total;
@@ -204,7 +204,7 @@ enum rf_code rf_transfer(struct rf_run *run, struct rf_error *err) {
     return code;
 }
 
-/* ---- looking without writing ----------------------------------------------------------------------------------- */
+/* ---- looking without writing ---- */
 
 static enum rf_code look_at_both(struct rf_run *run, struct rf_error *err) {
     struct rf_run_total before = {0};

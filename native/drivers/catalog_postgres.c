@@ -7,7 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* ---- fields of results -------------------------------------------------------------------------------------- */
+/* ---- fields of results ---- */
 
 enum rf_code rf_pg_text(const PGresult *result, int row, int field, struct rf_arena *arena, const char **out, struct rf_error *err) {
     *out = NULL;
@@ -24,7 +24,7 @@ bool rf_pg_flag(const PGresult *result, int row, int field) {
     return PQgetvalue(result, row, field)[0] == 't';
 }
 
-/* ---- server and relation -------------------------------------------------------------------------------------- */
+/* ---- server and relation ---- */
 
 enum rf_code rf_pg_server(struct rf_pg *pg, struct rf_arena *arena, struct rf_server *server, struct rf_error *err) {
     PGresult *result = NULL;
@@ -57,7 +57,7 @@ enum rf_code rf_pg_relation(struct rf_pg *pg, const char *schema, const char *na
     return code;
 }
 
-/* ---- what a type's bytes mean ----------------------------------------------------------------------------------- */
+/* ---- what a type's bytes mean ---- */
 
 /* Positions of the fields of RF_SQL_TYPES. */
 enum { T_OID, T_KIND, T_NAME, T_EXTENSION, T_ELEMENT, T_BASE, T_TYPMOD, T_INSIDE, T_SENDABLE, T_LABELS, DEEPEST = 16 };
@@ -153,7 +153,7 @@ static void add_oid(struct rf_text *oids, int64_t oid) {
     rf_text_addf(oids, "%s%" PRId64, oids->length == 0 ? "{" : ",", oid);
 }
 
-/* ---- columns ------------------------------------------------------------------------------------------------------ */
+/* ---- columns ---- */
 
 /* Positions of the fields of RF_SQL_COLUMNS. */
 enum { C_NAME, C_TYPE, C_BASE, C_OID, C_TYPMOD, C_NOT_NULL, C_LINE, C_GENERATED };
@@ -207,7 +207,7 @@ enum rf_code rf_pg_columns(struct rf_pg *pg, int64_t oid, struct rf_arena *arena
     return code;
 }
 
-/* ---- twins of types -------------------------------------------------------------------------------------------------- */
+/* ---- twins of types ---- */
 
 /* The name without its modifier: to_regtype before 16 takes none. */
 static void add_bare_type(struct rf_text *list, const char *type) {
@@ -268,7 +268,7 @@ enum rf_code rf_pg_twins(struct rf_pg *pg, const struct rf_column *wanted, int n
     return code;
 }
 
-/* ---- keys ---------------------------------------------------------------------------------------------------------------- */
+/* ---- keys ---- */
 
 /* One row a column, in the order of indexes and of their columns. */
 static enum rf_code fill_keys(const PGresult *rows, struct rf_arena *arena, struct rf_unique_key **keys, int *n, struct rf_error *err) {

@@ -29,7 +29,6 @@ struct rf_sink_postgres {
     const char *pid; /* of our session, as the lease records it */
     const char *backend_start;
     bool has_control; /* the control tables exist */
-    bool in_load;     /* between begin and commit */
     struct rf_lease_keeper *keeper;
 };
 

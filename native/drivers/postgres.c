@@ -22,7 +22,7 @@ static const char *side_name(const struct rf_pg *pg) {
     return pg->side == RF_SIDE_SOURCE ? "source" : "target";
 }
 
-/* ---- diagnosing ------------------------------------------------------------------------------------------------ */
+/* ---- diagnosing ---- */
 
 /* What a SQLSTATE means to the user of a job. The first row that begins the state wins; RF_OK stands for the
  * side's own class. Source of the states: postgresql.org/docs/current/errcodes-appendix.html. */
@@ -112,7 +112,7 @@ bool rf_pg_is_lost(const struct rf_pg *pg) {
     return !pg->conn || PQstatus(pg->conn) == CONNECTION_BAD;
 }
 
-/* ---- waiting ------------------------------------------------------------------------------------------------------ */
+/* ---- waiting ---- */
 
 /* Waits for the socket, or a slice of time. After a cancel the server has GIVE_UP_MS to answer. */
 static enum rf_code wait_slice(struct rf_pg *pg, short events, struct rf_error *err) {
@@ -143,7 +143,7 @@ static enum rf_code wait_for_result(struct rf_pg *pg, const char *role, struct r
     return RF_OK;
 }
 
-/* ---- connecting ----------------------------------------------------------------------------------------------------- */
+/* ---- connecting ---- */
 
 static void ask_to_cancel(void *arg) {
     char text[256];
@@ -249,7 +249,7 @@ void rf_pg_close(struct rf_pg *pg) {
     pg->conn = NULL;
 }
 
-/* ---- executing ---------------------------------------------------------------------------------------------------------- */
+/* ---- executing ---- */
 
 static bool succeeded(const PGresult *result) {
     ExecStatusType status = PQresultStatus(result);
@@ -319,7 +319,7 @@ enum rf_code rf_pg_execute_script(struct rf_pg *pg, const char *role, struct rf_
     return code;
 }
 
-/* ---- copying out ----------------------------------------------------------------------------------------------------------- */
+/* ---- copying out ---- */
 
 enum rf_code rf_pg_copy_out(struct rf_pg *pg, const char *role, const char *sql, size_t batch_bytes, struct rf_error *err) {
     RF_TRY(rf_pg_execute(pg, role, sql, 0, NULL, NULL, err));
@@ -388,7 +388,7 @@ enum rf_code rf_pg_copy_next(struct rf_pg *pg, struct rf_batch *batch, struct rf
     return RF_OK;
 }
 
-/* ---- copying in ------------------------------------------------------------------------------------------------------------- */
+/* ---- copying in ---- */
 
 enum rf_code rf_pg_copy_in(struct rf_pg *pg, const char *role, struct rf_text *sql, struct rf_error *err) {
     return rf_pg_execute_text(pg, role, sql, 0, NULL, NULL, err);

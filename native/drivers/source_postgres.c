@@ -26,7 +26,7 @@ static void close_source(void *self) {
     rf_pg_close(&source->pg);
 }
 
-/* ---- lock and snapshot --------------------------------------------------------------------------------------------- */
+/* ---- lock and snapshot ---- */
 
 static enum rf_code lock_table(struct rf_source_postgres *source, struct rf_error *err) {
     const struct rf_job *job = source->job;
@@ -93,7 +93,7 @@ static enum rf_code find_holder(struct rf_source_postgres *source, struct rf_sou
     return code;
 }
 
-/* ---- introspection ----------------------------------------------------------------------------------------------------- */
+/* ---- introspection ---- */
 
 static enum rf_code check_relation(const struct rf_source_postgres *source, const struct rf_relation *relation, struct rf_error *err) {
     const char *label = source->job->source_label, *what;
@@ -280,7 +280,7 @@ static enum rf_code check_filter(struct rf_source_postgres *source, struct rf_er
     return hint_at_filter(source, rf_pg_execute_text(&source->pg, "check the filter", &sql, 0, NULL, NULL, err), err);
 }
 
-/* ---- the operation ---------------------------------------------------------------------------------------------------------- */
+/* ---- the operation ---- */
 
 static enum rf_code look(struct rf_source_postgres *source, struct rf_source_facts *facts, struct rf_error *err) {
     *facts = (struct rf_source_facts){0};

@@ -32,7 +32,7 @@ struct module_state {
     PyObject *error;
 };
 
-/* ---- one execution, shared by the calling thread and the core's ------------------------------------------------ */
+/* ---- one execution, shared by the calling thread and the core's ---- */
 
 struct execution {
     pthread_mutex_t mutex;
@@ -153,7 +153,7 @@ static void cancel_and_wait(struct execution *execution) {
     }
 }
 
-/* ---- errors and progress ------------------------------------------------------------------------------------------ */
+/* ---- errors and progress ---- */
 
 static void raise_error(PyObject *error_type, const struct rf_error *error) {
     char *json = rf_error_json(error);
@@ -193,7 +193,7 @@ static int wait_for_core(struct execution *execution, PyObject *on_progress) {
     }
 }
 
-/* ---- Job -------------------------------------------------------------------------------------------------------------- */
+/* ---- Job ---- */
 
 struct job_object {
     PyObject_HEAD
@@ -308,7 +308,7 @@ static PyType_Spec job_spec = {
     .slots = job_slots,
 };
 
-/* ---- module -------------------------------------------------------------------------------------------------------------- */
+/* ---- module ---- */
 
 static PyObject *spec(PyObject *Py_UNUSED(module), PyObject *kind) {
     PyObject *bytes = PyUnicode_AsUTF8String(kind);
