@@ -51,7 +51,7 @@ class CuttingProxy:
         for opened in self._sockets:
             shut(opened)
         for thread in self._threads:
-            thread.join()
+            thread.join(5)
         for opened in self._sockets:
             opened.close()
 
