@@ -339,8 +339,7 @@ def test_names_with_quotes_dots_and_unicode_are_names_like_others(route: Route) 
         f"CREATE TABLE {quoted}.{quoted} ({quoted} text PRIMARY KEY, \"select\" int, \"back\\slash\" moods.\"Mood's (1)\", \"a{{}}b\" int)".encode()
     )
     route.at_source.execute(f"INSERT INTO {quoted}.{quoted} VALUES ('k', 1, 'a\\b', 1), ('名', 2, 'it''s', 2), ('', NULL, '名', NULL)".encode())
-    settings = {"source_name": ODD, "target_table": "raw {source}.{schema} {table}"[:20] + "{table}", "run_id": ODD, "application": ODD, "control_schema": ODD}
-    settings["target_table"] = "Raw x.{table}"
+    settings = {"source_name": ODD, "target_table": "Raw x.{table}", "run_id": ODD, "application": ODD, "control_schema": ODD}
     for _ in range(2):
         report = route.run(f"{quoted}.{quoted}", verify=True, where=f"{quoted} IS NOT NULL", **settings)
         assert report.run_id == ODD

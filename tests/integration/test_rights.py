@@ -10,6 +10,7 @@ import psycopg
 import pytest
 from route import Route, described
 
+import rowferry
 from rowferry.demo.servers import Server
 from rowferry.errors import AuthenticationError
 
@@ -177,8 +178,6 @@ def test_verify_and_plan_need_no_right_to_write(least: Roles) -> None:
         "GRANT SELECT ON ALL TABLES IN SCHEMA _rowferry, raw_postgres TO {stranger}",
     )
     job = least.route.job("items", **{**least.settings, "target": least.settings["target"].replace(WRITER, STRANGER)})
-    import rowferry
-
     assert rowferry.verify(job).result == "equal"
     assert not job.plan().first_load
     assert len(job.state()) == 1
