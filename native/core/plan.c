@@ -185,8 +185,9 @@ static enum rf_code state_proof(struct rf_plan *plan, struct rf_arena *arena, st
         plan->completeness = "best_effort";
         RF_TRY(add_reason(plan, arena, err, "row security hides rows of the source from this role; a change of what it hides is not seen"));
     }
-    if (!plan->full_read) RF_TRY(add_reason(plan, arena, err, "row versions do not show hard deletes; a run with capture full closes deleted rows"));
-    return RF_OK;
+    if (plan->full_read) return RF_OK;
+    if (plan->job->where) RF_TRY(add_reason(plan, arena, err, "the filter is judged when a row changes; what it draws from the time or from other tables is not judged again"));
+    return add_reason(plan, arena, err, "row versions do not show hard deletes; a run with capture full closes deleted rows");
 }
 
 /* ---- whether the target takes it ---- */
