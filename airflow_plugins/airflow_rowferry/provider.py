@@ -16,7 +16,6 @@ def get_provider_info() -> dict[str, Any]:
         "integrations": [
             {
                 "integration-name": "rowferry",
-                "external-doc-url": "https://pypi.org/project/rowferry/",
                 "tags": ["software"],
             }
         ],
