@@ -97,7 +97,8 @@ def headline(text: str) -> None:
 
 def run(command: list[str], *, capture: bool = False) -> tuple[int, str]:
     """Exit code and output. Ctrl-C reaches the child by itself: wait for it to clean up, do not kill it."""
-    process = subprocess.Popen(command, stdout=subprocess.PIPE if capture else None, stderr=None, text=True, errors="replace")
+    stdout = subprocess.PIPE if capture else None
+    process = subprocess.Popen(command, stdout=stdout, text=True, errors="replace")
     while True:
         try:
             output, _ = process.communicate()

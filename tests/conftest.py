@@ -16,9 +16,8 @@ VERSIONS = (15, 18)
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    parser.addoption(
-        "--require-servers", action="store_true", help="a PostgreSQL version that is not installed is a failure, not a skip"
-    )
+    meaning = "a PostgreSQL version that is not installed is a failure, not a skip"
+    parser.addoption("--require-servers", action="store_true", help=meaning)
 
 
 @pytest.fixture(scope="session")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -23,7 +24,8 @@ def sdist(tmp_path_factory) -> Path:
     tree.mkdir()
     for name in SHIPPED:
         if (ROOT / name).is_dir():
-            shutil.copytree(ROOT / name, tree / name, ignore=shutil.ignore_patterns("*.so", "__pycache__", "target", "logs"))
+            built = shutil.ignore_patterns("*.so", "__pycache__", "target", "logs")
+            shutil.copytree(ROOT / name, tree / name, ignore=built)
         else:
             shutil.copy(ROOT / name, tree)
     _run([sys.executable, "-c", f"from setuptools import build_meta; build_meta.build_sdist({str(place)!r})"], cwd=tree)
@@ -47,8 +49,8 @@ def test_one_wheel_serves_every_python_from_3_10(wheel):
 def test_the_wheel_holds_the_types_the_example_dag_and_the_dbt_project(wheel):
     names = set(zipfile.ZipFile(wheel).namelist())
     example_dags = "airflow_rowferry/example_dags"
-    for name in ("rowferry/py.typed", "rowferry/_native.pyi", f"{example_dags}/daily_etl.py", f"{example_dags}/dbt_shop/dbt_project.yml"):
-        assert name in names
+    assert {"rowferry/py.typed", "rowferry/_native.pyi", "rowferry/demo/shop.sql"} <= names
+    assert {f"{example_dags}/daily_etl.py", f"{example_dags}/dbt_shop/dbt_project.yml"} <= names
     assert not [name for name in names if "/target/" in name or name.startswith(("tests/", "native/"))]
 
 
@@ -64,11 +66,13 @@ def test_the_installed_wheel_imports_and_has_its_command(wheel, tmp_path):
 def test_importing_needs_no_library_but_libc_libpq_and_cjson(wheel, tmp_path):
     with zipfile.ZipFile(wheel) as packed:
         module = packed.extract("rowferry/_native.abi3.so", tmp_path)
-    needed = [line.split("[")[1].rstrip("]") for line in _run(["readelf", "-d", module]).splitlines() if "(NEEDED)" in line]
-    assert {name.split(".so")[0] for name in needed} <= {"libc", "libm", "libpthread", "libdl", "libpq", "libcjson"}
+    needed = re.findall(r"\(NEEDED\).*\[(\w+)\.so", _run(["readelf", "-d", module]))
+    assert needed and set(needed) <= {"libc", "libm", "libpthread", "libdl", "libpq", "libcjson"}
 
 
-@pytest.mark.parametrize(("library", "package"), [("libpq", "libpq-dev"), ("libcjson", "libcjson-dev"), ("odbc", "unixodbc-dev")])
+@pytest.mark.parametrize(
+    ("library", "package"), [("libpq", "libpq-dev"), ("libcjson", "libcjson-dev"), ("odbc", "unixodbc-dev")]
+)
 def test_a_missing_library_is_named_with_its_apt_package(sdist, tmp_path, library, package):
     _script(tmp_path / "pkg-config", f'case "$2" in {library}) exit 1 ;; esac; echo ""')
     _script(tmp_path / "pg_config", "exit 1")

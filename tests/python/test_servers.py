@@ -94,7 +94,8 @@ def test_a_stopped_server_is_gone_with_its_folder_and_may_be_stopped_again():
 
 @pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGINT], ids=["killed", "interrupted"])
 def test_a_server_goes_down_with_the_process_that_started_it(how):
-    with subprocess.Popen([sys.executable, "-c", START_AND_SLEEP], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL) as parent:
+    command = [sys.executable, "-c", START_AND_SLEEP]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL) as parent:
         pid, folder = parent.stdout.readline().split()
         parent.send_signal(how)
     _wait_for(lambda: not _alive(int(pid)) and not Path(os.fsdecode(folder)).exists())
@@ -111,7 +112,7 @@ def test_a_forked_child_leaves_the_server_alone():
 
 
 def test_a_clean_environment_shows_nothing_of_the_user(monkeypatch):
-    theirs = ["PGHOST", "PGPASSWORD", "AIRFLOW_HOME", "AIRFLOW__CORE__FERNET_KEY", "DBT_PROFILES_DIR", "ODBCSYSINI", "PYTHONPATH"]
+    theirs = ["PGHOST", "PGPASSWORD", "AIRFLOW_HOME", "AIRFLOW__CORE__FERNET_KEY", "DBT_PROFILES_DIR", "ODBCSYSINI"]
     for name in theirs:
         monkeypatch.setenv(name, "theirs")
     monkeypatch.setenv("https_proxy", "kept")

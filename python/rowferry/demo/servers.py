@@ -205,7 +205,8 @@ class Server:
 
     def _stand_guard(self, pid: int) -> subprocess.Popen[bytes]:
         """Start a process that stops the server when we die: our end of its pipe then closes, whatever killed us."""
-        script = 'read -r _ && exit 0; kill -INT "$1"; while kill -0 "$1"; do sleep 0.1; done; [ -z "$2" ] || rm -rf "$2"'
+        stop_when_alone = 'read -r _ && exit 0; kill -INT "$1"; while kill -0 "$1"; do sleep 0.1; done'
+        script = f'{stop_when_alone}; [ -z "$2" ] || rm -rf "$2"'
         return subprocess.Popen(
             ["sh", "-c", script, "sh", str(pid), str(self._folder) if self._disposable else ""],
             **self._as_owner(),
