@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 import re
 import shutil
+import signal
 import subprocess
 import sys
 import time
@@ -96,9 +97,13 @@ def headline(text: str) -> None:
 
 
 def run(command: list[str], *, capture: bool = False) -> tuple[int, str]:
-    """Exit code and output. Ctrl-C reaches the child by itself: wait for it to clean up, do not kill it."""
+    """Exit code and output. Ctrl-C reaches the child by itself: wait for it to clean up, do not kill it.
+
+    SIGTERM, which reaches only us, is passed on as Ctrl-C, so that pytest ends its servers.
+    """
     stdout = subprocess.PIPE if capture else None
     process = subprocess.Popen(command, stdout=stdout, text=True, errors="replace")
+    signal.signal(signal.SIGTERM, lambda *_: process.send_signal(signal.SIGINT))
     while True:
         try:
             output, _ = process.communicate()
