@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from airflow.providers.common.compat.sdk import AirflowNotFoundException, BaseOperator
 
 from airflow_rowferry.operators import PostgresToWarehouseOperator
+from rowferry import uri
 
 if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import Context
@@ -65,7 +66,7 @@ def record_error(context: Context) -> None:
     """Keep the error of a task that failed for good, as XCom ``rowferry_error``, for :func:`notify_outcome`."""
     error = context.get("exception")
     if error is not None:
-        text = str(error).strip() or type(error).__name__
+        text = uri.hide(str(error).strip()) or type(error).__name__  # any task's error, and it goes out of Airflow
         context["ti"].xcom_push(key=ERROR_KEY, value=text[:_MAX_ERROR_CHARS])
 
 

@@ -28,6 +28,16 @@ _MAX_APPLICATION_BYTES = 63  # PostgreSQL cuts application_name there
 _MAP_INDEX_TEMPLATE = "{{ task.table }}"
 
 
+def load_run_id(dag_id: str, task_id: str, run_id: str) -> str:
+    """
+    Name of a run in the load records: ``daily_etl/load/scheduled__…``.
+
+    Airflow gives every DAG of one schedule the same run_id, and a later try under one name takes the table
+    over from an earlier one: the try of another DAG is none of ours.
+    """
+    return f"{dag_id}/{task_id}/{run_id}"
+
+
 class PostgresToWarehouseOperator(BaseOperator):
     """
     Load the changed rows of one PostgreSQL table into a warehouse, once each.
@@ -167,7 +177,7 @@ class PostgresToWarehouseOperator(BaseOperator):
             capture=self.capture,  # type: ignore[arg-type]  # the job checks it
             mode=self.mode,  # type: ignore[arg-type]
             on_duplicate=self.on_duplicate,  # type: ignore[arg-type]
-            run_id=context["run_id"],
+            run_id=load_run_id(ti.dag_id, ti.task_id, context["run_id"]),
             try_number=ti.try_number,
             map_index=ti.map_index if ti.map_index >= 0 else None,
             application=_application(ti.dag_id, ti.task_id, ti.map_index),

@@ -36,7 +36,10 @@ static bool log_is_behind(const struct rf_source_facts *source, const struct rf_
 }
 
 bool rf_source_is_behind(const struct rf_source_facts *source, const struct rf_load *last) {
-    return source->snapshot.in_recovery && log_is_behind(source, last);
+    /* Until a standby has replayed a promotion it names the timeline before; timelines only rise. */
+    uint64_t then;
+    return source->snapshot.in_recovery && same_text(source->identity.system, last->identity.system) &&
+           source->identity.timeline <= last->identity.timeline && rf_read_lsn(last->lsn, &then) && source->snapshot.lsn_bytes < then;
 }
 
 /* ---- reasons ---- */
@@ -258,7 +261,7 @@ static enum rf_code note_dropped(struct rf_plan *plan, struct rf_arena *arena, s
     if (!plan->dropped) return rf_no_memory(err);
     for (int i = 0; i < plan->target->n_columns; i++) {
         const struct rf_column *column = &plan->target->columns[i];
-        if (is_metadata(column->name) || find_column(plan->source->columns, plan->source->n_columns, column->name)) continue;
+        if (is_metadata(column->name) || column->generated || find_column(plan->source->columns, plan->source->n_columns, column->name)) continue;
         if (column->not_null) {
             rf_fail(err, RF_DRIFT, "column \"%s\" of %s may not be NULL and no longer comes from %s", column->name, plan->job->target_label, plan->job->source_label);
             return rf_hint(err, "ALTER TABLE %s ALTER COLUMN \"%s\" DROP NOT NULL, or drop the column there too.", plan->job->target_label, column->name);
@@ -289,7 +292,7 @@ static enum rf_code check_existing(struct rf_plan *plan, struct rf_arena *arena,
         return rf_hint(err, "Give each source table a target of its own: target_table may use {schema}.");
     }
     if (!plan->target->key_unique) {
-        rf_fail(err, plan->last->load_id > 0 ? RF_DRIFT : RF_CONFIG, "%s has no unique index on exactly the keys of the job", label);
+        rf_fail(err, plan->last->load_id > 0 ? RF_DRIFT : RF_CONFIG, "%s has no unique index over exactly the keys of the job, all of them NOT NULL", label);
         return rf_hint(err, "The keys changed, or the index was dropped: create the unique index, or load into another target_table.");
     }
     return note_dropped(plan, arena, err);

@@ -55,7 +55,7 @@ bool rf_read_snapshot(const char *text, uint64_t *xmin, uint64_t *xmax);
 /* "16/B374D848" → byte position in the log. False when it is not an LSN. */
 bool rf_read_lsn(const char *text, uint64_t *bytes);
 
-/* True when a standby is behind the last load of the same system and timeline. */
+/* True when a standby is behind the last load of the same system. */
 bool rf_source_is_behind(const struct rf_source_facts *source, const struct rf_load *last);
 
 #endif

@@ -35,6 +35,10 @@ extern const char RF_SQL_SERVER[];
 extern const char RF_SQL_BEGIN_READ[];
 /* Settings of a transaction that only reads, sent first in it. */
 void rf_sql_source_settings(const struct rf_job *job, int server_version, struct rf_text *out);
+/* → how far the log has come: written on a primary, replayed on a standby */
+extern const char RF_SQL_LSN[];
+/* $1 lsn, $2 time at which it was read → would everything that had ended by then survive a crash of the source */
+extern const char RF_SQL_IS_DURABLE[];
 /* → snapshot, in recovery, clock, lsn, database */
 extern const char RF_SQL_SNAPSHOT[];
 /* $1 snapshot's xmin as xid → pid, user, application, seconds of who holds it back */

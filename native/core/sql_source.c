@@ -70,11 +70,11 @@ const char RF_SQL_TYPE_OIDS[] =
     "SELECT coalesce(to_regtype(name)::oid, 0) FROM unnest($1::text[]) WITH ORDINALITY w(name, n) ORDER BY n";
 
 /* SET LOCAL only: behind a pooler the session is someone else's next. None of it takes a snapshot, so the table
- * can still be locked first. Waits are bounded by lock_timeout alone: a long read is not an error. */
+ * can still be locked first. Compiling catalog queries to machine code took 20 times as long as running them. Waits are bounded by lock_timeout alone: a long read is not an error. */
 void rf_sql_source_settings(const struct rf_job *job, int server_version, struct rf_text *out) {
     rf_text_add(out, "SET LOCAL timezone = 'UTC'; SET LOCAL datestyle = 'ISO, YMD'; SET LOCAL intervalstyle = 'postgres';"
                      " SET LOCAL bytea_output = 'hex'; SET LOCAL extra_float_digits = 1; SET LOCAL statement_timeout = 0;"
-                     " SET LOCAL idle_in_transaction_session_timeout = 0; SET LOCAL max_parallel_workers_per_gather = 0; ");
+                     " SET LOCAL idle_in_transaction_session_timeout = 0; SET LOCAL max_parallel_workers_per_gather = 0; SET LOCAL jit = off; ");
     rf_sql_lock_timeout(job->lock_timeout, out);
     if (server_version >= 140000) rf_text_add(out, "; SET LOCAL client_connection_check_interval = '1s'");
     if (server_version >= 170000) rf_text_add(out, "; SET LOCAL transaction_timeout = 0");
@@ -86,6 +86,15 @@ const char RF_SQL_SNAPSHOT[] =
     "SELECT pg_current_snapshot(), pg_is_in_recovery(),"
     " to_char(clock_timestamp() AT TIME ZONE 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS.US\"+00:00\"'),"
     " CASE WHEN pg_is_in_recovery() THEN pg_last_wal_replay_lsn() ELSE pg_current_wal_insert_lsn() END, current_database()";
+
+const char RF_SQL_LSN[] =
+    "SELECT CASE WHEN pg_is_in_recovery() THEN pg_last_wal_replay_lsn() ELSE pg_current_wal_insert_lsn() END";
+
+/* The background writer flushes what an asynchronous commit or an abort wrote within three of its delays.
+ * Source: postgresql.org/docs/current/wal-async-commit.html. */
+const char RF_SQL_IS_DURABLE[] =
+    "SELECT pg_current_wal_flush_lsn() >= $1::pg_lsn"
+    " OR clock_timestamp() > $2::timestamptz + 3 * current_setting('wal_writer_delay')::interval";
 
 /* The control file of a promoted standby names the old timeline until its next checkpoint; the name of the
  * segment being written is right at once, and only a primary has one. */
@@ -146,9 +155,10 @@ static void add_source(const struct rf_plan *plan, struct rf_text *out) {
 }
 
 /* Row versions written since the last snapshot: those not frozen out of sight and no older than its xmin.
- * The casts go through the counter modulo 2^32, as age() does. */
+ * The casts go through the counter modulo 2^32, as age() does. Most rows fail the first comparison, and its
+ * right side is a subquery so that it is evaluated once, not once a row. */
 static void add_changed_since(uint64_t since, struct rf_text *out) {
-    rf_text_addf(out, "pg_catalog.age(xmin) BETWEEN 0 AND pg_catalog.age('%" PRIu32 "'::xid)", (uint32_t)since);
+    rf_text_addf(out, "(pg_catalog.age(xmin) <= (SELECT pg_catalog.age('%" PRIu32 "'::xid)) AND pg_catalog.age(xmin) >= 0)", (uint32_t)since);
 }
 
 /* On lines of its own: a filter that ends in a comment must not swallow the bracket. */

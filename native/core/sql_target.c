@@ -12,7 +12,7 @@ void rf_sql_target_session(const struct rf_job *job, int server_version, struct 
     rf_text_addf(out,
                  "SET timezone = 'UTC'; SET datestyle = 'ISO, YMD'; SET intervalstyle = 'postgres'; SET bytea_output = 'hex';"
                  " SET extra_float_digits = 1; SET statement_timeout = 0; SET default_transaction_isolation = 'read committed';"
-                 " SET idle_in_transaction_session_timeout = %" PRId64 "; SET max_parallel_workers_per_gather = 0;"
+                 " SET idle_in_transaction_session_timeout = %" PRId64 "; SET max_parallel_workers_per_gather = 0; SET jit = off;"
                  " SET client_min_messages = error",
                  (int64_t)(job->lease_seconds * 1000));
     rf_text_addf(out, "; SET lock_timeout = %" PRId64, rf_lock_timeout_ms(job->lock_timeout));
@@ -31,7 +31,7 @@ void rf_sql_control_exists(const struct rf_job *job, struct rf_text *out) {
 }
 
 void rf_sql_create_control(const struct rf_job *job, struct rf_text *out) {
-    rf_text_add(out, "CREATE TABLE ");
+    rf_text_add(out, "CREATE TABLE IF NOT EXISTS ");
     add_control(job, "loads", out);
     rf_text_add(out,
                 " (target_table text NOT NULL, load_id bigint NOT NULL, kind text NOT NULL, source_table text, source_name text,"
@@ -39,7 +39,7 @@ void rf_sql_create_control(const struct rf_job *job, struct rf_text *out) {
                 " snapshot text, source_system text, source_timeline int, source_database text, source_table_oid bigint, source_lsn text,"
                 " fingerprint text, extracted_at timestamptz, rows_read bigint, rows_inserted bigint, rows_updated bigint,"
                 " rows_deleted bigint, rows_duplicate bigint, rows_stale bigint, bytes_read bigint, report jsonb,"
-                " committed_at timestamptz NOT NULL DEFAULT clock_timestamp(), PRIMARY KEY (target_table, load_id)); CREATE TABLE ");
+                " committed_at timestamptz NOT NULL DEFAULT clock_timestamp(), PRIMARY KEY (target_table, load_id)); CREATE TABLE IF NOT EXISTS ");
     add_control(job, "leases", out);
     rf_text_add(out,
                 " (target_table text PRIMARY KEY, load_id bigint NOT NULL, run_id text NOT NULL, try_number int NOT NULL, map_index int,"
@@ -112,14 +112,18 @@ static void add_utc(const char *expression, struct rf_text *out) {
     rf_text_addf(out, "to_char((%s) AT TIME ZONE 'UTC', %s)", expression, ISO_TIME);
 }
 
-/* The time of extraction is the latest of all loads: a reset between two loads must not let it fall back. */
+/* A reset forgets what was read, not where and when: the time of extraction must not fall back, and a standby
+ * may still be behind. So those come from the newest load proper. */
 void rf_sql_newest_load(const struct rf_job *job, struct rf_text *out) {
-    rf_text_add(out, "SELECT load_id, kind = 'reset', source_table, source_system, source_timeline, source_database, source_table_oid,"
-                     " snapshot, source_lsn, fingerprint, ");
-    add_utc("latest", out);
-    rf_text_add(out, ", hard_deletes FROM (SELECT *, max(extracted_at) OVER () AS latest FROM ");
+    rf_text_add(out, "SELECT n.load_id, n.kind = 'reset', n.source_table, l.source_system, l.source_timeline, l.source_database, l.source_table_oid,"
+                     " n.snapshot, l.source_lsn, n.fingerprint, ");
+    add_utc("l.extracted_at", out);
+    rf_text_add(out, ", l.hard_deletes FROM ");
     add_control(job, "loads", out);
-    rf_text_add(out, " WHERE target_table = $1) l ORDER BY load_id DESC LIMIT 1");
+    rf_text_add(out, " n LEFT JOIN LATERAL (SELECT * FROM ");
+    add_control(job, "loads", out);
+    rf_text_add(out, " WHERE target_table = $1 AND kind = 'load' ORDER BY load_id DESC LIMIT 1) l ON true"
+                     " WHERE n.target_table = $1 ORDER BY n.load_id DESC LIMIT 1");
 }
 
 void rf_sql_run_total(const struct rf_job *job, struct rf_text *out) {

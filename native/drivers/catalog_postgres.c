@@ -251,10 +251,10 @@ enum rf_code rf_pg_twins(struct rf_pg *pg, const struct rf_column *wanted, int n
     struct rf_text names = {0}, list = {0};
     for (int i = 0; i < n; i++) add_bare_type(&names, wanted[i].type);
     rf_text_add(&names, n == 0 ? "{}" : "}");
-    RF_TRY(rf_text_check(&names, err));
     const char *params[] = {names.data};
     PGresult *oids = NULL, *types = NULL;
-    enum rf_code code = rf_pg_execute(pg, "find types", RF_SQL_TYPE_OIDS, 1, params, &oids, err);
+    enum rf_code code = rf_text_check(&names, err);
+    if (code == RF_OK) code = rf_pg_execute(pg, "find types", RF_SQL_TYPE_OIDS, 1, params, &oids, err);
     rf_text_free(&names);
     RF_TRY(code);
     for (int i = 0; i < n; i++) add_oid(&list, rf_pg_integer(oids, i, 0));

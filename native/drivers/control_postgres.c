@@ -77,7 +77,7 @@ static enum rf_code create_under_lock(struct rf_sink_postgres *sink, struct rf_e
     RF_TRY(look_for_control(sink, &there, err));
     RF_TRY(create_schema(sink, job->control_schema, err));
     if (job->target_schema) RF_TRY(create_schema(sink, job->target_schema, err));
-    if (!there.loads) {
+    if (!there.loads || !there.leases) {
         struct rf_text sql = {0};
         rf_sql_create_control(job, &sql);
         RF_TRY(rf_pg_execute_script(&sink->pg, "create the control tables", &sql, err));
@@ -126,7 +126,10 @@ enum rf_code rf_postgres_open_target(void *self, bool prepare, struct rf_error *
     RF_TRY(needs_bootstrap(sink, &needed, err));
     if (prepare) return needed ? bootstrap(sink, err) : RF_OK;
     /* Looking without writing: one snapshot for the newest record and the rows. */
-    return rf_pg_execute(&sink->pg, "begin", "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY", 0, NULL, NULL, err);
+    RF_TRY(rf_pg_execute(&sink->pg, "begin", "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY", 0, NULL, NULL, err));
+    struct rf_text limit = {0};
+    rf_sql_idle_limit(0, &limit); /* it holds nothing, and the source may be waited for */
+    return rf_pg_execute_text(&sink->pg, "lift the idle limit", &limit, 0, NULL, NULL, err);
 }
 
 void rf_postgres_close_target(void *self) {

@@ -3,7 +3,8 @@
 #include <string.h>
 
 static bool is_postgres(const char *uri) {
-    return strncmp(uri, "postgresql://", 13) == 0 || strncmp(uri, "postgres://", 11) == 0 || !strstr(uri, "://");
+    bool has_scheme = strncmp(uri + strcspn(uri, "=: "), "://", 3) == 0; /* key=value text may hold one in a password */
+    return !has_scheme || strncmp(uri, "postgresql://", 13) == 0 || strncmp(uri, "postgres://", 11) == 0;
 }
 
 /* Only the scheme is shown: what follows may hold a password. */

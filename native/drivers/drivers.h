@@ -15,6 +15,7 @@ struct rf_source_postgres {
     struct rf_cancel *cancel;
     struct rf_arena *arena;
     struct rf_pg pg;
+    struct rf_snapshot snapshot; /* under which rows are read */
 };
 
 struct rf_lease_keeper; /* renews the lease of a long load, on a connection of its own */

@@ -18,7 +18,7 @@ static enum rf_code look_at_source(const struct rf_job *job, struct rf_cancel *c
     RF_TRY(rf_pg_open(&pg, RF_SIDE_SOURCE, job->source, job->application, job->connect_timeout, cancel, err));
     struct rf_text settings = {0}, sql = {0};
     enum rf_code code = rf_pg_execute(&pg, "begin", RF_SQL_BEGIN_READ, 0, NULL, NULL, err);
-    rf_sql_source_settings(job, pg.version, &settings);
+    if (code == RF_OK) rf_sql_source_settings(job, pg.version, &settings);
     if (code == RF_OK) code = rf_pg_execute_script(&pg, "set up the transaction", &settings, err);
     const char *params[] = {job->source_schema, job->source_table};
     rf_sql_inspect(&sql);

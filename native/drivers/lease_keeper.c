@@ -38,12 +38,12 @@ static enum rf_code renew(struct rf_lease_keeper *keeper, struct rf_error *err) 
 /* A renewal that fails is tried again: what decides is the fence at the commit, not the keeper. */
 static void *keep(void *arg) {
     struct rf_lease_keeper *keeper = arg;
-    int pause_ms = (int)(keeper->job->lease_seconds * 1000 / 3);
+    int third_ms = (int)(keeper->job->lease_seconds * 1000 / 3), pause_ms = third_ms;
     for (;;) {
         rf_cancel_wait(keeper->stop, pause_ms);
         if (rf_cancel_requested(keeper->stop)) break;
         struct rf_error ignored;
-        (void)renew(keeper, &ignored);
+        pause_ms = renew(keeper, &ignored) == RF_OK ? third_ms : third_ms / 10 + 1;
     }
     rf_pg_close(&keeper->pg);
     return NULL;

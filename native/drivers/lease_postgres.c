@@ -11,7 +11,7 @@ enum { LEASE_POLL_MS = 100, TAKE_OVER_S = 30 };
 
 /* Who holds the table, as far as it shows. */
 struct lease_holder {
-    char run_id[256];
+    char run_id[1024];
     char application[128];
     char pid[24];
     char backend_start[64];

@@ -30,7 +30,7 @@ static bool is_key(const struct rf_source_facts *source, const char *name) {
 }
 
 static bool matches_keys(const struct rf_unique_key *key, const struct rf_source_facts *source) {
-    if (key->n != source->n_keys) return false;
+    if (key->n != source->n_keys || !key->not_null) return false; /* NULL conflicts with nothing */
     for (int i = 0; i < key->n; i++)
         if (!is_key(source, key->names[i])) return false;
     return true;

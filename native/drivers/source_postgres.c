@@ -13,7 +13,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { LAG_POLL_MS = 200 };
+enum { LAG_POLL_MS = 200, DURABLE_POLL_MS = 20 };
 
 static enum rf_code open_source(void *self, struct rf_error *err) {
     struct rf_source_postgres *source = self;
@@ -282,21 +282,31 @@ static enum rf_code check_filter(struct rf_source_postgres *source, struct rf_er
 
 /* ---- the operation ---- */
 
-static enum rf_code look(struct rf_source_postgres *source, struct rf_source_facts *facts, struct rf_error *err) {
+/* How far a standby has come is read before the snapshot: read after it, it could pass the last load while the
+ * snapshot has not. */
+static enum rf_code read_lsn(struct rf_source_postgres *source, uint64_t *bytes, struct rf_error *err) {
+    PGresult *result = NULL;
+    RF_TRY(rf_pg_execute(&source->pg, "read the log position", RF_SQL_LSN, 0, NULL, &result, err));
+    bool good = rf_read_lsn(PQgetvalue(result, 0, 0), bytes);
+    PQclear(result);
+    return good ? RF_OK : rf_fail(err, RF_INTERNAL, "the source's log position cannot be read");
+}
+
+static enum rf_code lock_and_look(struct rf_source_postgres *source, struct rf_source_facts *facts, struct rf_error *err) {
+    uint64_t before;
     *facts = (struct rf_source_facts){0};
+    RF_TRY(read_lsn(source, &before, err));
     RF_TRY(lock_table(source, err));
     RF_TRY(take_snapshot(source, facts, err));
-    RF_TRY(identify(source, facts, err));
-    RF_TRY(read_catalogs(source, facts, err));
-    RF_TRY(check_filter(source, err));
-    return find_holder(source, facts, err);
+    facts->snapshot.lsn_bytes = before;
+    return identify(source, facts, err);
 }
 
 /* A standby that is behind the last load has rows older than those already there: it is waited for, never reconciled. */
 static enum rf_code snapshot_source(void *self, const struct rf_load *last, struct rf_source_facts *facts, struct rf_error *err) {
     struct rf_source_postgres *source = self;
     double waited = 0;
-    RF_TRY(look(source, facts, err));
+    RF_TRY(lock_and_look(source, facts, err));
     while (rf_source_is_behind(facts, last)) {
         if (waited >= source->job->source_lag_wait) {
             rf_fail(err, RF_SOURCE, "the source is at %s and the last load of %s was read at %s: it is a standby that lags behind", facts->snapshot.lsn, source->job->source_label, last->lsn);
@@ -305,9 +315,12 @@ static enum rf_code snapshot_source(void *self, const struct rf_load *last, stru
         RF_TRY(rf_pg_execute(&source->pg, "end", "ROLLBACK", 0, NULL, NULL, err));
         rf_cancel_wait(source->cancel, LAG_POLL_MS);
         waited += LAG_POLL_MS / 1000.0;
-        RF_TRY(look(source, facts, err));
+        RF_TRY(lock_and_look(source, facts, err));
     }
-    return RF_OK;
+    source->snapshot = facts->snapshot;
+    RF_TRY(read_catalogs(source, facts, err));
+    RF_TRY(check_filter(source, err));
+    return find_holder(source, facts, err);
 }
 
 static enum rf_code read_source(void *self, const char *sql, struct rf_error *err) {
@@ -315,9 +328,25 @@ static enum rf_code read_source(void *self, const char *sql, struct rf_error *er
     return hint_at_filter(source, rf_pg_copy_out(&source->pg, "read", sql, (size_t)source->job->batch_bytes, err), err);
 }
 
+/* A transaction that the snapshot saw ended but whose end is not on disk is undone by a crash, and its id is given
+ * out again: the next run would take the new transaction's rows for read. So the rows count as read only when
+ * nothing before the snapshot can be lost. A standby replays what its primary has flushed. */
+static enum rf_code wait_until_durable(struct rf_source_postgres *source, struct rf_error *err) {
+    const char *params[] = {source->snapshot.lsn, source->snapshot.clock};
+    for (bool durable = source->snapshot.in_recovery; !durable;) {
+        PGresult *result = NULL;
+        RF_TRY(rf_pg_execute(&source->pg, "wait for the log", RF_SQL_IS_DURABLE, 2, params, &result, err));
+        durable = rf_pg_flag(result, 0, 0);
+        PQclear(result);
+        if (!durable) rf_cancel_wait(source->cancel, DURABLE_POLL_MS);
+    }
+    return RF_OK;
+}
+
 static enum rf_code next_batch(void *self, struct rf_batch *batch, struct rf_error *err) {
     struct rf_source_postgres *source = self;
-    return hint_at_filter(source, rf_pg_copy_next(&source->pg, batch, err), err);
+    RF_TRY(rf_pg_copy_next(&source->pg, batch, err));
+    return batch->n_bytes == 0 ? wait_until_durable(source, err) : RF_OK;
 }
 
 const struct rf_source_ops rf_source_postgres_ops = {

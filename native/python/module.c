@@ -141,19 +141,12 @@ static bool wait_slice(struct execution *execution) {
     return done;
 }
 
-/* Once COMMIT is on its way its outcome is waited for; before that the core may be left behind, for it cannot
- * commit any more. */
-static void cancel_and_wait(struct execution *execution) {
-    double asked = now();
-    rf_cancel_request(execution->cancel);
-    while (!wait_slice(execution)) {
-        int step = atomic_load(&execution->step);
-        bool committing = execution->verb == RF_RUN && (step == RF_STEP_COMMIT || step == RF_STEP_COMMITTED);
-        if (!committing && (now() - asked) * 1000 > GIVE_UP_MS) return;
-    }
-}
-
 /* ---- errors and progress ---- */
+
+/* A server may answer in another encoding before a session has one. */
+static PyObject *text_of(const char *json) {
+    return PyUnicode_DecodeUTF8(json, (Py_ssize_t)strlen(json), "replace");
+}
 
 static void raise_error(PyObject *error_type, const struct rf_error *error) {
     char *json = rf_error_json(error);
@@ -161,7 +154,9 @@ static void raise_error(PyObject *error_type, const struct rf_error *error) {
         PyErr_NoMemory();
         return;
     }
-    PyErr_SetString(error_type, json);
+    PyObject *text = text_of(json);
+    if (text) PyErr_SetObject(error_type, text);
+    Py_XDECREF(text);
     free(json);
 }
 
@@ -176,20 +171,41 @@ static int call_progress(struct execution *execution, PyObject *on_progress, dou
     return answer ? 0 : -1;
 }
 
-/* Waits for the core; -1 with an exception set when a signal handler or the callback raised. */
-static int wait_for_core(struct execution *execution, PyObject *on_progress) {
-    double started = now(), told = started;
+/* Once COMMIT is on its way its outcome is waited for; before that a cancelled core may be left behind, for it
+ * cannot commit any more. */
+static bool may_be_left(const struct execution *execution) {
+    int step = atomic_load(&execution->step);
+    return !(execution->verb == RF_RUN && (step == RF_STEP_COMMIT || step == RF_STEP_COMMITTED));
+}
+
+/* What a callback raises once the outcome is there does not change it. */
+static int tell_progress(struct execution *execution, PyObject *on_progress, double started, bool done) {
+    if (call_progress(execution, on_progress, started) == 0) return 0;
+    if (!done || execution->code != RF_OK) return -1;
+    PyErr_WriteUnraisable(on_progress);
+    return 0;
+}
+
+enum waited { WAITED_DONE, WAITED_RAISED, WAITED_ENOUGH };
+
+/* Waits for the core; WAITED_RAISED with an exception set when a signal handler or the callback raised,
+ * WAITED_ENOUGH when a cancelled core does not end (it may be resolving a name, which nothing interrupts). */
+static enum waited wait_for_core(struct execution *execution, PyObject *on_progress) {
+    double started = now(), told = started, asked = 0;
     for (;;) {
         bool done;
         Py_BEGIN_ALLOW_THREADS
         done = wait_slice(execution);
         Py_END_ALLOW_THREADS
-        if (PyErr_CheckSignals() != 0) return -1;
+        if (PyErr_CheckSignals() != 0) return WAITED_RAISED;
         if (on_progress && (done || (now() - told) * 1000 >= PROGRESS_MS)) {
             told = now();
-            if (call_progress(execution, on_progress, started) != 0) return -1;
+            if (tell_progress(execution, on_progress, started, done) != 0) return WAITED_RAISED;
         }
-        if (done) return 0;
+        if (done) return WAITED_DONE;
+        if (!rf_cancel_requested(execution->cancel)) continue;
+        if (asked == 0) asked = now();
+        if (may_be_left(execution) && (now() - asked) * 1000 > GIVE_UP_MS) return WAITED_ENOUGH;
     }
 }
 
@@ -245,9 +261,18 @@ static void job_dealloc(PyObject *self) {
     Py_DECREF(type);
 }
 
+static void cancel_and_wait(struct execution *execution) {
+    double asked = now();
+    rf_cancel_request(execution->cancel);
+    while (!wait_slice(execution))
+        if (may_be_left(execution) && (now() - asked) * 1000 > GIVE_UP_MS) return;
+}
+
 /* Waits for what was started and turns it into a text or an exception. */
 static PyObject *take_outcome(PyObject *self, struct execution *execution, PyObject *on_progress) {
-    if (wait_for_core(execution, on_progress) != 0) {
+    struct rf_error cancelled;
+    switch (wait_for_core(execution, on_progress)) {
+    case WAITED_RAISED: {
         PyObject *type, *value, *traceback;
         PyErr_Fetch(&type, &value, &traceback);
         Py_BEGIN_ALLOW_THREADS
@@ -256,7 +281,13 @@ static PyObject *take_outcome(PyObject *self, struct execution *execution, PyObj
         PyErr_Restore(type, value, traceback);
         return NULL;
     }
-    if (execution->code == RF_OK) return PyUnicode_FromString(execution->json);
+    case WAITED_ENOUGH:
+        rf_fail(&cancelled, RF_CANCELLED, "the run was cancelled");
+        raise_error(error_type_of(self), &cancelled);
+        return NULL;
+    case WAITED_DONE: break;
+    }
+    if (execution->code == RF_OK) return text_of(execution->json);
     raise_error(error_type_of(self), &execution->error);
     return NULL;
 }

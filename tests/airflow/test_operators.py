@@ -64,7 +64,7 @@ def test_the_job_gets_the_run_the_try_and_the_place_in_the_map(core):
     settings = made[0].settings
     assert settings["source"] == "postgresql:///shop"
     assert settings["target"] == "postgresql:///warehouse"
-    assert (settings["run_id"], settings["try_number"], settings["map_index"]) == ("manual__1", 2, 3)
+    assert (settings["run_id"], settings["try_number"], settings["map_index"]) == ("daily/load/manual__1", 2, 3)
     assert (settings["keys"], settings["where"]) == (["id"], "id > 1")
     assert settings["application"] == "rowferry daily/load/3"
 

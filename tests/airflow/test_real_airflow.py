@@ -71,7 +71,7 @@ def test_a_green_run_loads_every_table_and_says_so(world: World, green: str):
     assert told["tables"] == {"public.orders": source_rows(world, "orders"), "public.users": source_rows(world, "users")}
     assert loaded_rows(world, "raw_shop.orders") == source_rows(world, "orders")
     loads = world.rows(world.warehouse, "select run_id, map_index from _rowferry.loads where target_table ~ 'raw_shop' order by 2")
-    assert loads == [(green, 0), (green, 1)]
+    assert loads == [(f"green/load/{green}", 0), (f"green/load/{green}", 1)]
 
 
 def test_mapped_instances_carry_the_names_of_their_tables(world: World, green: str):
@@ -195,7 +195,7 @@ def assert_the_second_try_loaded_all(world: World, dag_id: str, run_id: str) -> 
     n_orders = source_rows(world, "orders")
     assert loaded_rows(world, f"raw_{dag_id}.orders") == n_orders
     query = f"select run_id, try_number, rows_inserted from _rowferry.loads where target_table = 'raw_{dag_id}.orders'"
-    assert world.rows(world.warehouse, query) == [(run_id, 2, n_orders)]
+    assert world.rows(world.warehouse, query) == [(f"{dag_id}/load/{run_id}", 2, n_orders)]
 
 
 def logged_at(log: str, text: str) -> datetime:

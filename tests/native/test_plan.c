@@ -374,11 +374,11 @@ TEST(a_target_without_a_unique_index_on_the_keys_is_refused) {
     struct facts facts;
     make_facts(&facts, "");
     facts.target.key_unique = false;
-    refused(&facts, RF_DRIFT, "no unique index on exactly the keys", "create the unique index");
+    refused(&facts, RF_DRIFT, "no unique index over exactly the keys", "create the unique index");
     make_facts(&facts, "");
     facts.target.key_unique = false;
     facts.last = (struct rf_load){0};
-    refused(&facts, RF_CONFIG, "no unique index on exactly the keys", "another target_table");
+    refused(&facts, RF_CONFIG, "no unique index over exactly the keys", "another target_table");
 }
 
 /* ---- positions ---------------------------------------------------------------------------------------------------------- */
@@ -409,7 +409,9 @@ TEST(a_standby_behind_the_last_load_of_its_own_history_is_recognised) {
     facts.source.snapshot.in_recovery = false; /* a primary that was put back never catches up */
     assert_false(rf_source_is_behind(&facts.source, &facts.last));
     facts.source.snapshot.in_recovery = true;
-    facts.last.identity.timeline = 2; /* another history: the run reads everything instead of waiting for ever */
+    facts.last.identity.timeline = facts.source.identity.timeline + 1; /* it has not replayed the promotion yet */
+    assert_true(rf_source_is_behind(&facts.source, &facts.last));
+    facts.source.identity.timeline = facts.last.identity.timeline + 1; /* another history: everything is read */
     assert_false(rf_source_is_behind(&facts.source, &facts.last));
     facts.last = (struct rf_load){0};
     assert_false(rf_source_is_behind(&facts.source, &facts.last));

@@ -40,6 +40,7 @@ _SETTINGS: Mapping[str, object] = {
     "fsync": "off",
     "synchronous_commit": "off",
     "full_page_writes": "off",
+    "wal_writer_delay": "10ms",  # a run waits until what it read cannot be lost; commits here are asynchronous
     "wal_level": "logical",
     "max_connections": 200,
     "max_prepared_transactions": 20,

@@ -115,7 +115,7 @@ class Walkthrough:
         """Reports of a run's loads, the newest of each table, from the load records."""
         query = """
             select distinct on (target_table) report from _rowferry.loads
-            where run_id = %s and kind = 'load' order by target_table, load_id desc"""
+            where run_id = concat('daily_etl/load/', %s::text) and kind = 'load' order by target_table, load_id desc"""
         with psycopg.connect(self._target) as connection:
             return [Report.from_dict(report) for (report,) in connection.execute(query, (run_id,))]
 
