@@ -345,7 +345,7 @@ static enum rf_code wait_until_durable(struct rf_source_postgres *source, struct
 
 static enum rf_code next_batch(void *self, struct rf_batch *batch, struct rf_error *err) {
     struct rf_source_postgres *source = self;
-    RF_TRY(rf_pg_copy_next(&source->pg, batch, err));
+    RF_TRY(hint_at_filter(source, rf_pg_copy_next(&source->pg, batch, err), err));
     return batch->n_bytes == 0 ? wait_until_durable(source, err) : RF_OK;
 }
 
