@@ -44,7 +44,7 @@ struct rf_snapshot {
     uint64_t xmin;
     uint64_t xmax;
     const char *lsn;
-    uint64_t lsn_bytes;
+    uint64_t lsn_bytes; /* how far the log had come before the snapshot: what tells a lagging standby */
     const char *clock; /* the source's clock, ISO 8601 in UTC with microseconds */
     bool in_recovery;
 };
@@ -65,7 +65,7 @@ struct rf_source_facts {
     bool row_security;  /* policies hide rows from this role */
     int64_t bytes;
     double rows_estimate; /* -1 when the planner knows nothing */
-    const char *fingerprint; /* lines, each a fact whose change xmin cannot show; see rf_compare_fingerprints */
+    const char *fingerprint; /* lines, each a fact whose change xmin cannot show; compared in plan.c */
 };
 
 struct rf_target_facts {
@@ -87,7 +87,6 @@ struct rf_load {
     const char *lsn;
     const char *fingerprint;
     const char *extracted_at;
-    const char *hard_deletes;
 };
 
 struct rf_counts {

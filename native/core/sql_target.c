@@ -118,7 +118,7 @@ void rf_sql_newest_load(const struct rf_job *job, struct rf_text *out) {
     rf_text_add(out, "SELECT n.load_id, n.kind = 'reset', n.source_table, l.source_system, l.source_timeline, l.source_database, l.source_table_oid,"
                      " n.snapshot, l.source_lsn, n.fingerprint, ");
     add_utc("l.extracted_at", out);
-    rf_text_add(out, ", l.hard_deletes FROM ");
+    rf_text_add(out, " FROM ");
     add_control(job, "loads", out);
     rf_text_add(out, " n LEFT JOIN LATERAL (SELECT * FROM ");
     add_control(job, "loads", out);

@@ -152,8 +152,7 @@ static enum rf_code fill_load(const PGresult *result, struct rf_arena *arena, st
     RF_TRY(rf_pg_text(result, 0, 7, arena, &load->snapshot, err));
     RF_TRY(rf_pg_text(result, 0, 8, arena, &load->lsn, err));
     RF_TRY(rf_pg_text(result, 0, 9, arena, &load->fingerprint, err));
-    RF_TRY(rf_pg_text(result, 0, 10, arena, &load->extracted_at, err));
-    return rf_pg_text(result, 0, 11, arena, &load->hard_deletes, err);
+    return rf_pg_text(result, 0, 10, arena, &load->extracted_at, err);
 }
 
 static enum rf_code read_newest(struct rf_sink_postgres *sink, struct rf_load *last, struct rf_error *err) {

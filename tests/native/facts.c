@@ -65,7 +65,7 @@ void make_facts(struct facts *facts, const char *more) {
     make_target(facts);
     facts->last = (struct rf_load){
         .load_id = 7, .source_table = "public.orders", .identity = facts->source.identity, .snapshot = "1000:1000:", .lsn = "0/1000",
-        .fingerprint = facts->source.fingerprint, .extracted_at = "2026-11-22T17:00:00.000000+00:00", .hard_deletes = "captured"};
+        .fingerprint = facts->source.fingerprint, .extracted_at = "2026-11-22T17:00:00.000000+00:00"};
 }
 
 void drop_facts(struct facts *facts) {
