@@ -29,9 +29,20 @@ static bool same_history(const struct rf_identity *a, const struct rf_identity *
     return same_text(a->system, b->system) && a->timeline == b->timeline;
 }
 
+/* Where the log of the last load's source ended. After a segment was closed, a primary names the place of the next
+ * record, behind the header of its page (24 bytes, 40 in a segment's first page), and a standby that has replayed all
+ * there is names the page's start. No record ends so early in a page that it began in. */
+static bool read_end_of_log(const struct rf_load *last, uint64_t *bytes) {
+    enum { PAGE = 8192, HEADER = 24, LONG_HEADER = 40 };
+    if (!rf_read_lsn(last->lsn, bytes)) return false;
+    uint64_t in_page = *bytes % PAGE;
+    if (in_page == HEADER || in_page == LONG_HEADER) *bytes -= in_page;
+    return true;
+}
+
 static bool log_is_behind(const struct rf_source_facts *source, const struct rf_load *last) {
     uint64_t then;
-    return same_history(&source->identity, &last->identity) && rf_read_lsn(last->lsn, &then) &&
+    return same_history(&source->identity, &last->identity) && read_end_of_log(last, &then) &&
            source->snapshot.lsn_bytes < then;
 }
 
@@ -39,7 +50,7 @@ bool rf_source_is_behind(const struct rf_source_facts *source, const struct rf_l
     /* Until a standby has replayed a promotion it names the timeline before; timelines only rise. */
     uint64_t then;
     return source->snapshot.in_recovery && same_text(source->identity.system, last->identity.system) &&
-           source->identity.timeline <= last->identity.timeline && rf_read_lsn(last->lsn, &then) && source->snapshot.lsn_bytes < then;
+           source->identity.timeline <= last->identity.timeline && read_end_of_log(last, &then) && source->snapshot.lsn_bytes < then;
 }
 
 /* ---- reasons ---- */

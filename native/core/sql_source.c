@@ -96,12 +96,15 @@ const char RF_SQL_IS_DURABLE[] =
     "SELECT pg_current_wal_flush_lsn() >= $1::pg_lsn"
     " OR clock_timestamp() > $2::timestamptz + 3 * current_setting('wal_writer_delay')::interval";
 
-/* The control file of a promoted standby names the old timeline until its next checkpoint; the name of the
- * segment being written is right at once, and only a primary has one. */
+/* The control file names the old timeline until the next checkpoint, for minutes on a standby that follows a
+ * promoted one. On a primary the name of the segment being written is right at once. On a standby it is the receiver
+ * that knows: it is told to change when all of the old timeline has been replayed; only pg_read_all_stats may ask it.
+ * For others there is how far the pages on disk have come. */
 const char RF_SQL_IDENTITY[] =
-    "SELECT s.system_identifier, CASE WHEN pg_is_in_recovery() THEN c.timeline_id"
+    "SELECT s.system_identifier, CASE WHEN pg_is_in_recovery()"
+    " THEN greatest(c.timeline_id, r.min_recovery_end_timeline, (SELECT received_tli FROM pg_stat_wal_receiver))"
     " ELSE ('x' || substr(pg_walfile_name(pg_current_wal_insert_lsn()), 1, 8))::bit(32)::int END"
-    " FROM pg_control_system() s, pg_control_checkpoint() c";
+    " FROM pg_control_system() s, pg_control_checkpoint() c, pg_control_recovery() r";
 
 /* Only a transaction that has an xid keeps the snapshot's xmin where it is: a reader whose own snapshot is as
  * old is innocent. A prepared one has no process. */
@@ -115,7 +118,7 @@ const char RF_SQL_HOLDER[] =
  * A copy of a database by template keeps every name, oid and file but the database's own oid. */
 const char RF_SQL_LEAVES[] =
     "WITH RECURSIVE tree(oid) AS (SELECT $1::oid UNION SELECT i.inhrelid FROM pg_inherits i JOIN tree t ON i.inhparent = t.oid)"
-    " SELECT concat_ws(' ', 'leaf', (SELECT oid FROM pg_database WHERE datname = current_database()), c.oid, c.oid::regclass, pg_relation_filenode(c.oid), a.amname), c.relkind, coalesce(a.amname, '')"
+    " SELECT concat_ws(' ', 'leaf', (SELECT oid FROM pg_database WHERE datname = current_database()), c.oid, c.oid::regclass, pg_relation_filenode(c.oid), a.amname), c.relpersistence, coalesce(a.amname, '')"
     " FROM tree JOIN pg_class c USING (oid) LEFT JOIN pg_am a ON a.oid = c.relam WHERE c.relkind <> 'p' ORDER BY c.oid";
 
 /* PostgreSQL takes 0 for no limit; a job that says 0 does not want to wait at all. */

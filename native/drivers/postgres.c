@@ -38,6 +38,7 @@ static const struct {
     {"3F000", RF_CONFIG, false, "Check the schema's name."},
     {"55P03", RF_BUSY, true, "Another session holds a lock on the table; raise lock_timeout or run at another time."},
     {"57P03", RF_OK, true, "The server is starting up or shutting down."},
+    {"40001", RF_OK, true, "On a standby: replay needed what was being read. Set hot_standby_feedback = on there, raise max_standby_streaming_delay, or read the primary."},
     {"53300", RF_OK, true, "The server has no free connection: run fewer tasks at once (an Airflow pool), or raise max_connections."},
     {"53100", RF_OK, true, "The server's disk is full."},
     {"25006", RF_CONFIG, false, "The server accepts no writes: it is a standby, or read-only by default."},

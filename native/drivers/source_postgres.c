@@ -151,9 +151,22 @@ static enum rf_code read_columns(struct rf_source_postgres *source, const struct
     return code;
 }
 
-/* The leaves hold the rows: all of them must be heaps, and their files are part of the fingerprint. */
-static enum rf_code read_leaves(struct rf_source_postgres *source, const struct rf_relation *relation, struct rf_text *fingerprint,
-                                struct rf_error *err) {
+/* A leaf must be a heap, and a standby must have its rows. */
+static enum rf_code check_leaf(const struct rf_source_postgres *source, const struct rf_source_facts *facts, const PGresult *leaves, int row,
+                               struct rf_error *err) {
+    const char *label = source->job->source_label, *leaf = PQgetvalue(leaves, row, 0);
+    if (facts->snapshot.in_recovery && *PQgetvalue(leaves, row, 1) == 'u') {
+        rf_fail(err, RF_CONFIG, "%s stores rows that never come to a standby: a table of it is UNLOGGED (%s)", label, leaf);
+        return rf_hint(err, "Read the primary, or ALTER TABLE … SET LOGGED there.");
+    }
+    if (strcmp(PQgetvalue(leaves, row, 2), "heap") == 0) return RF_OK;
+    rf_fail(err, RF_CONFIG, "%s stores rows elsewhere than in heap tables (%s): their versions cannot be compared", label, leaf);
+    return rf_hint(err, "Name its other partitions one by one.");
+}
+
+/* The files of the leaves, which hold the rows, are part of the fingerprint. */
+static enum rf_code read_leaves(struct rf_source_postgres *source, const struct rf_relation *relation, const struct rf_source_facts *facts,
+                                struct rf_text *fingerprint, struct rf_error *err) {
     char oid[24];
     snprintf(oid, sizeof oid, "%" PRId64, relation->oid);
     const char *params[] = {oid};
@@ -162,9 +175,7 @@ static enum rf_code read_leaves(struct rf_source_postgres *source, const struct 
     enum rf_code code = RF_OK;
     for (int row = 0; row < PQntuples(result) && code == RF_OK; row++) {
         rf_text_addf(fingerprint, "%s\n", PQgetvalue(result, row, 0));
-        if (strcmp(PQgetvalue(result, row, 2), "heap") == 0) continue;
-        code = rf_fail(err, RF_CONFIG, "%s stores rows elsewhere than in heap tables (%s): their versions cannot be compared", source->job->source_label, PQgetvalue(result, row, 0));
-        rf_hint(err, "Name its other partitions one by one.");
+        code = check_leaf(source, facts, result, row, err);
     }
     PQclear(result);
     return code;
@@ -236,7 +247,7 @@ static enum rf_code introspect(struct rf_source_postgres *source, struct rf_sour
     facts->rows_estimate = relation.rows;
     facts->row_security = relation.row_security;
     facts->one_heap = relation.kind == 'r' && !relation.has_children;
-    RF_TRY(read_leaves(source, &relation, fingerprint, err));
+    RF_TRY(read_leaves(source, &relation, facts, fingerprint, err));
     RF_TRY(read_columns(source, &relation, facts, fingerprint, err));
     RF_TRY(read_keys(source, &relation, facts, err));
     rf_text_addf(fingerprint, "row security %s\n", relation.row_security ? relation.policies : "off");

@@ -397,6 +397,20 @@ TEST(snapshots_and_log_positions_are_read_as_the_server_prints_them) {
     assert_false(rf_read_lsn("16", &lsn));
 }
 
+/* make_facts leaves the source at 0/2000, the start of a page. */
+TEST(a_standby_at_the_start_of_a_page_has_all_that_stands_before_that_page) {
+    static const struct { const char *lsn; bool behind; } positions[] = {
+        {"0/2018", false}, {"0/2028", false}, {"0/2001", true}, {"0/2017", true}, {"0/2020", true}, {"0/2030", true}, {"0/4018", true}, {"0/4028", true}};
+    struct facts facts;
+    make_facts(&facts, "");
+    facts.source.snapshot.in_recovery = true;
+    for (size_t i = 0; i < sizeof positions / sizeof positions[0]; i++) {
+        facts.last.lsn = positions[i].lsn;
+        assert_int_equal(rf_source_is_behind(&facts.source, &facts.last), positions[i].behind);
+    }
+    drop_facts(&facts);
+}
+
 TEST(a_standby_behind_the_last_load_of_its_own_history_is_recognised) {
     struct facts facts;
     make_facts(&facts, "");
@@ -449,6 +463,7 @@ int main(void) {
         cmocka_unit_test(a_target_of_another_source_table_is_refused),
         cmocka_unit_test(a_target_without_a_unique_index_on_the_keys_is_refused),
         cmocka_unit_test(snapshots_and_log_positions_are_read_as_the_server_prints_them),
+        cmocka_unit_test(a_standby_at_the_start_of_a_page_has_all_that_stands_before_that_page),
         cmocka_unit_test(a_standby_behind_the_last_load_of_its_own_history_is_recognised),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

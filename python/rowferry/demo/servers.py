@@ -275,14 +275,7 @@ def start_postgres(
     Raises:
         ServerError: The version is not installed, or the server does not start.
     """
-    binaries = _binaries(version)
-    user = _unprivileged_user()
-    place = Path(folder).absolute() if folder else Path(tempfile.mkdtemp(prefix="rf-pg", dir="/tmp"))
-    place.mkdir(parents=True, exist_ok=True)
-    if user is not None:
-        shutil.chown(place, user, pwd.getpwnam(user).pw_gid)
-        binaries = _reachable(binaries, user)
-    server = Server(version, place, binaries, user, disposable=folder is None)
+    server = new_server(version, folder)
     try:
         server._initdb()
         server._configure(settings or {})
@@ -291,6 +284,18 @@ def start_postgres(
         server.stop()
         raise
     return server
+
+
+def new_server(version: int, folder: str | os.PathLike[str] | None = None) -> Server:
+    """A server that has a folder and no data yet; whoever fills it starts it. Arguments as for `start_postgres`."""
+    binaries = _binaries(version)
+    user = _unprivileged_user()
+    place = Path(folder).absolute() if folder else Path(tempfile.mkdtemp(prefix="rf-pg", dir="/tmp"))
+    place.mkdir(parents=True, exist_ok=True)
+    if user is not None:
+        shutil.chown(place, user, pwd.getpwnam(user).pw_gid)
+        binaries = _reachable(binaries, user)
+    return Server(version, place, binaries, user, disposable=folder is None)
 
 
 def clean_environment(extra: Mapping[str, str] | None = None) -> dict[str, str]:
