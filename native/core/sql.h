@@ -67,9 +67,7 @@ extern const char RF_SQL_LOCK_NAME[];
 /* $1 text → is a schema of this name there */
 extern const char RF_SQL_SCHEMA_EXISTS[];
 void rf_sql_create_schema(const char *schema, struct rf_text *out);
-/* $1 text → did this session get the table's lock */
-extern const char RF_SQL_TRY_LEASE_LOCK[];
-/* $1 target, $2 run, $3 try, $4 map index, $5 application, $6 seconds → load_id, pid, expires_at */
+/* $1 target, $2 run, $3 try, $4 map index, $5 application, $6 seconds → load_id, pid, backend_start; no row: another holds it */
 void rf_sql_take_lease(const struct rf_job *job, struct rf_text *out);
 /* $1 target → run_id, try, application, pid, backend_start, expired. While the holder merges and commits it
  * cannot renew its lease, whose row it has locked: then the lease does not expire. */

@@ -58,11 +58,10 @@ void rf_sql_create_schema(const char *schema, struct rf_text *out) {
 
 /* ---- lease and fence ---- */
 
-const char RF_SQL_TRY_LEASE_LOCK[] = "SELECT pg_try_advisory_lock(hashtextextended('rowferry lease ' || $1, 0))";
-
-/* Load ids never fall back, not even when the leases table was emptied by hand. */
+/* One statement takes the lock and names its holder: a run that stopped between two could not be taken over. No row
+ * comes back while another holds the lock. Load ids never fall back, not even when the leases table was emptied by hand. */
 void rf_sql_take_lease(const struct rf_job *job, struct rf_text *out) {
-    rf_text_add(out, "INSERT INTO ");
+    rf_text_add(out, "WITH locked AS MATERIALIZED (SELECT pg_try_advisory_lock(hashtextextended('rowferry lease ' || $1, 0)) AS got) INSERT INTO ");
     add_control(job, "leases", out);
     rf_text_add(out, " AS held (target_table, load_id, run_id, try_number, map_index, application, pid, backend_start, taken_at, expires_at)"
                      " SELECT $1, 1 + coalesce((SELECT max(load_id) FROM ");
@@ -70,7 +69,7 @@ void rf_sql_take_lease(const struct rf_job *job, struct rf_text *out) {
     rf_text_add(out,
                 " WHERE target_table = $1), 0), $2, $3::int, nullif($4::int, -1), $5, pg_backend_pid(),"
                 " (SELECT backend_start FROM pg_stat_activity WHERE pid = pg_backend_pid()), clock_timestamp(),"
-                " clock_timestamp() + make_interval(secs => $6::float8)"
+                " clock_timestamp() + make_interval(secs => $6::float8) FROM locked WHERE got"
                 " ON CONFLICT (target_table) DO UPDATE SET load_id = greatest(held.load_id + 1, excluded.load_id), run_id = excluded.run_id,"
                 " try_number = excluded.try_number, map_index = excluded.map_index, application = excluded.application, pid = excluded.pid,"
                 " backend_start = excluded.backend_start, taken_at = excluded.taken_at, expires_at = excluded.expires_at"

@@ -20,13 +20,27 @@ struct lease_holder {
     bool expired;
 };
 
-static enum rf_code try_lock(struct rf_sink_postgres *sink, bool *got, struct rf_error *err) {
-    const char *params[] = {sink->job->target_label};
+/* Takes the table's lease if nobody holds it. */
+static enum rf_code try_lease(struct rf_sink_postgres *sink, bool *got, struct rf_error *err) {
+    const struct rf_job *job = sink->job;
+    char try_number[24], map_index[24], seconds[32];
+    rf_integer_text(try_number, sizeof try_number, job->try_number);
+    rf_integer_text(map_index, sizeof map_index, job->map_index);
+    snprintf(seconds, sizeof seconds, "%g", job->lease_seconds);
+    const char *params[] = {job->target_label, job->run_id, try_number, map_index, job->application, seconds};
+    struct rf_text sql = {0};
     PGresult *result = NULL;
-    RF_TRY(rf_pg_execute(&sink->pg, "lock the table's lease", RF_SQL_TRY_LEASE_LOCK, 1, params, &result, err));
-    *got = rf_pg_flag(result, 0, 0);
+    rf_sql_take_lease(job, &sql);
+    RF_TRY(rf_pg_execute_text(&sink->pg, "take the lease", &sql, 6, params, &result, err));
+    *got = PQntuples(result) == 1;
+    enum rf_code code = RF_OK;
+    if (*got) {
+        sink->load_id = rf_pg_integer(result, 0, 0);
+        code = rf_pg_text(result, 0, 1, sink->arena, &sink->pid, err);
+        if (code == RF_OK) code = rf_pg_text(result, 0, 2, sink->arena, &sink->backend_start, err);
+    }
     PQclear(result);
-    return RF_OK;
+    return code;
 }
 
 static enum rf_code read_holder(struct rf_sink_postgres *sink, struct lease_holder *holder, struct rf_error *err) {
@@ -65,11 +79,11 @@ static enum rf_code busy(const struct rf_sink_postgres *sink, const struct lease
     return rf_hint(err, "Wait for that run, raise lock_timeout, or end its session with pg_terminate_backend.");
 }
 
-static enum rf_code wait_for_lock(struct rf_sink_postgres *sink, struct rf_error *err) {
+static enum rf_code wait_for_lease(struct rf_sink_postgres *sink, struct rf_error *err) {
     struct lease_holder holder = {0};
     for (double waited = 0;; waited += LEASE_POLL_MS / 1000.0) {
         bool got;
-        RF_TRY(try_lock(sink, &got, err));
+        RF_TRY(try_lease(sink, &got, err));
         if (got) return RF_OK;
         RF_TRY(read_holder(sink, &holder, err));
         bool take_over = holder.shows && (holder.expired || is_superseded(sink, &holder));
@@ -79,28 +93,9 @@ static enum rf_code wait_for_lock(struct rf_sink_postgres *sink, struct rf_error
     }
 }
 
-static enum rf_code write_lease(struct rf_sink_postgres *sink, struct rf_error *err) {
-    const struct rf_job *job = sink->job;
-    char try_number[24], map_index[24], seconds[32];
-    rf_integer_text(try_number, sizeof try_number, job->try_number);
-    rf_integer_text(map_index, sizeof map_index, job->map_index);
-    snprintf(seconds, sizeof seconds, "%g", job->lease_seconds);
-    const char *params[] = {job->target_label, job->run_id, try_number, map_index, job->application, seconds};
-    struct rf_text sql = {0};
-    PGresult *result = NULL;
-    rf_sql_take_lease(job, &sql);
-    RF_TRY(rf_pg_execute_text(&sink->pg, "take the lease", &sql, 6, params, &result, err));
-    sink->load_id = rf_pg_integer(result, 0, 0);
-    enum rf_code code = rf_pg_text(result, 0, 1, sink->arena, &sink->pid, err);
-    if (code == RF_OK) code = rf_pg_text(result, 0, 2, sink->arena, &sink->backend_start, err);
-    PQclear(result);
-    return code;
-}
-
 enum rf_code rf_postgres_take_lease(void *self, int64_t *load_id, struct rf_error *err) {
     struct rf_sink_postgres *sink = self;
-    RF_TRY(wait_for_lock(sink, err));
-    RF_TRY(write_lease(sink, err));
+    RF_TRY(wait_for_lease(sink, err));
     *load_id = sink->load_id;
     return rf_lease_keeper_start(sink->job, sink->load_id, &sink->keeper, err);
 }

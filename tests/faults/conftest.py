@@ -26,7 +26,7 @@ LIBRARIES = ("libpq", "libcjson")
 def program(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """`run_job`, compiled from the core as it is now."""
     made = tmp_path_factory.mktemp("faults") / "run_job"
-    sources = [*glob("native/core/*.c", root_dir=ROOT), *glob("native/drivers/*.c", root_dir=ROOT), "tests/faults/run_job.c"]
+    sources = [*glob("native/core/*.c", root_dir=ROOT), *glob("native/drivers/*.c", root_dir=ROOT), *glob("tests/faults/*.c", root_dir=ROOT)]
     includes, libraries = (
         shlex.split(subprocess.check_output(["pkg-config", flag, *LIBRARIES], text=True)) for flag in ("--cflags", "--libs")
     )

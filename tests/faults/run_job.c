@@ -1,8 +1,10 @@
-/* Runs one job, and dies or stops at a step of it.
+/* Runs one job, and dies, stops or lacks something at a step of it.
  *
  *   run_job JOB                  to its end
  *   run_job JOB kill STEP NTH    SIGKILL when the step is announced for the NTH time
  *   run_job JOB stop STEP NTH    SIGSTOP then; SIGCONT lets it go on
+ *   run_job JOB fail CALL NTH    the NTH call of that kind goes wrong, as nth_call.c lists them; says on standard
+ *                                error whether the run came to it
  *
  * JOB is a file that holds a job, STEP a name as `rowferry._native.steps()` lists them. Prints the report, or the
  * error with exit code 1.
@@ -10,6 +12,8 @@
 #include "core/cancel.h"
 #include "core/report.h"
 #include "drivers/verbs.h"
+
+#include "nth_call.h"
 
 #include <signal.h>
 #include <stdio.h>
@@ -39,13 +43,16 @@ static char *read_text(const char *path) {
 
 int main(int argc, char **argv) {
     if (argc != 2 && argc != 5) return 2;
+    bool fails = argc == 5 && strcmp(argv[2], "fail") == 0;
     struct fault fault = {0};
-    if (argc == 5) fault = (struct fault){strcmp(argv[2], "kill") == 0 ? SIGKILL : SIGSTOP, argv[3], strtol(argv[4], NULL, 10)};
+    if (argc == 5 && !fails) fault = (struct fault){strcmp(argv[2], "kill") == 0 ? SIGKILL : SIGSTOP, argv[3], strtol(argv[4], NULL, 10)};
     char *job = read_text(argv[1]), *json = NULL;
     struct rf_cancel *cancel = rf_cancel_new();
     struct rf_error error;
     struct rf_observer observer = {.on_step = strike, .context = &fault};
+    if (fails && !nth_call_arm(argv[3], strtol(argv[4], NULL, 10))) return 2;
     enum rf_code code = rf_execute(RF_RUN, job, cancel, observer, &json, &error);
+    if (fails) fputs(nth_call_struck() ? "struck" : "spared", stderr);
     if (code != RF_OK) json = rf_error_json(&error);
     puts(json ? json : "");
     free(json);

@@ -1,0 +1,96 @@
+"""Step 1 fails, then step 2, then 3, until a run ends without the fault: no row is lost, none doubled, no state is ahead of its data.
+
+Four sessions change the source meanwhile, in every way that makes a copy lose rows. Reads from PostgreSQL 15, loads into 18.
+"""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from rounds import Fault, Round, Setting
+
+from rowferry.demo.servers import Server
+
+REQUESTS = [("source", "asks"), ("target", "asks")]
+ANSWERS = [("source", "answers"), ("target", "answers")]
+AT_TARGET = [("target", "asks")]
+
+LATER_LOADS = {
+    "cut": REQUESTS,
+    "truncate": ANSWERS,
+    "lose answer": REQUESTS,
+    "kill": REQUESTS,
+    "kill after": REQUESTS,
+    "terminate": REQUESTS,
+    "tamper": AT_TARGET,
+    "rival": AT_TARGET,
+    "zombie": AT_TARGET,
+}
+FIRST_LOADS = ("cut", "lose answer", "kill")
+OTHERS = {
+    "full read of partitions": Setting(capture="full", shape="partitions"),
+    "filter, and a key that may repeat": Setting(shape="no key", where=True),
+}
+CALLS = {"malloc": 12, "recv short": 2, "recv EINTR": 3, "recv reset": 2, "send short": 2, "send EINTR": 3, "send reset": 2, "poll EINTR": 3}
+
+
+@pytest.fixture
+def start(request: pytest.FixtureRequest, pg15: Server, pg18: Server, program: Path, tmp_path: Path) -> Iterator[Callable[[Setting], Round]]:
+    """A round whose seed is the test's name: the same test makes the same faults."""
+    rounds: list[Round] = []
+
+    def begin(setting: Setting) -> Round:
+        rounds.append(Round(zlib.crc32(request.node.name.encode()), setting, (pg15, pg18), program, tmp_path))
+        return rounds[-1]
+
+    yield begin
+    for round_ in rounds:
+        round_.close()
+
+
+@pytest.mark.parametrize("fault", LATER_LOADS)
+def test_no_step_of_a_later_load_loses_or_doubles_a_row_when_it_fails(start: Callable[[Setting], Round], fault: str) -> None:
+    round_ = start(Setting())
+    round_.strike()
+    for end, direction in LATER_LOADS[fault]:
+        assert round_.every_step(fault, end, direction) >= 10
+    round_.settle()
+
+
+@pytest.mark.parametrize("fault", FIRST_LOADS)
+def test_no_step_of_a_first_load_loses_or_doubles_a_row_when_it_fails(start: Callable[[Setting], Round], fault: str) -> None:
+    round_ = start(Setting())
+    for end, direction in REQUESTS:
+        assert round_.every_step(fault, end, direction) >= 10
+        round_.settle()
+
+
+@pytest.mark.parametrize("setting", OTHERS)
+def test_no_step_of_another_way_to_load_loses_or_doubles_a_row_when_it_fails(start: Callable[[Setting], Round], setting: str) -> None:
+    round_ = start(OTHERS[setting])
+    round_.strike()
+    for end, direction in REQUESTS:
+        assert round_.every_step("lose answer", end, direction) >= 10
+    round_.settle()
+
+
+@pytest.mark.parametrize("call", CALLS)
+def test_no_call_that_fails_loses_or_doubles_a_row(start: Callable[[Setting], Round], call: str) -> None:
+    """Memory, and what the socket takes and gives, in the real process and in libpq; one call of each few, drawn."""
+    round_ = start(Setting())
+    round_.strike()
+    assert round_.every_step(call, stride=CALLS[call]) >= 10
+    round_.settle()
+
+
+def test_messages_that_arrive_in_pieces_and_late_change_nothing(start: Callable[[Setting], Round]) -> None:
+    round_ = start(Setting())
+    for nth in range(1, 40, 3):
+        for end, direction in REQUESTS + ANSWERS:
+            round_.strike(Fault("trickle", nth, end, direction))
+        round_.journal.write(2)
+    round_.strike(Fault("delay", 12, "source", "answers"))
+    round_.settle()
