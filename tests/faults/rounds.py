@@ -366,6 +366,8 @@ def judge(fault: Fault | None, outcomes: list[Outcome], committed: set[int]) -> 
     first = outcomes[0]
     if (fault is None or fault.kind in SPARING or not first.fired) and first.load_id is None:
         raise Wrong(f"the run failed without need: {first.said}")
+    if not all(later.load_id for later in outcomes[1:]):
+        raise Wrong(f"a later try did not take over: {[later.said for later in outcomes[1:]]}")
     if first.said and not first.load_id and not may_say(fault, first.said):
         raise Wrong(f"the run blames something else: {first.said}")
 
