@@ -11,14 +11,14 @@
 #include <string.h>
 #include <sys/random.h>
 
-enum kind { TEXT, NAMES, NUMBER, INTEGER, FLAG, CHOICE };
+enum kind { TEXT, NAMES, NUMBER, INTEGER, BYTES, FLAG, CHOICE, SCHEDULE };
 
 /* One row per key of a job: everything that parsing, validating and the published schema know about it. */
 struct key {
     const char *name;
     enum kind kind;
     size_t offset;           /* of the field in struct rf_job */
-    const char *default_text; /* of TEXT and CHOICE; NULL = null */
+    const char *default_text; /* of TEXT, CHOICE and SCHEDULE; NULL = null */
     double default_number;
     double least;
     double most;
@@ -38,14 +38,27 @@ static const struct key KEYS[] = {
     {"keys", NAMES, AT(keys), NULL, 0, 0, 0, NULL, true, "columns that identify a row; null: the primary key"},
     {"columns", NAMES, AT(columns), NULL, 0, 0, 0, NULL, true, "columns to carry; null: all"},
     {"where", TEXT, AT(where), NULL, 0, 0, 0, NULL, true, "row filter, an SQL condition on the source's columns; the one place that takes SQL"},
-    {"capture", CHOICE, AT(capture), "auto", 0, 0, 0, "auto xmin full", false, "how changed rows are found"},
+    {"capture", CHOICE, AT(capture), "auto", 0, 0, 0, "auto xmin cursor full", false, "how changed rows are found"},
+    {"cursor_columns", NAMES, AT(cursor_columns), NULL, 0, 0, 0, NULL, true, "columns whose time says when a row changed; null: inserted_at or created_at, updated_at or modified_at, deleted_at"},
+    {"open_transactions", CHOICE, AT(open_transactions), "track", 0, 0, 0, "track ignore", false, "cursor: hold the watermark back by transactions that are open, or let only lookback protect it"},
+    {"clock_margin", NUMBER, AT(clock_margin), NULL, 60, 0, 86400, NULL, false, "cursor: seconds by which the watermark stays behind the source's clock"},
+    {"lookback", NUMBER, AT(lookback), NULL, 0, 0, 31622400, NULL, false, "cursor: seconds before the watermark that are read again"},
+    {"max_hold", NUMBER, AT(max_hold), NULL, 3600, 0, 31622400, NULL, false, "cursor: seconds a transaction may hold the watermark back before a run compares row versions instead"},
+    {"wait_for_open_transactions", NUMBER, AT(wait_for_open_transactions), NULL, 0, 0, 86400, NULL, false, "cursor: seconds to wait for transactions that hold the watermark back"},
+    {"xmin_max_bytes", BYTES, AT(xmin_max_bytes), NULL, 10737418240, 0, 9007199254740992, NULL, false, "auto: a larger table with an indexed cursor that proves bounded is captured by cursor"},
+    {"audit", SCHEDULE, AT(audit), "every 24", 0, 0, 0, NULL, false, "cursor: which loads compare row versions too and count what the cursor had missed: always, never, every N"},
+    {"sweep", SCHEDULE, AT(sweep), "never", 0, 0, 0, NULL, false, "which loads compare all keys and close rows that the source no longer has: always, never, every N"},
+    {"on_delete", CHOICE, AT(on_delete), "mark", 0, 0, 0, "mark remove", false, "a row that is gone at the source: set its _deleted_at, or remove it"},
+    {"since", TEXT, AT(since), NULL, 0, 0, 0, NULL, true, "window of a backfill: only rows whose cursor is at or after this time, ISO 8601"},
+    {"until", TEXT, AT(until), NULL, 0, 0, 0, NULL, true, "window of a backfill: only rows whose cursor is before this time, ISO 8601"},
+    {"connections", INTEGER, AT(connections), NULL, 1, 1, 16, NULL, false, "readers side by side on the source, each on a range of pages of one snapshot"},
     {"mode", CHOICE, SIZE_MAX, "merge", 0, 0, 0, "merge", false, "what the target holds: merge = the current row of each key"},
     {"on_duplicate", CHOICE, AT(on_duplicate), "newest", 0, 0, 0, "newest fail", false, "several rows of one key in a batch: keep the newest, or fail"},
     {"run_id", TEXT, AT(run_id), NULL, 0, 0, 0, NULL, true, "name of the run; a retry under the same name adds to it; null: a new one"},
     {"try_number", INTEGER, AT(try_number), NULL, 1, 1, 1e9, NULL, false, "a later try of a run takes the table over from an earlier one"},
     {"map_index", INTEGER, AT(map_index), NULL, -1, -1, 1e9, NULL, true, "index of a mapped task; only recorded"},
     {"application", TEXT, AT(application), "rowferry", 0, 0, 0, NULL, false, "application_name of the sessions"},
-    {"batch_bytes", INTEGER, AT(batch_bytes), NULL, 1048576, 65536, 1073741824, NULL, false, "memory for one batch, in bytes"},
+    {"batch_bytes", BYTES, AT(batch_bytes), NULL, 1048576, 65536, 1073741824, NULL, false, "memory for one batch, in bytes"},
     {"lock_timeout", NUMBER, AT(lock_timeout), NULL, 60, 0, 86400, NULL, false, "seconds to wait for the table while another run holds it"},
     {"lease_seconds", NUMBER, AT(lease_seconds), NULL, 120, 1, 86400, NULL, false, "seconds without a sign of life after which another run may take the table over"},
     {"source_lag_wait", NUMBER, AT(source_lag_wait), NULL, 60, 0, 86400, NULL, false, "seconds to wait for a standby that is behind the last load"},
@@ -141,12 +154,21 @@ static enum rf_code set_number(struct rf_job *job, const struct key *key, double
         return RF_OK;
     }
     if (floor(value) != value) return wrong_type(key, "a whole number", err);
-    if (key->offset == AT(batch_bytes)) {
-        job->batch_bytes = (int64_t)value;
-    } else {
-        int narrow = (int)value;
-        memcpy(field(job, key), &narrow, sizeof narrow);
-    }
+    int64_t wide = (int64_t)value;
+    int narrow = (int)wide;
+    if (key->kind == BYTES) memcpy(field(job, key), &wide, sizeof wide);
+    else memcpy(field(job, key), &narrow, sizeof narrow);
+    return RF_OK;
+}
+
+/* "never" is 0, "always" 1, "every N" N. */
+static enum rf_code set_schedule(struct rf_job *job, const struct key *key, const char *value, struct rf_error *err) {
+    int every = strcmp(value, "always") == 0, length = 0;
+    bool good = every || strcmp(value, "never") == 0;
+    if (strncmp(value, "every ", 6) == 0 && value[6] >= '1' && value[6] <= '9')
+        good = sscanf(value, "every %6d%n", &every, &length) == 1 && every > 0 && !value[length];
+    if (!good) return rf_fail(err, RF_CONFIG, "\"%s\" of the job is \"%s\"; write \"always\", \"never\" or \"every N\" (loads)", key->name, value);
+    memcpy(field(job, key), &every, sizeof every);
     return RF_OK;
 }
 
@@ -168,8 +190,10 @@ static enum rf_code set_default(struct rf_job *job, const struct key *key, struc
     switch (key->kind) {
     case TEXT: return set_text(job, key, key->default_text, arena, err);
     case CHOICE: return set_choice(job, key, key->default_text, err);
+    case SCHEDULE: return set_schedule(job, key, key->default_text, err);
     case NUMBER:
-    case INTEGER: return set_number(job, key, key->default_number, err);
+    case INTEGER:
+    case BYTES: return set_number(job, key, key->default_number, err);
     case NAMES:
     case FLAG: return RF_OK;
     }
@@ -186,11 +210,15 @@ static enum rf_code set_value(struct rf_job *job, const struct key *key, const c
     case CHOICE:
         if (!cJSON_IsString(value)) return wrong_type(key, "a text", err);
         return set_choice(job, key, value->valuestring, err);
+    case SCHEDULE:
+        if (!cJSON_IsString(value)) return wrong_type(key, "a text", err);
+        return set_schedule(job, key, value->valuestring, err);
     case NAMES:
         if (!cJSON_IsArray(value)) return wrong_type(key, "a list of column names, or null", err);
         return set_names(job, key, value, arena, err);
     case NUMBER:
     case INTEGER:
+    case BYTES:
         if (!cJSON_IsNumber(value)) return wrong_type(key, "a number", err);
         return set_number(job, key, value->valuedouble, err);
     case FLAG:
@@ -346,6 +374,21 @@ static enum rf_code check_keys_selected(const struct rf_job *job, struct rf_erro
     return RF_OK;
 }
 
+bool rf_job_has_window(const struct rf_job *job) {
+    return job->since || job->until;
+}
+
+static enum rf_code check_window(const struct rf_job *job, struct rf_error *err) {
+    if (!rf_job_has_window(job)) return RF_OK;
+    if (job->capture == RF_CAPTURE_FULL || job->capture == RF_CAPTURE_XMIN) {
+        rf_fail(err, RF_CONFIG, "\"since\" and \"until\" of the job choose rows by their cursor, and \"capture\" is %s", job->capture == RF_CAPTURE_FULL ? "full" : "xmin");
+        return rf_hint(err, "Leave \"capture\" at auto or cursor for a backfill.");
+    }
+    if (!job->verify) return RF_OK;
+    rf_fail(err, RF_CONFIG, "\"verify\" compares whole tables, and the job reads only a window of one");
+    return rf_hint(err, "Run `rowferry verify` after the backfill.");
+}
+
 /* ---- the whole ---- */
 
 static enum rf_code fill(const cJSON *root, struct rf_arena *arena, struct rf_job *job, struct rf_error *err) {
@@ -359,6 +402,7 @@ static enum rf_code fill(const cJSON *root, struct rf_arena *arena, struct rf_jo
         RF_TRY(set_value(job, key, value, arena, err));
     }
     RF_TRY(check_keys_selected(job, err));
+    RF_TRY(check_window(job, err));
     RF_TRY(name_run(job, arena, err));
     return name_tables(job, arena, err);
 }
@@ -380,11 +424,6 @@ enum rf_code rf_job_require(const struct rf_job *job, bool source, bool target, 
     return RF_OK;
 }
 
-const char *rf_capture_name(enum rf_capture capture) {
-    static const char *const names[] = {"auto", "xmin", "full"};
-    return names[capture];
-}
-
 /* ---- the published schema ---- */
 
 static void add_choices(cJSON *property, const char *choices) {
@@ -397,7 +436,7 @@ static void add_choices(cJSON *property, const char *choices) {
 }
 
 static void add_type(cJSON *property, const struct key *key) {
-    static const char *const types[] = {"string", "array", "number", "integer", "boolean", "string"};
+    static const char *const types[] = {"string", "array", "number", "integer", "integer", "boolean", "string", "string"};
     const char *type = types[key->kind];
     if (!key->nullable) {
         cJSON_AddStringToObject(property, "type", type);
@@ -417,7 +456,8 @@ static cJSON *property_of(const struct key *key) {
         cJSON_AddNumberToObject(property, "minItems", 1);
     }
     if (key->kind == CHOICE) add_choices(property, key->choices);
-    if (key->kind == NUMBER || key->kind == INTEGER) {
+    if (key->kind == SCHEDULE) cJSON_AddStringToObject(property, "pattern", "^(always|never|every [1-9][0-9]{0,5})$");
+    if (key->kind == NUMBER || key->kind == INTEGER || key->kind == BYTES) {
         cJSON_AddNumberToObject(property, "minimum", key->least);
         cJSON_AddNumberToObject(property, "maximum", key->most);
     }

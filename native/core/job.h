@@ -12,8 +12,10 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-enum rf_capture { RF_CAPTURE_AUTO, RF_CAPTURE_XMIN, RF_CAPTURE_FULL };
+enum rf_capture { RF_CAPTURE_AUTO, RF_CAPTURE_XMIN, RF_CAPTURE_CURSOR, RF_CAPTURE_FULL };
 enum rf_on_duplicate { RF_DUPLICATE_NEWEST, RF_DUPLICATE_FAIL };
+enum rf_on_delete { RF_DELETE_MARK, RF_DELETE_REMOVE };
+enum rf_open_transactions { RF_OPEN_TRACK, RF_OPEN_IGNORE };
 
 struct rf_names {
     const char **names; /* NULL when the job does not say */
@@ -35,6 +37,19 @@ struct rf_job {
     struct rf_names columns;
     const char *where;
     enum rf_capture capture;
+    struct rf_names cursor_columns;
+    enum rf_open_transactions open_transactions;
+    double clock_margin; /* seconds, as the next three */
+    double lookback;
+    double max_hold;
+    double wait_for_open_transactions;
+    int64_t xmin_max_bytes;
+    int audit; /* every so many loads; 0 = never */
+    int sweep;
+    enum rf_on_delete on_delete;
+    const char *since; /* NULL, or as the job says; the source understands it */
+    const char *until;
+    int connections;
     enum rf_on_duplicate on_duplicate;
     const char *run_id;
     int try_number;
@@ -62,6 +77,7 @@ enum rf_code rf_split_name(const char *text, const char *key, struct rf_arena *a
 /* The JSON Schema (draft 2020-12) of a job, to be freed with free(); NULL when memory is short. */
 char *rf_job_schema(void);
 
-const char *rf_capture_name(enum rf_capture capture);
+/* Does the job read only a window of the table? */
+bool rf_job_has_window(const struct rf_job *job);
 
 #endif

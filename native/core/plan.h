@@ -13,6 +13,25 @@
 
 enum { RF_MOST_REASONS = 16, RF_MOST_CHANGES = 12 }; /* changes of the fingerprint leave room for what limits the proof */
 
+/* From where the next run goes on; what a load record keeps. NULL where the next run cannot build on it. */
+struct rf_next {
+    const char *chosen; /* the capture that auto keeps to: "xmin", "cursor" or "full" */
+    const char *snapshot;
+    const char *proven;
+    const char *watermark;
+    const char *fingerprint;
+    int64_t loads_since_audit;
+    int64_t loads_since_sweep;
+};
+
+/* How a run reads: one of these decides which rows are sent. */
+enum rf_reading {
+    RF_READ_ALL,
+    RF_READ_VERSIONS, /* row versions newer than `since` */
+    RF_READ_CURSOR,   /* a cursor column at or after `from`, or no time in any of them */
+    RF_READ_WINDOW,   /* a cursor column in [from, until) */
+};
+
 struct rf_plan {
     const struct rf_job *job;
     const struct rf_source_facts *source;
@@ -20,11 +39,20 @@ struct rf_plan {
     const struct rf_load *last;
     int64_t load_id;
     const char *extracted_at; /* ISO 8601 in UTC, never before that of the last load */
-    const char *capture;      /* "xmin" or "full" */
+    enum rf_capture chosen;   /* what was asked for, or what auto took: xmin, cursor or full */
+    const char *capture;      /* what this run does: "xmin", "cursor" or "full" */
     const char *capture_reason;
-    bool full_read;     /* every row, not only those changed since the last load's snapshot */
+    enum rf_reading reading;
+    bool full_read;     /* RF_READ_ALL */
     bool reconcile;     /* a full read that the capture did not ask for; reasons[] says why */
-    uint64_t since;     /* when not full_read: the last snapshot's xmin */
+    uint64_t since;     /* of RF_READ_VERSIONS: the xmin of the last proven snapshot */
+    uint64_t as_of;     /* the xmin of the snapshot whose rows the target holds */
+    const char *from;   /* ISO 8601 in UTC; NULL: no bound */
+    const char *until;
+    const char **new_leaves; /* oids of leaves attached since the last load: read whole, shape (n_new_leaves,) */
+    int n_new_leaves;
+    bool audit;         /* rows come with whether the cursor would have brought them */
+    bool sweep;         /* all keys are read, and rows whose key is not among them closed */
     bool first_load;    /* the target does not exist yet */
     bool straight;      /* into the new table itself, key afterwards; else by a stage and a merge */
     bool dedupe;        /* a batch may hold a key more than once */
@@ -32,6 +60,8 @@ struct rf_plan {
     bool close_absent;  /* target rows that a full read did not bring are closed */
     const char *completeness;
     const char *hard_deletes;
+    struct rf_holder held_by; /* who keeps the next run from starting later */
+    struct rf_next next;
     const char *reasons[RF_MOST_REASONS];
     int n_reasons;
     const char **dropped; /* target columns that the source no longer has */
@@ -49,13 +79,14 @@ const struct rf_column *rf_target_column(const struct rf_plan *plan, int i);
 /* Is the source column i part of the key? */
 bool rf_is_key(const struct rf_source_facts *source, int i);
 
+/* Adds to reasons[]; those beyond RF_MOST_REASONS are left out. */
+RF_PRINTF(4, 5)
+enum rf_code rf_plan_reason(struct rf_plan *plan, struct rf_arena *arena, struct rf_error *err, const char *format, ...);
+
 /* "1234:1240:1236" → xmin and xmax. False when it is not a snapshot. */
 bool rf_read_snapshot(const char *text, uint64_t *xmin, uint64_t *xmax);
 
 /* "16/B374D848" → byte position in the log. False when it is not an LSN. */
 bool rf_read_lsn(const char *text, uint64_t *bytes);
-
-/* True when a standby is behind the last load of the same system. */
-bool rf_source_is_behind(const struct rf_source_facts *source, const struct rf_load *last);
 
 #endif

@@ -2,6 +2,7 @@
 
 #include <cjson/cJSON.h>
 #include <inttypes.h>
+#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -41,9 +42,58 @@ static void add_seconds(cJSON *to, const struct rf_seconds *seconds) {
     for (int i = 0; i < N_SECONDS; i++) cJSON_AddNumberToObject(object, SECONDS_NAMES[i], (double)(int64_t)(values[i] * 1e6) / 1e6);
 }
 
-static void add_reasons(cJSON *to, const struct rf_plan *plan) {
+int64_t rf_missed_in_all(const struct rf_report *report) {
+    return report->this_try.missed + (report->plan->full_read ? 0 : report->plan->last->missed);
+}
+
+/* The rows that an audit finds are loaded by it; that there were some says what the cursor is worth. */
+const char *rf_report_completeness(const struct rf_report *report) {
+    return report->this_try.missed > 0 ? "best_effort" : report->plan->completeness;
+}
+
+RF_PRINTF(2, 3)
+static void add_reason(cJSON *list, const char *format, ...) {
+    char text[256];
+    va_list args;
+    va_start(args, format);
+    vsnprintf(text, sizeof text, format, args);
+    va_end(args);
+    cJSON_AddItemToArray(list, cJSON_CreateString(text));
+}
+
+static void add_reasons(cJSON *to, const struct rf_report *report) {
+    const struct rf_plan *plan = report->plan;
+    const struct rf_counts *counts = &report->this_try;
     cJSON *list = cJSON_AddArrayToObject(to, "reasons");
     for (int i = 0; i < plan->n_reasons; i++) cJSON_AddItemToArray(list, cJSON_CreateString(plan->reasons[i]));
+    if (counts->missed > 0)
+        add_reason(list, "the audit found %" PRId64 " rows that the cursor had missed, and loaded them (%" PRId64 " since everything was last read)", counts->missed, rf_missed_in_all(report));
+    if (counts->live_source != counts->live_target)
+        add_reason(list, "the source has %" PRId64 " keys and the target %" PRId64 " live rows: changes were missed; `rowferry verify` names them", counts->live_source, counts->live_target);
+}
+
+static void add_window(cJSON *to, const struct rf_plan *plan) {
+    if (plan->reading != RF_READ_WINDOW) {
+        cJSON_AddNullToObject(to, "window");
+        return;
+    }
+    cJSON *window = cJSON_AddObjectToObject(to, "window");
+    add_text(window, "since", plan->from);
+    add_text(window, "until", plan->until);
+}
+
+static void add_checks(cJSON *to, const struct rf_report *report) {
+    const struct rf_counts *counts = &report->this_try;
+    cJSON_AddBoolToObject(to, "swept", report->plan->sweep);
+    if (report->plan->sweep) {
+        cJSON *live = cJSON_AddObjectToObject(to, "live");
+        add_integer(live, "source", counts->live_source);
+        add_integer(live, "target", counts->live_target);
+    } else {
+        cJSON_AddNullToObject(to, "live");
+    }
+    if (report->plan->audit) add_integer(cJSON_AddObjectToObject(to, "audit"), "missed", counts->missed);
+    else cJSON_AddNullToObject(to, "audit");
 }
 
 static void add_holder(cJSON *to, const struct rf_holder *holder) {
@@ -121,25 +171,30 @@ static void add_run(cJSON *root, const struct rf_report *report) {
     add_text(root, "source_name", job->source_name);
 }
 
-static void add_proof(cJSON *root, const struct rf_plan *plan) {
+static void add_proof(cJSON *root, const struct rf_report *report) {
+    const struct rf_plan *plan = report->plan;
     add_text(root, "capture", plan->capture);
     add_text(root, "capture_reason", plan->capture_reason);
     cJSON_AddBoolToObject(root, "first_load", plan->first_load);
     cJSON_AddBoolToObject(root, "reconciled", plan->reconcile);
     add_text(root, "mode", "merge");
-    add_text(root, "completeness", plan->completeness);
+    add_text(root, "completeness", rf_report_completeness(report));
     add_text(root, "hard_deletes", plan->hard_deletes);
-    add_reasons(root, plan);
+    add_reasons(root, report);
     add_text(root, "extracted_at", plan->extracted_at);
     add_text(root, "snapshot", plan->source->snapshot.text);
     add_text(root, "lsn", plan->source->snapshot.lsn);
-    add_holder(root, &plan->source->held_by);
+    add_text(root, "watermark", plan->next.watermark);
+    add_holder(root, &plan->held_by);
+    add_window(root, plan);
+    add_checks(root, report);
+    add_integer(root, "connections", report->connections);
 }
 
 char *rf_report_json(const struct rf_report *report) {
     cJSON *root = cJSON_CreateObject();
     add_run(root, report);
-    add_proof(root, report->plan);
+    add_proof(root, report);
     add_counts(root, "this_try", &report->this_try);
     add_counts(root, "run_total", &report->run_total);
     add_seconds(root, &report->seconds);
@@ -174,7 +229,8 @@ char *rf_plan_json(const struct rf_plan *plan, const struct rf_statement *statem
         add_text(statement, "sql", statements[i].sql);
         cJSON_AddItemToArray(list, statement);
     }
-    add_reasons(root, plan);
+    const struct rf_report nothing_done = {.plan = plan};
+    add_reasons(root, &nothing_done);
     add_drift(root, plan);
     return print_and_delete(root);
 }
@@ -217,7 +273,13 @@ static const struct property PROPERTIES[] = {
     {"extracted_at", "string", "time of the source's snapshot, UTC; rises with every load"},
     {"snapshot", "string", "the source's snapshot, xmin:xmax:in progress"},
     {"lsn", "string", "the source's log position just after the snapshot"},
+    {"watermark", "string|null", "the time from which the next run by cursor reads; null when there is none"},
     {"watermark_held_by", "object|null", "the session that keeps the next run from starting later: pid, user, application, seconds"},
+    {"window", "object|null", "of a backfill: since and until; UTC, null where open"},
+    {"swept", "boolean", "all keys were compared, and rows that the source no longer has closed"},
+    {"live", "object|null", "of a sweep: keys at the source, live rows of the target"},
+    {"audit", "object|null", "of a run by cursor that compared row versions too: missed, the rows that the cursor had missed"},
+    {"connections", "integer", "readers on the source"},
     {"this_try", "object", "rows read, staged, inserted, updated, deleted, stale, duplicates; bytes"},
     {"run_total", "object", "the same over all loads of the run_id; of the last load alone for full"},
     {"seconds", "object", "wait, read, merge, commit, total"},

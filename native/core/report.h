@@ -53,12 +53,18 @@ struct rf_verification {
 struct rf_report {
     const struct rf_plan *plan;
     const char *channel;
+    int connections; /* readers on the source */
     int64_t increment; /* 1 for the first load of a run_id */
     struct rf_counts this_try;
     struct rf_counts run_total;
     struct rf_seconds seconds;
     struct rf_verification verification;
 };
+
+/* What the plan proves, less what an audit found in this very run. */
+const char *rf_report_completeness(const struct rf_report *report);
+/* Rows that audits found missed, since everything was last read. */
+int64_t rf_missed_in_all(const struct rf_report *report);
 
 bool rf_verification_failed(const struct rf_verification *verification);
 

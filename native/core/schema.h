@@ -25,6 +25,28 @@ struct rf_holder {
     double seconds;
 };
 
+/* A column whose time says when its row changed. */
+struct rf_cursor_column {
+    const char *name;
+    const char *base;   /* "timestamptz", "timestamp" or "date" */
+    int64_t resolution_us;
+    bool not_null;
+    bool indexed;       /* a valid index over all rows begins with it */
+    bool set_by_clock;  /* row triggers set it to the server's clock on every INSERT and UPDATE */
+    bool says_deleted;  /* deleted_at: to be NULL is its rule */
+};
+
+/* What was open at the source just before the snapshot. Times are microseconds since 1970, by the source's clock. */
+struct rf_open_transactions_facts {
+    bool listed;
+    bool sees_all;    /* the role may see since when transactions of others are open */
+    bool has_unknown; /* something is open, and since when does not show: a watermark may not move */
+    int64_t listed_us;
+    int64_t oldest_us;   /* start of the oldest open transaction; listed_us when none is open */
+    int64_t replayed_us; /* of a standby: what its last replayed transaction had as time; INT64_MAX on a primary */
+    struct rf_holder holder;
+};
+
 /* Where a watermark comes from: it means nothing on another server, timeline, database or table. */
 struct rf_identity {
     const char *system; /* pg_control_system().system_identifier */
@@ -61,11 +83,17 @@ struct rf_source_facts {
     int *keys; /* positions in columns, shape (n_keys,) */
     int n_keys;
     bool key_proven;    /* a valid unique constraint over NOT NULL columns covers the whole tree */
+    struct rf_cursor_column *cursor; /* the job's, or those found by their names; shape (n_cursor,) */
+    int n_cursor;
+    struct rf_open_transactions_facts open;
+    const char *since; /* of the job's window, as the source understood it; ISO 8601 in UTC, or NULL */
+    const char *until;
+    bool inherits;      /* plain inheritance: children have triggers of their own */
     bool one_heap;      /* an ordinary table without children: COPY reads it directly */
     bool row_security;  /* policies hide rows from this role */
     int64_t bytes;
     double rows_estimate; /* -1 when the planner knows nothing */
-    const char *fingerprint; /* lines, each a fact whose change xmin cannot show; compared in plan.c */
+    const char *fingerprint; /* lines, each a fact whose change xmin cannot show; compared in ground.c */
 };
 
 struct rf_target_facts {
@@ -73,6 +101,7 @@ struct rf_target_facts {
     bool exists;
     bool is_ours;    /* carries _extracted_at, _load_id and _deleted_at */
     bool key_unique; /* a unique index on exactly the job's keys */
+    const char *file; /* which table this is, and which file holds it: changes when it is re-created or emptied by TRUNCATE */
     struct rf_column *columns; /* as they stand; before the first load: the twins of the source's types */
     int n_columns;
 };
@@ -83,10 +112,17 @@ struct rf_load {
     bool is_reset; /* `state reset`: the next run reads everything */
     const char *source_table;
     struct rf_identity identity;
-    const char *snapshot;
+    const char *chosen;    /* the capture that was asked for or that auto took: "xmin", "cursor" or "full" */
+    const char *snapshot;  /* as of which the target holds the source */
+    const char *proven;    /* the last snapshot up to which row versions were compared: that of the newest load by xmin or full */
+    const char *watermark; /* up to which the cursor has read; ISO 8601 in UTC */
     const char *lsn;
     const char *fingerprint;
     const char *extracted_at;
+    const char *target_file;
+    int64_t loads_since_audit; /* loads by cursor alone since row versions were last compared */
+    int64_t loads_since_sweep; /* loads since deletes were last looked for */
+    int64_t missed;            /* rows that audits found the cursor had missed, since everything was last read */
 };
 
 struct rf_counts {
@@ -97,6 +133,11 @@ struct rf_counts {
     int64_t deleted; /* closed: absent at the source, or fallen out of the filter */
     int64_t stale;
     int64_t duplicates;
+    int64_t missed;      /* of an audit: rows that the cursor had missed */
+    int64_t keys_read;   /* of a sweep: keys that the source sent, and those that the target took */
+    int64_t keys_staged;
+    int64_t live_source; /* of a sweep: keys at the source, and rows that the target then holds */
+    int64_t live_target;
     int64_t gone; /* rows sent only to say that they left the filter */
     int64_t bytes;
 };

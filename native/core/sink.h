@@ -1,6 +1,6 @@
 /* What the transfer needs of a sink. Called from one thread.
  *
- * open → lease → newest → describe → begin → write … → merge → record → commit → close. From `begin` to
+ * open → lease → newest → describe → begin → write … → (keys → write …) → merge → record → commit → close. From `begin` to
  * `commit` everything is one transaction of the target: an error, close, or the end of the process in
  * between leaves nothing behind.
  */
@@ -28,7 +28,9 @@ struct rf_sink_ops {
     /* Opens the load's transaction, creates table or stage, and waits for rows. */
     enum rf_code (*begin)(void *self, const struct rf_plan *plan, struct rf_error *err);
     enum rf_code (*write)(void *self, const struct rf_batch *batch, struct rf_error *err);
-    /* Ends the rows and merges them. Fills staged and all counts below it. */
+    /* Ends the rows; what is written from here on are the keys of all rows of the source, for a sweep. */
+    enum rf_code (*keys)(void *self, struct rf_error *err);
+    /* Ends what was written and merges it. Fills staged and all counts below it. */
     enum rf_code (*merge)(void *self, const struct rf_plan *plan, struct rf_counts *counts, struct rf_error *err);
     /* Inserts the load record, for a lease that is still ours. */
     enum rf_code (*record)(void *self, const struct rf_report *report, struct rf_error *err);

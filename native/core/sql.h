@@ -16,7 +16,7 @@
 extern const char RF_SQL_BACKEND_PID[];
 
 /* $1 schema, $2 table → oid, relkind, row_security_active, table_size (pg_total_relation_size of the tree),
- * reltuples, relation's access method, has children */
+ * reltuples, relation's access method, has children, policies, oid/file */
 extern const char RF_SQL_RELATION[];
 /* $1 oid → name, type with typmod, base name, type oid, typmod, not null, fingerprint line, generated; domains unwrapped */
 extern const char RF_SQL_COLUMNS[];
@@ -27,7 +27,7 @@ extern const char RF_SQL_TYPES[];
 extern const char RF_SQL_UNIQUE_KEYS[];
 /* $1 names of types, as format_type prints them → their oids here, 0 for those that are missing */
 extern const char RF_SQL_TYPE_OIDS[];
-/* → server_version_num, server encoding, lc_monetary */
+/* → server_version_num, server encoding, lc_monetary, oid of the database */
 extern const char RF_SQL_SERVER[];
 
 /* ---- source ---- */
@@ -39,7 +39,20 @@ void rf_sql_source_settings(const struct rf_job *job, int server_version, struct
 extern const char RF_SQL_LSN[];
 /* $1 lsn, $2 time at which it was read → would everything that had ended by then survive a crash of the source */
 extern const char RF_SQL_IS_DURABLE[];
-/* → snapshot, in recovery, clock, lsn, database */
+/* → listed at, pids of sessions in a transaction, pids of readers like ours, does the role see others' times,
+ * time of the last replayed transaction. Times are microseconds since 1970. To be sent first and outside a
+ * transaction, as the next two. */
+extern const char RF_SQL_LIST_LOCKS[];
+/* → name and owner of each prepared transaction of this database */
+extern const char RF_SQL_LIST_PREPARED[];
+/* $1 pids in a transaction, $2 pids to leave out → pid, user, application, since when, seconds: oldest first,
+ * unknown times before all */
+extern const char RF_SQL_LIST_SESSIONS[];
+/* $1 oid → of each column that holds a time: name, base type, resolution, not null, indexed, set by the clock */
+extern const char RF_SQL_CURSOR_COLUMNS[];
+/* $1 text → the time it names, microseconds since 1970 */
+extern const char RF_SQL_READ_TIME[];
+/* → snapshot, in recovery, clock, lsn, database; marks the transaction as one that only reads */
 extern const char RF_SQL_SNAPSHOT[];
 /* $1 snapshot's xmin as xid → pid, user, application, seconds of who holds it back */
 extern const char RF_SQL_HOLDER[];
@@ -55,6 +68,8 @@ int64_t rf_lock_timeout_ms(double seconds);
 /* Of the present transaction. */
 void rf_sql_lock_timeout(double seconds, struct rf_text *out);
 void rf_sql_read(const struct rf_plan *plan, struct rf_text *out);
+/* The keys of all rows, whatever the capture reads. */
+void rf_sql_read_keys(const struct rf_plan *plan, struct rf_text *out);
 
 /* ---- target: control tables ---- */
 
@@ -84,7 +99,7 @@ void rf_sql_fence(const struct rf_job *job, struct rf_text *out);
 void rf_sql_newest_load(const struct rf_job *job, struct rf_text *out);
 /* $1 target, $2 source table, $3 run_id → number of loads, sums of the counts */
 void rf_sql_run_total(const struct rf_job *job, struct rf_text *out);
-/* 28 parameters in the order of the columns, the time of the commit left out; inserts one row, or none when a newer load is there */
+/* RF_RECORD_PARAMS parameters in the order of the columns, the time of the commit left out; inserts one row, or none when a newer load is there */
 void rf_sql_insert_load(const struct rf_job *job, struct rf_text *out);
 /* $1 target, $2 load_id → one row when that load committed */
 void rf_sql_find_load(const struct rf_job *job, struct rf_text *out);
@@ -107,6 +122,14 @@ void rf_sql_count_stale(const struct rf_plan *plan, struct rf_text *out);
 void rf_sql_duplicate_keys(const struct rf_plan *plan, struct rf_text *out);
 void rf_sql_close_gone(const struct rf_plan *plan, struct rf_text *out);
 void rf_sql_close_absent(const struct rf_plan *plan, struct rf_text *out);
+/* → rows of the stage that the cursor would not have brought and the target does not hold as they are */
+void rf_sql_count_missed(const struct rf_plan *plan, struct rf_text *out);
+void rf_sql_create_keys(const struct rf_plan *plan, struct rf_text *out);
+void rf_sql_write_keys(const struct rf_plan *plan, struct rf_text *out);
+/* Closes rows of earlier loads whose key the source no longer has. */
+void rf_sql_sweep(const struct rf_plan *plan, struct rf_text *out);
+/* → distinct keys the source sent, rows that are live in the target */
+void rf_sql_count_live(const struct rf_plan *plan, struct rf_text *out);
 
 /* ---- comparing ---- */
 

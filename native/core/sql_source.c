@@ -8,7 +8,7 @@
 const char RF_SQL_BACKEND_PID[] = "SELECT pg_backend_pid()";
 
 const char RF_SQL_SERVER[] =
-    "SELECT current_setting('server_version_num'), pg_encoding_to_char(encoding), current_setting('lc_monetary')"
+    "SELECT current_setting('server_version_num'), pg_encoding_to_char(encoding), current_setting('lc_monetary'), oid"
     " FROM pg_database WHERE datname = current_database()";
 
 const char RF_SQL_RELATION[] =
@@ -20,16 +20,16 @@ const char RF_SQL_RELATION[] =
     "  WHERE r.relkind IN ('r', 'f')),"
     " coalesce(a.amname, ''), EXISTS (SELECT FROM pg_inherits WHERE inhparent = c.oid),"
     " (SELECT coalesce(string_agg(concat_ws(' ', polname, polcmd, polpermissive, polroles, pg_get_expr(polqual, polrelid)), ', ' ORDER BY oid), '')"
-    "  FROM pg_policy WHERE polrelid = c.oid)"
+    "  FROM pg_policy WHERE polrelid = c.oid), concat(c.oid, '/', pg_relation_filenode(c.oid))"
     " FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace LEFT JOIN pg_am a ON a.oid = c.relam"
     " WHERE n.nspname = $1 AND c.relname = $2";
 
-/* A domain is carried as the type beneath it: its bytes are the same, its checks belong to the source. */
+/* A domain is carried as the type beneath it: its bytes are the same, its checks belong to the source. A default that
+ * a column was added with shows in its number, which is never given out twice; NOT NULL changes no value. */
 const char RF_SQL_COLUMNS[] =
     "SELECT a.attname, pg_catalog.format_type(b.oid, b.typmod), b.typname, b.oid, b.typmod, a.attnotnull,"
     " concat_ws(' ', 'column', a.attnum, quote_ident(a.attname), format_type(a.atttypid, a.atttypmod),"
-    "  'collation', a.attcollation, CASE WHEN a.attnotnull THEN 'not null' END,"
-    "  CASE WHEN a.atthasmissing THEN 'missing ' || quote_nullable(a.attmissingval::text) END,"
+    "  'collation', a.attcollation,"
     "  CASE WHEN a.attgenerated <> '' THEN 'generated ' || quote_nullable(pg_get_expr(d.adbin, d.adrelid)) END), a.attgenerated <> ''"
     " FROM pg_attribute a LEFT JOIN pg_attrdef d ON d.adrelid = a.attrelid AND d.adnum = a.attnum"
     " CROSS JOIN LATERAL (WITH RECURSIVE base(oid, typmod, typname, typtype, typbasetype, typtypmod) AS ("
@@ -82,10 +82,57 @@ void rf_sql_source_settings(const struct rf_job *job, int server_version, struct
 
 const char RF_SQL_BEGIN_READ[] = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY";
 
+#define READER_CLASS "1919907686"
+
 const char RF_SQL_SNAPSHOT[] =
     "SELECT pg_current_snapshot(), pg_is_in_recovery(),"
     " to_char(clock_timestamp() AT TIME ZONE 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS.US\"+00:00\"'),"
-    " CASE WHEN pg_is_in_recovery() THEN pg_last_wal_replay_lsn() ELSE pg_current_wal_insert_lsn() END, current_database()";
+    " CASE WHEN pg_is_in_recovery() THEN pg_last_wal_replay_lsn() ELSE pg_current_wal_insert_lsn() END, current_database(),"
+    " pg_try_advisory_xact_lock_shared(" READER_CLASS ", 1)";
+
+/* ---- open transactions ---- */
+
+#define MICROS(time) "(extract(epoch FROM " time ") * 1000000)::bigint"
+
+/* The message's arrival is before anything the listing sees. */
+const char RF_SQL_LIST_LOCKS[] =
+    "SELECT " MICROS("statement_timestamp()") ","
+    " coalesce(array_agg(pid) FILTER (WHERE locktype = 'virtualxid' AND mode = 'ExclusiveLock'), '{}'),"
+    " coalesce(array_agg(pid) FILTER (WHERE locktype = 'advisory' AND mode = 'ShareLock' AND granted AND classid = " READER_CLASS " AND objid = 1 AND objsubid = 2), '{}'),"
+    " pg_has_role(current_user, 'pg_read_all_stats', 'USAGE'),"
+    " CASE WHEN pg_is_in_recovery() THEN coalesce(" MICROS("pg_last_xact_replay_timestamp()") ", 0) END FROM pg_locks";
+
+const char RF_SQL_LIST_PREPARED[] = "SELECT gid, owner FROM pg_prepared_xacts WHERE database = current_database() ORDER BY prepared";
+
+/* What a session that is not idle does began no later than its message arrived: now() is that of the message, also
+ * in a later transaction of one message. A session that shows neither time may be open since ever. An idle one has
+ * ended what the listing of locks saw, and the snapshot shows it. */
+const char RF_SQL_LIST_SESSIONS[] =
+    "SELECT pid, usename, application_name, " MICROS("least(xact_start, query_start)") ","
+    " extract(epoch FROM clock_timestamp() - least(xact_start, query_start)) FROM pg_stat_activity"
+    " WHERE datname = current_database() AND usesysid IS NOT NULL AND pid <> pg_backend_pid() AND NOT pid = ANY($2::int[])"
+    " AND state IS DISTINCT FROM 'idle' AND (backend_type = 'client backend' OR backend_type IS NULL OR pid = ANY($1::int[]))"
+    " ORDER BY 4 NULLS FIRST, pid";
+
+/* ---- cursor columns ---- */
+
+/* A trigger counts when it fires for every row, before it is written, in every session, and assigns a clock without
+ * asking anything first. Partitions have copies of their table's triggers. */
+#define SETS_CLOCK(event) \
+    "EXISTS (SELECT FROM pg_trigger g JOIN pg_proc p ON p.oid = g.tgfoid WHERE g.tgrelid = a.attrelid AND NOT g.tgisinternal" \
+    " AND g.tgenabled IN ('O', 'A') AND g.tgtype & 1 = 1 AND g.tgtype & 2 = 2 AND g.tgtype & " event " = " event " AND g.tgqual IS NULL AND g.tgattr::text = ''" \
+    " AND p.prosrc !~* '\\m(if|case|return\\s+null|exception)\\M' AND p.prosrc ~* ('\\mnew\\.\"?' || regexp_replace(a.attname, '([^a-zA-Z0-9_])', '\\\\\\1', 'g') ||" \
+    " '\"?\\s*:?=\\s*(pg_catalog\\.)?(now\\(\\)|clock_timestamp\\(\\)|statement_timestamp\\(\\)|transaction_timestamp\\(\\)|current_timestamp)'))"
+
+const char RF_SQL_CURSOR_COLUMNS[] =
+    "SELECT a.attname, t.typname, CASE WHEN t.typname = 'date' THEN 86400000000 WHEN a.atttypmod < 0 THEN 1 ELSE power(10, 6 - a.atttypmod)::bigint END,"
+    " a.attnotnull, EXISTS (SELECT FROM pg_index i JOIN pg_class c ON c.oid = i.indexrelid JOIN pg_am m ON m.oid = c.relam WHERE i.indrelid = a.attrelid"
+    "  AND i.indisvalid AND i.indpred IS NULL AND i.indkey[0] = a.attnum AND m.amname = 'btree'),"
+    " " SETS_CLOCK("4") " AND " SETS_CLOCK("16")
+    " FROM pg_attribute a JOIN pg_type t ON t.oid = a.atttypid WHERE a.attrelid = $1 AND a.attnum > 0 AND NOT a.attisdropped"
+    " AND t.typnamespace = 'pg_catalog'::regnamespace AND t.typname IN ('timestamptz', 'timestamp', 'date') ORDER BY a.attnum";
+
+const char RF_SQL_READ_TIME[] = "SELECT " MICROS("$1::timestamptz");
 
 const char RF_SQL_LSN[] =
     "SELECT CASE WHEN pg_is_in_recovery() THEN pg_last_wal_replay_lsn() ELSE pg_current_wal_insert_lsn() END";
@@ -114,11 +161,10 @@ const char RF_SQL_HOLDER[] =
     " SELECT 0, owner, concat('prepared transaction ', gid), extract(epoch FROM clock_timestamp() - prepared)"
     " FROM pg_prepared_xacts WHERE transaction::text = $1";
 
-/* Only leaves hold rows. pg_inherits covers partitions and plain inheritance; the root counts as a leaf of itself.
- * A copy of a database by template keeps every name, oid and file but the database's own oid. */
+/* Only leaves hold rows. pg_inherits covers partitions and plain inheritance; the root counts as a leaf of itself. */
 const char RF_SQL_LEAVES[] =
     "WITH RECURSIVE tree(oid) AS (SELECT $1::oid UNION SELECT i.inhrelid FROM pg_inherits i JOIN tree t ON i.inhparent = t.oid)"
-    " SELECT concat_ws(' ', 'leaf', (SELECT oid FROM pg_database WHERE datname = current_database()), c.oid, c.oid::regclass, pg_relation_filenode(c.oid), a.amname), c.relpersistence, coalesce(a.amname, '')"
+    " SELECT concat_ws(' ', 'leaf', c.oid, pg_relation_filenode(c.oid), a.amname, c.oid::regclass), c.relpersistence, coalesce(a.amname, '')"
     " FROM tree JOIN pg_class c USING (oid) LEFT JOIN pg_am a ON a.oid = c.relam WHERE c.relkind <> 'p' ORDER BY c.oid";
 
 /* PostgreSQL takes 0 for no limit; a job that says 0 does not want to wait at all. */
@@ -169,11 +215,76 @@ static void add_filter(const struct rf_plan *plan, struct rf_text *out) {
     rf_text_addf(out, "(\n%s\n)", plan->job->where);
 }
 
+/* A literal of the column's own type, so that its index serves. A date holds a whole day: one that begins before
+ * `from` may end after it. */
+static void add_time(const struct rf_cursor_column *column, const char *time, bool lower, struct rf_text *out) {
+    bool day = lower && strcmp(column->base, "date") == 0, zone = strcmp(column->base, "timestamptz") == 0;
+    rf_text_addf(out, "'%.*s'::%s", day ? 10 : zone ? 32 : 26, time, day ? "date" : zone ? "timestamptz" : "timestamp");
+}
+
+static void add_cursor_range(const struct rf_cursor_column *column, const char *from, const char *until, struct rf_text *out) {
+    rf_text_add(out, "(");
+    rf_text_identifier(out, column->name);
+    if (from) {
+        rf_text_add(out, " >= ");
+        add_time(column, from, true, out);
+    }
+    if (from && until) {
+        rf_text_add(out, " AND ");
+        rf_text_identifier(out, column->name);
+    }
+    if (until) {
+        rf_text_add(out, " < ");
+        add_time(column, until, false, out);
+    }
+    rf_text_add(out, ")");
+}
+
+/* A row without any time may have changed: it is read by every run. One that always has a time needs no such test. */
+static void add_timeless(const struct rf_source_facts *source, struct rf_text *out) {
+    for (int i = 0; i < source->n_cursor; i++)
+        if (source->cursor[i].not_null) return;
+    const char *word = " OR (";
+    for (int i = 0; i < source->n_cursor; i++) {
+        if (source->cursor[i].says_deleted) continue;
+        rf_text_add(out, word);
+        rf_text_identifier(out, source->cursor[i].name);
+        rf_text_add(out, " IS NULL");
+        word = " AND ";
+    }
+    rf_text_add(out, ")");
+}
+
+static void add_cursor(const struct rf_plan *plan, struct rf_text *out) {
+    const struct rf_source_facts *source = plan->source;
+    rf_text_add(out, "(");
+    for (int i = 0; i < source->n_cursor; i++) {
+        if (i > 0) rf_text_add(out, " OR ");
+        add_cursor_range(&source->cursor[i], plan->from, plan->until, out);
+    }
+    if (plan->reading != RF_READ_WINDOW) add_timeless(source, out);
+    rf_text_add(out, ")");
+}
+
+/* Rows of a leaf that was attached have no new version. */
+static void add_new_leaves(const struct rf_plan *plan, struct rf_text *out) {
+    for (int i = 0; i < plan->n_new_leaves; i++) rf_text_addf(out, "%s'%s'::oid", i == 0 ? " OR tableoid IN (" : ", ", plan->new_leaves[i]);
+    if (plan->n_new_leaves > 0) rf_text_add(out, ")");
+}
+
+static void add_changed(const struct rf_plan *plan, struct rf_text *out) {
+    rf_text_add(out, "(");
+    if (plan->reading == RF_READ_VERSIONS) add_changed_since(plan->since, out);
+    else add_cursor(plan, out);
+    add_new_leaves(plan, out);
+    rf_text_add(out, ")");
+}
+
 static void add_conditions(const struct rf_plan *plan, bool filter, struct rf_text *out) {
     const char *word = " WHERE ";
     if (!plan->full_read) {
         rf_text_add(out, word);
-        add_changed_since(plan->since, out);
+        add_changed(plan, out);
         word = " AND ";
     }
     if (filter && plan->job->where) {
@@ -182,9 +293,14 @@ static void add_conditions(const struct rf_plan *plan, bool filter, struct rf_te
     }
 }
 
-/* Which of two rows of one key is newer: the version written later; within one transaction, the later place. */
+/* Which of two rows of one key is newer: the version written later; within one transaction, the later place. And
+ * whether the cursor would have left the row out. */
 static void add_version(const struct rf_plan *plan, struct rf_text *out) {
     if (plan->dedupe) rf_text_add(out, ", pg_catalog.age(xmin) AS \"_rowferry_age\", ctid AS \"_rowferry_place\"");
+    if (!plan->audit) return;
+    rf_text_add(out, ", ");
+    add_cursor(plan, out);
+    rf_text_add(out, " IS NOT TRUE AS \"_rowferry_late\"");
 }
 
 /* Of a changed row that fails the filter nothing but its key leaves the source. */
@@ -197,6 +313,7 @@ static void add_marked_select(const struct rf_plan *plan, struct rf_text *out) {
         if (!rf_is_key(plan->source, i)) rf_text_add(out, " END");
     }
     if (plan->dedupe) rf_text_add(out, ", \"_rowferry_age\", \"_rowferry_place\"");
+    if (plan->audit) rf_text_add(out, ", \"_rowferry_late\"");
     rf_text_add(out, ", NOT \"_rowferry_kept\" FROM (SELECT ");
     add_columns(plan, out);
     add_version(plan, out);
@@ -238,6 +355,22 @@ void rf_sql_read(const struct rf_plan *plan, struct rf_text *out) {
         rf_text_add(out, "(");
         if (plan->mark_gone) add_marked_select(plan, out);
         else add_plain_select(plan, out);
+    }
+    rf_text_add(out, ") TO STDOUT (FORMAT binary)");
+}
+
+/* Without a filter of changes: a key that is not sent is gone. */
+void rf_sql_read_keys(const struct rf_plan *plan, struct rf_text *out) {
+    rf_text_add(out, "COPY (SELECT ");
+    for (int k = 0; k < plan->source->n_keys; k++) {
+        if (k > 0) rf_text_add(out, ", ");
+        rf_text_identifier(out, plan->source->columns[plan->source->keys[k]].name);
+    }
+    rf_text_add(out, " FROM ");
+    add_source(plan, out);
+    if (plan->job->where) {
+        rf_text_add(out, " WHERE ");
+        add_filter(plan, out);
     }
     rf_text_add(out, ") TO STDOUT (FORMAT binary)");
 }
@@ -303,10 +436,11 @@ static void add_rows(const struct rf_plan *plan, bool target, uint64_t since, st
     add_key_text(plan, target, out);
     rf_text_add(out, " COLLATE \"C\" AS k, md5(");
     add_row_text(plan, target, out);
-    rf_text_add(out, ") AS h, ");
+    rf_text_add(out, ") AS h, (");
     if (since) add_changed_since(since, out);
     else rf_text_add(out, "false");
-    rf_text_add(out, " AS p");
+    if (since) add_new_leaves(plan, out);
+    rf_text_add(out, ") AS p");
     add_side(plan, target, out);
     rf_text_add(out, ") r ORDER BY k, h) TO STDOUT (FORMAT binary)");
 }

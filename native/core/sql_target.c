@@ -25,7 +25,7 @@ static void add_control(const struct rf_job *job, const char *table, struct rf_t
 }
 
 void rf_sql_control_exists(const struct rf_job *job, struct rf_text *out) {
-    rf_text_add(out, "SELECT count(*) FILTER (WHERE c.relname = 'loads'), count(*) FILTER (WHERE c.relname = 'leases'), count(n.oid) > 0"
+    rf_text_add(out, "SELECT count(*) FILTER (WHERE c.relname = 'loads' AND EXISTS (SELECT FROM pg_attribute WHERE attrelid = c.oid AND attname = 'rows_missed')), count(*) FILTER (WHERE c.relname = 'leases'), count(n.oid) > 0"
                      " FROM pg_namespace n LEFT JOIN pg_class c ON c.relnamespace = n.oid AND c.relkind IN ('r', 'p') WHERE n.nspname = ");
     rf_text_literal(out, job->control_schema);
 }
@@ -39,7 +39,13 @@ void rf_sql_create_control(const struct rf_job *job, struct rf_text *out) {
                 " snapshot text, source_system text, source_timeline int, source_database text, source_table_oid bigint, source_lsn text,"
                 " fingerprint text, extracted_at timestamptz, rows_read bigint, rows_inserted bigint, rows_updated bigint,"
                 " rows_deleted bigint, rows_duplicate bigint, rows_stale bigint, bytes_read bigint, report jsonb,"
-                " committed_at timestamptz NOT NULL DEFAULT clock_timestamp(), PRIMARY KEY (target_table, load_id)); CREATE TABLE IF NOT EXISTS ");
+                " committed_at timestamptz NOT NULL DEFAULT clock_timestamp(), PRIMARY KEY (target_table, load_id)); ALTER TABLE ");
+    add_control(job, "loads", out);
+    /* What a table of an earlier release lacks. */
+    rf_text_add(out,
+                " ADD COLUMN IF NOT EXISTS chosen text, ADD COLUMN IF NOT EXISTS proven_snapshot text, ADD COLUMN IF NOT EXISTS watermark timestamptz,"
+                " ADD COLUMN IF NOT EXISTS target_file text, ADD COLUMN IF NOT EXISTS loads_since_audit bigint, ADD COLUMN IF NOT EXISTS loads_since_sweep bigint,"
+                " ADD COLUMN IF NOT EXISTS rows_missed bigint; CREATE TABLE IF NOT EXISTS ");
     add_control(job, "leases", out);
     rf_text_add(out,
                 " (target_table text PRIMARY KEY, load_id bigint NOT NULL, run_id text NOT NULL, try_number int NOT NULL, map_index int,"
@@ -115,7 +121,10 @@ static void add_utc(const char *expression, struct rf_text *out) {
  * may still be behind. So those come from the newest load proper. */
 void rf_sql_newest_load(const struct rf_job *job, struct rf_text *out) {
     rf_text_add(out, "SELECT n.load_id, n.kind = 'reset', n.source_table, l.source_system, l.source_timeline, l.source_database, l.source_table_oid,"
-                     " n.snapshot, l.source_lsn, n.fingerprint, ");
+                     " n.snapshot, l.source_lsn, n.fingerprint, n.chosen, n.proven_snapshot, n.target_file,"
+                     " n.loads_since_audit, n.loads_since_sweep, n.rows_missed, ");
+    add_utc("n.watermark", out);
+    rf_text_add(out, ", ");
     add_utc("l.extracted_at", out);
     rf_text_add(out, " FROM ");
     add_control(job, "loads", out);
@@ -139,9 +148,14 @@ void rf_sql_insert_load(const struct rf_job *job, struct rf_text *out) {
                 " (target_table, load_id, kind, source_table, source_name, run_id, try_number, increment, map_index, capture,"
                 " completeness, hard_deletes, snapshot, source_system, source_timeline, source_database, source_table_oid, source_lsn,"
                 " fingerprint, extracted_at, rows_read, rows_inserted, rows_updated, rows_deleted, rows_duplicate, rows_stale,"
-                " bytes_read, report) SELECT $1, $2::bigint, $3, $4, $5, $6, $7::int, $8::int, nullif($9::int, -1), $10, $11, $12, $13, $14,"
+                " bytes_read, report, chosen, proven_snapshot, watermark, loads_since_audit, loads_since_sweep, rows_missed, target_file) SELECT $1, $2::bigint, $3, $4, $5, $6, $7::int, $8::int, nullif($9::int, -1), $10, $11, $12, $13, $14,"
                 " $15::int, $16, $17::bigint, $18, $19, $20::timestamptz, $21::bigint, $22::bigint, $23::bigint, $24::bigint, $25::bigint,"
-                " $26::bigint, $27::bigint, $28::jsonb WHERE NOT EXISTS (SELECT FROM ");
+                " $26::bigint, $27::bigint, $28::jsonb, $29, $30, $31::timestamptz, $32::bigint, $33::bigint, $34::bigint,"
+                " (SELECT concat(c.oid, '/', pg_relation_filenode(c.oid)) FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace WHERE n.nspname = ");
+    rf_text_literal(out, job->target_schema);
+    rf_text_add(out, " AND c.relname = ");
+    rf_text_literal(out, job->target_table);
+    rf_text_add(out, ") WHERE NOT EXISTS (SELECT FROM ");
     add_control(job, "loads", out);
     rf_text_add(out, " WHERE target_table = $1 AND load_id >= $2::bigint)");
 }
@@ -229,16 +243,21 @@ void rf_sql_seal_target(const struct rf_plan *plan, struct rf_text *out) {
 }
 
 /* The stage has the source's types where the target's are wider: receiving would round, merging widens. */
+static const char *staged_type(const struct rf_plan *plan, int i) {
+    const struct rf_column *from = &plan->source->columns[i], *to = rf_target_column(plan, i);
+    return rf_fit_column(from, to) == RF_FITS_WIDER ? from->type : to->type;
+}
+
 void rf_sql_create_stage(const struct rf_plan *plan, struct rf_text *out) {
     rf_text_add(out, "CREATE TEMPORARY TABLE ");
     rf_text_addf(out, "\"rowferry_stage_%" PRId64 "\" (", plan->load_id);
     for (int i = 0; i < plan->source->n_columns; i++) {
-        const struct rf_column *from = &plan->source->columns[i], *to = rf_target_column(plan, i);
         if (i > 0) rf_text_add(out, ", ");
-        rf_text_identifier(out, from->name);
-        rf_text_addf(out, " %s", rf_fit_column(from, to) == RF_FITS_WIDER ? from->type : to->type);
+        rf_text_identifier(out, plan->source->columns[i].name);
+        rf_text_addf(out, " %s", staged_type(plan, i));
     }
     if (plan->dedupe) rf_text_add(out, ", \"_rowferry_age\" int4, \"_rowferry_place\" tid");
+    if (plan->audit) rf_text_add(out, ", \"_rowferry_late\" bool");
     if (plan->mark_gone) rf_text_add(out, ", \"_rowferry_gone\" bool");
     rf_text_add(out, ") ON COMMIT DROP");
 }
@@ -353,30 +372,116 @@ void rf_sql_duplicate_keys(const struct rf_plan *plan, struct rf_text *out) {
     rf_text_add(out, " HAVING count(*) > 1 ORDER BY 1 LIMIT 5) d");
 }
 
-/* A closed row carries this load's metadata, so that models see that it changed. */
-static void add_closing(const struct rf_plan *plan, struct rf_text *out) {
-    rf_text_add(out, "UPDATE ");
+/* ---- rows that are gone ---- */
+
+/* A closed row carries this load's metadata, so that models see that it changed. Begins a statement over `t`, joined
+ * with what follows. */
+static void add_closing(const struct rf_plan *plan, const char *from, struct rf_text *out) {
+    bool remove = plan->job->on_delete == RF_DELETE_REMOVE;
+    rf_text_add(out, remove ? "DELETE FROM " : "UPDATE ");
     add_target(plan, out);
-    rf_text_add(out, " t SET \"_deleted_at\" = ");
-    rf_text_literal(out, plan->extracted_at);
-    rf_text_add(out, ", \"_extracted_at\" = ");
-    rf_text_literal(out, plan->extracted_at);
-    rf_text_addf(out, ", \"_load_id\" = %" PRId64, plan->load_id);
+    rf_text_add(out, " t");
+    if (!remove) {
+        rf_text_add(out, " SET \"_deleted_at\" = ");
+        rf_text_literal(out, plan->extracted_at);
+        rf_text_add(out, ", \"_extracted_at\" = ");
+        rf_text_literal(out, plan->extracted_at);
+        rf_text_addf(out, ", \"_load_id\" = %" PRId64, plan->load_id);
+    }
+    if (from) rf_text_addf(out, " %s %s", remove ? "USING" : "FROM", from);
+    rf_text_addf(out, " WHERE t.\"_load_id\" < %" PRId64, plan->load_id);
+    if (!remove) rf_text_add(out, " AND t.\"_deleted_at\" IS NULL");
 }
 
 void rf_sql_close_gone(const struct rf_plan *plan, struct rf_text *out) {
-    add_closing(plan, out);
-    rf_text_add(out, " FROM (SELECT DISTINCT ");
-    add_keys(plan, out);
-    rf_text_add(out, " FROM ");
-    add_stage(plan, out);
-    rf_text_add(out, " WHERE \"_rowferry_gone\") s WHERE ");
+    struct rf_text gone = {0};
+    rf_text_add(&gone, "(SELECT DISTINCT ");
+    add_keys(plan, &gone);
+    rf_text_add(&gone, " FROM ");
+    add_stage(plan, &gone);
+    rf_text_add(&gone, " WHERE \"_rowferry_gone\") s");
+    if (gone.failed) out->failed = true;
+    else add_closing(plan, gone.data, out);
+    rf_text_free(&gone);
+    rf_text_add(out, " AND ");
     add_key_match(plan, out);
-    rf_text_addf(out, " AND t.\"_load_id\" < %" PRId64 " AND t.\"_deleted_at\" IS NULL", plan->load_id);
 }
 
 /* The merge just stamped every row that the source still has: what carries an older load is absent there. */
 void rf_sql_close_absent(const struct rf_plan *plan, struct rf_text *out) {
-    add_closing(plan, out);
-    rf_text_addf(out, " WHERE t.\"_load_id\" < %" PRId64 " AND t.\"_deleted_at\" IS NULL", plan->load_id);
+    add_closing(plan, NULL, out);
+}
+
+static void add_key_stage(const struct rf_plan *plan, struct rf_text *out) {
+    rf_text_addf(out, "pg_temp.\"rowferry_keys_%" PRId64 "\"", plan->load_id);
+}
+
+void rf_sql_create_keys(const struct rf_plan *plan, struct rf_text *out) {
+    rf_text_addf(out, "CREATE TEMPORARY TABLE \"rowferry_keys_%" PRId64 "\" (", plan->load_id);
+    for (int k = 0; k < plan->source->n_keys; k++) {
+        if (k > 0) rf_text_add(out, ", ");
+        rf_text_identifier(out, key_name(plan, k));
+        rf_text_addf(out, " %s", staged_type(plan, plan->source->keys[k]));
+    }
+    rf_text_add(out, ") ON COMMIT DROP");
+}
+
+void rf_sql_write_keys(const struct rf_plan *plan, struct rf_text *out) {
+    rf_text_add(out, "COPY ");
+    add_key_stage(plan, out);
+    rf_text_add(out, " FROM STDIN (FORMAT binary)");
+}
+
+void rf_sql_sweep(const struct rf_plan *plan, struct rf_text *out) {
+    add_closing(plan, NULL, out);
+    rf_text_add(out, " AND NOT EXISTS (SELECT FROM ");
+    add_key_stage(plan, out);
+    rf_text_add(out, " s WHERE ");
+    add_key_match(plan, out);
+    rf_text_add(out, ")");
+}
+
+void rf_sql_count_live(const struct rf_plan *plan, struct rf_text *out) {
+    rf_text_add(out, "SELECT (SELECT count(*) FROM ");
+    if (plan->dedupe) {
+        rf_text_add(out, "(SELECT DISTINCT ");
+        add_keys(plan, out);
+        rf_text_add(out, " FROM ");
+    }
+    add_key_stage(plan, out);
+    if (plan->dedupe) rf_text_add(out, ") k");
+    rf_text_add(out, "), (SELECT count(*) FROM ");
+    add_target(plan, out);
+    rf_text_add(out, " WHERE \"_deleted_at\" IS NULL)");
+}
+
+/* ---- what the cursor had missed ---- */
+
+/* As texts: not every type has an equality. Where the target is wider the staged value is printed as its. */
+static void add_row_text(const struct rf_plan *plan, const char *side, bool staged, struct rf_text *out) {
+    rf_text_add(out, "ROW(");
+    for (int i = 0; i < plan->source->n_columns; i++) {
+        rf_text_add(out, i > 0 ? ", " : "");
+        rf_text_add(out, side);
+        rf_text_identifier(out, plan->source->columns[i].name);
+        if (staged) rf_text_addf(out, "::%s", rf_target_column(plan, i)->type);
+    }
+    rf_text_add(out, ")::text");
+}
+
+/* Before the merge. A late row that the target already has as it is was brought by an earlier run. */
+void rf_sql_count_missed(const struct rf_plan *plan, struct rf_text *out) {
+    rf_text_add(out, "SELECT count(*) FROM ");
+    add_stage(plan, out);
+    rf_text_add(out, " s LEFT JOIN ");
+    add_target(plan, out);
+    rf_text_add(out, " t ON ");
+    add_key_match(plan, out);
+    rf_text_add(out, " WHERE s.\"_rowferry_late\" AND ");
+    if (plan->mark_gone) rf_text_add(out, "CASE WHEN s.\"_rowferry_gone\" THEN t.\"_load_id\" IS NOT NULL AND t.\"_deleted_at\" IS NULL ELSE ");
+    rf_text_add(out, "(t.\"_load_id\" IS NULL OR t.\"_deleted_at\" IS NOT NULL OR ");
+    add_row_text(plan, "t.", false, out);
+    rf_text_add(out, " <> ");
+    add_row_text(plan, "s.", true, out);
+    rf_text_add(out, plan->mark_gone ? ") END" : ")");
 }

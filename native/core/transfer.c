@@ -11,7 +11,7 @@
 const char *rf_step_name(enum rf_step step) {
     static const char *const names[RF_STEPS] = {
         "open target", "lease", "newest load", "open source", "snapshot", "describe target", "begin", "read",
-        "write", "written", "merge", "verify", "record", "commit", "committed", "close"};
+        "write", "written", "keys", "merge", "verify", "record", "commit", "committed", "close"};
     return step < RF_STEPS ? names[step] : "unknown";
 }
 
@@ -28,33 +28,44 @@ static double now(void) {
 
 /* ---- reading and writing ---- */
 
-static enum rf_code start_reading(struct rf_run *run, struct rf_error *err) {
+typedef void statement_maker(const struct rf_plan *plan, struct rf_text *out);
+
+static enum rf_code start_reading(struct rf_run *run, statement_maker *make, struct rf_error *err) {
     struct rf_text sql = {0};
-    rf_sql_read(&run->plan, &sql);
+    make(&run->plan, &sql);
     enum rf_code code = rf_text_check(&sql, err);
     if (code == RF_OK) code = run->source.ops->read(run->source.self, sql.data, err);
     rf_text_free(&sql);
     return code;
 }
 
-static enum rf_code carry_rows(struct rf_run *run, struct rf_error *err) {
+/* Carries what the source sends until its end; *n_sent is the source's own count. */
+static enum rf_code carry(struct rf_run *run, int64_t *n_sent, struct rf_error *err) {
     struct rf_counts *counts = &run->report.this_try;
-    announce(run, RF_STEP_READ);
-    RF_TRY(start_reading(run, err));
     for (;;) {
         struct rf_batch batch;
         RF_TRY(run->source.ops->next(run->source.self, &batch, err));
         if (batch.n_bytes == 0) {
-            counts->read = batch.n_rows;
-            break;
+            *n_sent = batch.n_rows;
+            return RF_OK;
         }
         announce(run, RF_STEP_WRITE);
         RF_TRY(run->sink.ops->write(run->sink.self, &batch, err));
-        counts->read += batch.n_rows;
+        *n_sent += batch.n_rows;
         counts->bytes += (int64_t)batch.n_bytes;
     }
+}
+
+static enum rf_code carry_rows(struct rf_run *run, struct rf_error *err) {
+    announce(run, RF_STEP_READ);
+    RF_TRY(start_reading(run, rf_sql_read, err));
+    RF_TRY(carry(run, &run->report.this_try.read, err));
     announce(run, RF_STEP_WRITTEN);
-    return RF_OK;
+    if (!run->plan.sweep) return RF_OK;
+    announce(run, RF_STEP_KEYS);
+    RF_TRY(run->sink.ops->keys(run->sink.self, err));
+    RF_TRY(start_reading(run, rf_sql_read_keys, err));
+    return carry(run, &run->report.this_try.keys_read, err);
 }
 
 /* Every row sent is exactly one of inserted, updated, duplicate, gone or stale. A trigger or rule on the
@@ -63,6 +74,8 @@ static enum rf_code check_counts(const struct rf_run *run, struct rf_error *err)
     const struct rf_counts *counts = &run->report.this_try;
     if (counts->staged != counts->read)
         return rf_fail(err, RF_TARGET, "the source sent %" PRId64 " rows and %s took %" PRId64, counts->read, run->job->target_label, counts->staged);
+    if (counts->keys_staged != counts->keys_read)
+        return rf_fail(err, RF_TARGET, "the source sent %" PRId64 " keys and %s took %" PRId64, counts->keys_read, run->job->target_label, counts->keys_staged);
     if (counts->stale > 0 && run->last.load_id == 0) {
         rf_fail(err, RF_CONFIG, "%s was loaded under other load records than those of the control schema %s", run->job->target_label, run->job->control_schema);
         return rf_hint(err, "Set control_schema to that of the earlier loads, or drop the table to load it anew.");
@@ -105,8 +118,9 @@ static enum rf_code verify_before_commit(struct rf_run *run, struct rf_error *er
     announce(run, RF_STEP_VERIFY);
     RF_TRY(rf_compare(&run->plan, &run->source, &run->sink, 0, run->arena, verification, err));
     verification->exact = true;
-    verification->target_only_is_error = run->plan.full_read;
-    if (!run->plan.full_read && verification->target_only > 0)
+    bool saw_deletes = run->plan.full_read || run->plan.sweep;
+    verification->target_only_is_error = saw_deletes;
+    if (!saw_deletes && verification->target_only > 0)
         verification->reason = "keys that only the target has were deleted at the source; this capture does not see deletes";
     return rf_verification_failed(verification) ? fail_verification(run, err) : RF_OK;
 }
@@ -141,6 +155,7 @@ static enum rf_code decide(struct rf_run *run, int64_t load_id, struct rf_error 
     RF_TRY(rf_plan_make(run->job, &run->source_facts, &run->target_facts, &run->last, load_id, run->arena, &run->plan, err));
     run->report.plan = &run->plan;
     run->report.channel = run->sink.channel;
+    run->report.connections = 1;
     return RF_OK;
 }
 
@@ -215,7 +230,7 @@ static enum rf_code look_at_both(struct rf_run *run, struct rf_error *err) {
     return decide(run, run->last.load_id + 1, err);
 }
 
-enum { MOST_STATEMENTS = 16 };
+enum { MOST_STATEMENTS = 24 };
 
 /* The statements of a run, each a text of its own that the caller frees. */
 struct listing {
@@ -234,6 +249,7 @@ static void list_source(const struct rf_plan *plan, struct listing *listing) {
     rf_sql_lock_source(plan->job, list(listing, "source", "lock"));
     rf_text_add(list(listing, "source", "snapshot"), RF_SQL_SNAPSHOT);
     rf_sql_read(plan, list(listing, "source", "read"));
+    if (plan->sweep) rf_sql_read_keys(plan, list(listing, "source", "read keys"));
 }
 
 static void list_target(const struct rf_plan *plan, struct listing *listing) {
@@ -241,11 +257,16 @@ static void list_target(const struct rf_plan *plan, struct listing *listing) {
     if (plan->first_load) rf_sql_create_target(plan, list(listing, "target", "create table"));
     if (!plan->straight) rf_sql_create_stage(plan, list(listing, "target", "create stage"));
     rf_sql_write(plan, list(listing, "target", plan->straight ? "load" : "load stage"));
+    if (plan->sweep) rf_sql_create_keys(plan, list(listing, "target", "create stage of keys"));
+    if (plan->sweep) rf_sql_write_keys(plan, list(listing, "target", "load keys"));
     rf_sql_fence(plan->job, list(listing, "target", "fence"));
     if (plan->first_load) rf_sql_seal_target(plan, list(listing, "target", "seal table"));
+    if (plan->audit) rf_sql_count_missed(plan, list(listing, "target", "count missed rows"));
     if (!plan->straight) rf_sql_merge(plan, list(listing, "target", "merge"));
     if (plan->mark_gone) rf_sql_close_gone(plan, list(listing, "target", "close rows that left the filter"));
     if (plan->close_absent) rf_sql_close_absent(plan, list(listing, "target", "close absent rows"));
+    if (plan->sweep) rf_sql_sweep(plan, list(listing, "target", "sweep"));
+    if (plan->sweep) rf_sql_count_live(plan, list(listing, "target", "count live rows"));
     rf_sql_insert_load(plan->job, list(listing, "target", "load record"));
     rf_text_add(list(listing, "target", "commit"), "COMMIT");
 }
@@ -278,7 +299,7 @@ static enum rf_code verify_later(struct rf_run *run, char **json, struct rf_erro
     RF_TRY(look_at_both(run, err));
     if (!run->target_facts.exists) return rf_fail(err, RF_CONFIG, "%s does not exist: there is nothing to verify", run->job->target_label);
     struct rf_verification *verification = &run->report.verification;
-    uint64_t since = run->plan.full_read ? 0 : run->plan.since;
+    uint64_t since = run->plan.full_read ? 0 : run->plan.as_of;
     announce(run, RF_STEP_VERIFY);
     RF_TRY(rf_compare(&run->plan, &run->source, &run->sink, since, run->arena, verification, err));
     if (run->plan.full_read)

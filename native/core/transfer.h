@@ -23,6 +23,7 @@ enum rf_step {
     RF_STEP_READ,
     RF_STEP_WRITE,
     RF_STEP_WRITTEN,
+    RF_STEP_KEYS,
     RF_STEP_MERGE,
     RF_STEP_VERIFY,
     RF_STEP_RECORD,

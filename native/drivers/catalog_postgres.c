@@ -26,11 +26,12 @@ bool rf_pg_flag(const PGresult *result, int row, int field) {
 
 /* ---- server and relation ---- */
 
-enum rf_code rf_pg_server(struct rf_pg *pg, struct rf_arena *arena, struct rf_server *server, struct rf_error *err) {
+enum rf_code rf_pg_server(struct rf_pg *pg, struct rf_arena *arena, struct rf_server *server, int64_t *database, struct rf_error *err) {
     PGresult *result = NULL;
     RF_TRY(rf_pg_execute(pg, "read server facts", RF_SQL_SERVER, 0, NULL, &result, err));
     server->version = (int)rf_pg_integer(result, 0, 0);
     server->utf8 = strcmp(PQgetvalue(result, 0, 1), "UTF8") == 0;
+    if (database) *database = rf_pg_integer(result, 0, 3);
     enum rf_code code = rf_pg_text(result, 0, 2, arena, &server->lc_monetary, err);
     PQclear(result);
     return code;
@@ -52,6 +53,7 @@ enum rf_code rf_pg_relation(struct rf_pg *pg, const char *schema, const char *na
         relation->has_children = rf_pg_flag(result, 0, 6);
         code = rf_pg_text(result, 0, 5, arena, &relation->access_method, err);
         if (code == RF_OK) code = rf_pg_text(result, 0, 7, arena, &relation->policies, err);
+        if (code == RF_OK) code = rf_pg_text(result, 0, 8, arena, &relation->file, err);
     }
     PQclear(result);
     return code;
@@ -265,6 +267,36 @@ enum rf_code rf_pg_twins(struct rf_pg *pg, const struct rf_column *wanted, int n
     if (code == RF_OK) code = fill_twins(wanted, n, oids, types, arena, *twins, err);
     PQclear(oids);
     PQclear(types);
+    return code;
+}
+
+/* ---- cursor columns ---- */
+
+/* Positions of the fields of RF_SQL_CURSOR_COLUMNS. */
+enum { U_NAME, U_BASE, U_RESOLUTION, U_NOT_NULL, U_INDEXED, U_BY_CLOCK };
+
+static enum rf_code fill_cursor_column(const PGresult *rows, int i, struct rf_arena *arena, struct rf_cursor_column *column, struct rf_error *err) {
+    RF_TRY(rf_pg_text(rows, i, U_NAME, arena, &column->name, err));
+    RF_TRY(rf_pg_text(rows, i, U_BASE, arena, &column->base, err));
+    column->resolution_us = rf_pg_integer(rows, i, U_RESOLUTION);
+    column->not_null = rf_pg_flag(rows, i, U_NOT_NULL);
+    column->indexed = rf_pg_flag(rows, i, U_INDEXED);
+    column->set_by_clock = rf_pg_flag(rows, i, U_BY_CLOCK);
+    return RF_OK;
+}
+
+enum rf_code rf_pg_cursor_columns(struct rf_pg *pg, int64_t oid, struct rf_arena *arena, struct rf_cursor_column **columns, int *n,
+                                  struct rf_error *err) {
+    char text[24];
+    snprintf(text, sizeof text, "%" PRId64, oid);
+    const char *params[] = {text};
+    PGresult *rows = NULL;
+    RF_TRY(rf_pg_execute(pg, "read cursor columns", RF_SQL_CURSOR_COLUMNS, 1, params, &rows, err));
+    *n = PQntuples(rows);
+    *columns = rf_arena_take(arena, (size_t)(*n + 1) * sizeof **columns);
+    enum rf_code code = *columns ? RF_OK : rf_no_memory(err);
+    for (int i = 0; i < *n && code == RF_OK; i++) code = fill_cursor_column(rows, i, arena, &(*columns)[i], err);
+    PQclear(rows);
     return code;
 }
 

@@ -18,6 +18,7 @@ struct rf_relation {
     double rows;
     const char *access_method;
     bool has_children;
+    const char *file;     /* oid and file number */
     const char *policies; /* all of them, as one text; empty when there is none */
 };
 
@@ -29,13 +30,17 @@ struct rf_unique_key {
     int n;
 };
 
-enum rf_code rf_pg_server(struct rf_pg *pg, struct rf_arena *arena, struct rf_server *server, struct rf_error *err);
+/* *database, when not NULL, takes the database's oid. */
+enum rf_code rf_pg_server(struct rf_pg *pg, struct rf_arena *arena, struct rf_server *server, int64_t *database, struct rf_error *err);
 enum rf_code rf_pg_relation(struct rf_pg *pg, const char *schema, const char *name, struct rf_arena *arena,
                             struct rf_relation *relation, struct rf_error *err);
 /* All columns, each with the identity of its type. `lines`, when not NULL, takes a fingerprint line a column, in
  * the same order; `labels` the lines of enum types. */
 enum rf_code rf_pg_columns(struct rf_pg *pg, int64_t oid, struct rf_arena *arena, struct rf_column **columns, int *n,
                            const char ***lines, struct rf_text *labels, struct rf_error *err);
+/* Every column that holds a time, as a cursor may use it. */
+enum rf_code rf_pg_cursor_columns(struct rf_pg *pg, int64_t oid, struct rf_arena *arena, struct rf_cursor_column **columns, int *n,
+                                  struct rf_error *err);
 enum rf_code rf_pg_unique_keys(struct rf_pg *pg, int64_t oid, struct rf_arena *arena, struct rf_unique_key **keys, int *n,
                                struct rf_error *err);
 

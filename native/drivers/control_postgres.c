@@ -152,7 +152,14 @@ static enum rf_code fill_load(const PGresult *result, struct rf_arena *arena, st
     RF_TRY(rf_pg_text(result, 0, 7, arena, &load->snapshot, err));
     RF_TRY(rf_pg_text(result, 0, 8, arena, &load->lsn, err));
     RF_TRY(rf_pg_text(result, 0, 9, arena, &load->fingerprint, err));
-    return rf_pg_text(result, 0, 10, arena, &load->extracted_at, err);
+    RF_TRY(rf_pg_text(result, 0, 10, arena, &load->chosen, err));
+    RF_TRY(rf_pg_text(result, 0, 11, arena, &load->proven, err));
+    RF_TRY(rf_pg_text(result, 0, 12, arena, &load->target_file, err));
+    load->loads_since_audit = rf_pg_integer(result, 0, 13);
+    load->loads_since_sweep = rf_pg_integer(result, 0, 14);
+    load->missed = rf_pg_integer(result, 0, 15);
+    RF_TRY(rf_pg_text(result, 0, 16, arena, &load->watermark, err));
+    return rf_pg_text(result, 0, 17, arena, &load->extracted_at, err);
 }
 
 static enum rf_code read_newest(struct rf_sink_postgres *sink, struct rf_load *last, struct rf_error *err) {

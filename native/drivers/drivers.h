@@ -29,6 +29,8 @@ struct rf_sink_postgres {
     int64_t load_id;
     const char *pid; /* of our session, as the lease records it */
     const char *backend_start;
+    int64_t rows_staged; /* before keys followed */
+    bool keys_follow;
     bool has_control; /* the control tables exist */
     struct rf_lease_keeper *keeper;
 };

@@ -50,9 +50,10 @@ static enum rf_code describe_existing(struct rf_sink_postgres *sink, int64_t oid
 static enum rf_code read_catalogs(struct rf_sink_postgres *sink, const struct rf_source_facts *source, struct rf_target_facts *facts, struct rf_error *err) {
     const struct rf_job *job = sink->job;
     struct rf_relation relation;
-    RF_TRY(rf_pg_server(&sink->pg, sink->arena, &facts->server, err));
+    RF_TRY(rf_pg_server(&sink->pg, sink->arena, &facts->server, NULL, err));
     RF_TRY(rf_pg_relation(&sink->pg, job->target_schema, job->target_table, sink->arena, &relation, err));
     facts->exists = relation.oid != 0;
+    facts->file = relation.file;
     if (facts->exists && relation.kind != 'r' && relation.kind != 'p')
         return rf_fail(err, RF_CONFIG, "%s exists on the target and is not a table", job->target_label);
     if (facts->exists) return describe_existing(sink, relation.oid, source, facts, err);
@@ -95,6 +96,23 @@ static enum rf_code write_batch(void *self, const struct rf_batch *batch, struct
     return rf_pg_copy_write(&sink->pg, batch, err);
 }
 
+/* Ends the rows and waits for keys. */
+static enum rf_code begin_keys(void *self, struct rf_error *err) {
+    struct rf_sink_postgres *sink = self;
+    RF_TRY(rf_pg_copy_end(&sink->pg, &sink->rows_staged, err));
+    sink->keys_follow = true;
+    RF_TRY(execute_made(sink, "create the stage of keys", rf_sql_create_keys, NULL, err));
+    struct rf_text sql = {0};
+    rf_sql_write_keys(sink->plan, &sql);
+    return rf_pg_copy_in(&sink->pg, "load keys", &sql, err);
+}
+
+static enum rf_code end_copies(struct rf_sink_postgres *sink, struct rf_counts *counts, struct rf_error *err) {
+    if (!sink->keys_follow) return rf_pg_copy_end(&sink->pg, &counts->staged, err);
+    counts->staged = sink->rows_staged;
+    return rf_pg_copy_end(&sink->pg, &counts->keys_staged, err);
+}
+
 static enum rf_code take_count(struct rf_sink_postgres *sink, const char *role, statement_maker *make, int64_t *first, int64_t *second, struct rf_error *err) {
     PGresult *result = NULL;
     RF_TRY(execute_made(sink, role, make, &result, err));
@@ -124,17 +142,20 @@ static enum rf_code merge_stage(struct rf_sink_postgres *sink, struct rf_counts 
     const struct rf_plan *plan = sink->plan;
     if (plan->dedupe || plan->mark_gone) RF_TRY(take_count(sink, "count the stage", rf_sql_count_stage, &counts->gone, &counts->duplicates, err));
     if (counts->duplicates > 0 && plan->job->on_duplicate == RF_DUPLICATE_FAIL) return refuse_duplicates(sink, counts->duplicates, err);
+    if (plan->audit) RF_TRY(take_count(sink, "count missed rows", rf_sql_count_missed, &counts->missed, NULL, err));
     RF_TRY(take_count(sink, "merge", rf_sql_merge, &counts->inserted, &counts->updated, err));
     bool short_of = counts->inserted + counts->updated + counts->duplicates + counts->gone < counts->staged;
     if (short_of) RF_TRY(take_count(sink, "count stale rows", rf_sql_count_stale, &counts->stale, NULL, err));
     if (plan->mark_gone) RF_TRY(close_rows(sink, "close rows that left the filter", rf_sql_close_gone, &counts->deleted, err));
     if (plan->close_absent) RF_TRY(close_rows(sink, "close absent rows", rf_sql_close_absent, &counts->deleted, err));
-    return RF_OK;
+    if (!plan->sweep) return RF_OK;
+    RF_TRY(close_rows(sink, "close swept rows", rf_sql_sweep, &counts->deleted, err));
+    return take_count(sink, "count live rows", rf_sql_count_live, &counts->live_source, &counts->live_target, err);
 }
 
 static enum rf_code merge_rows(void *self, const struct rf_plan *plan, struct rf_counts *counts, struct rf_error *err) {
     struct rf_sink_postgres *sink = self;
-    RF_TRY(rf_pg_copy_end(&sink->pg, &counts->staged, err));
+    RF_TRY(end_copies(sink, counts, err));
     RF_TRY(rf_postgres_fence(sink, err));
     if (plan->first_load) RF_TRY(execute_made(sink, "seal the new table", rf_sql_seal_target, NULL, err));
     if (!plan->straight) return merge_stage(sink, counts, err);
@@ -144,7 +165,7 @@ static enum rf_code merge_rows(void *self, const struct rf_plan *plan, struct rf
 
 /* ---- record and commit ---- */
 
-enum { INTEGER_TEXTS = 14 };
+enum { INTEGER_TEXTS = 16 };
 
 /* An open transaction that idles is one whose client has stopped; while rows are compared it waits for the source. */
 static enum rf_code limit_idling(struct rf_sink_postgres *sink, double seconds, struct rf_error *err) {
@@ -161,7 +182,8 @@ static enum rf_code record_load(void *self, const struct rf_report *report, stru
     const struct rf_counts *counts = &report->this_try;
     const int64_t values[INTEGER_TEXTS] = {plan->load_id, job->try_number, report->increment, job->map_index, source->identity.timeline,
                                            source->identity.table_oid, counts->read, counts->inserted, counts->updated, counts->deleted,
-                                           counts->duplicates, counts->stale, counts->bytes, 0};
+                                           counts->duplicates, counts->stale, counts->bytes,
+                                           plan->next.loads_since_audit, plan->next.loads_since_sweep, rf_missed_in_all(report)};
     char texts[INTEGER_TEXTS][24];
     for (int i = 0; i < INTEGER_TEXTS; i++) rf_integer_text(texts[i], sizeof texts[i], values[i]);
     if (report->verification.done) RF_TRY(limit_idling(sink, job->lease_seconds, err));
@@ -169,8 +191,9 @@ static enum rf_code record_load(void *self, const struct rf_report *report, stru
     if (!json) return rf_no_memory(err);
     const char *params[RF_RECORD_PARAMS] = {
         job->target_label, texts[0], "load", job->source_label, job->source_name, job->run_id, texts[1], texts[2], texts[3], plan->capture,
-        plan->completeness, plan->hard_deletes, source->snapshot.text, source->identity.system, texts[4], source->identity.database, texts[5],
-        source->snapshot.lsn, source->fingerprint, plan->extracted_at, texts[6], texts[7], texts[8], texts[9], texts[10], texts[11], texts[12], json};
+        rf_report_completeness(report), plan->hard_deletes, plan->next.snapshot, source->identity.system, texts[4], source->identity.database, texts[5],
+        source->snapshot.lsn, plan->next.fingerprint, plan->extracted_at, texts[6], texts[7], texts[8], texts[9], texts[10], texts[11], texts[12], json,
+        plan->next.chosen, plan->next.proven, plan->next.watermark, texts[13], texts[14], texts[15]};
     enum rf_code code = rf_postgres_insert_record(sink, params, err);
     free(json);
     return code;
@@ -258,6 +281,7 @@ const struct rf_sink_ops rf_sink_postgres_ops = {
     .describe = describe_target,
     .begin = begin_load,
     .write = write_batch,
+    .keys = begin_keys,
     .merge = merge_rows,
     .record = record_load,
     .commit = commit_load,

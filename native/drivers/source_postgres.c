@@ -3,10 +3,13 @@
  * Order matters: lock, then snapshot, then catalogs, then rows. A snapshot taken before the lock would see an
  * empty table after another session's TRUNCATE or rewriting ALTER. Everything before the lock is only a plan.
  */
-#include "core/plan.h"
+#include "core/capture.h"
+#include "core/ground.h"
 #include "core/sql.h"
+#include "core/timestamp.h"
 #include "drivers/catalog_postgres.h"
 #include "drivers/drivers.h"
+#include "drivers/open_transactions_postgres.h"
 
 #include <inttypes.h>
 #include <stdio.h>
@@ -24,6 +27,34 @@ static enum rf_code open_source(void *self, struct rf_error *err) {
 static void close_source(void *self) {
     struct rf_source_postgres *source = self;
     rf_pg_close(&source->pg);
+}
+
+/* ---- the window ---- */
+
+static enum rf_code read_time(struct rf_source_postgres *source, const char *key, const char *text, const char **out, struct rf_error *err) {
+    if (!text) return RF_OK;
+    const char *params[] = {text};
+    PGresult *result = NULL;
+    enum rf_code code = rf_pg_execute(&source->pg, "read a time of the job", RF_SQL_READ_TIME, 1, params, &result, err);
+    char time[RF_TIMESTAMP_BYTES] = "";
+    if (code == RF_OK) rf_write_timestamp(time, rf_pg_integer(result, 0, 0));
+    PQclear(result);
+    if (code != RF_OK && code != RF_DATA && code != RF_CONFIG) return code;
+    if (code != RF_OK || strlen(time) != strlen("2026-11-22T18:00:00.000000+00:00")) {
+        rf_fail(err, RF_CONFIG, "\"%s\" of the job, \"%s\", is not a time of the years 0001 to 9999", key, text);
+        return rf_hint(err, "Write ISO 8601, as in 2026-11-22T00:00:00+00:00; without an offset it is UTC.");
+    }
+    *out = rf_arena_copy(source->arena, time);
+    return *out ? RF_OK : rf_no_memory(err);
+}
+
+static enum rf_code read_window(struct rf_source_postgres *source, struct rf_source_facts *facts, struct rf_error *err) {
+    const struct rf_job *job = source->job;
+    RF_TRY(read_time(source, "since", job->since, &facts->since, err));
+    RF_TRY(read_time(source, "until", job->until, &facts->until, err));
+    if (!facts->since || !facts->until || strcmp(facts->since, facts->until) < 0) return RF_OK;
+    rf_fail(err, RF_CONFIG, "\"since\" of the job, %s, is not before \"until\", %s", facts->since, facts->until);
+    return rf_hint(err, "A window holds the times from since on and before until.");
 }
 
 /* ---- lock and snapshot ---- */
@@ -137,6 +168,60 @@ static enum rf_code select_columns(const struct rf_source_postgres *source, cons
     return n > 0 ? RF_OK : rf_fail(err, RF_CONFIG, "%s has no columns", source->job->source_label);
 }
 
+/* ---- the cursor ---- */
+
+static const struct rf_cursor_column *find_cursor_column(const struct rf_cursor_column *columns, int n, const char *name) {
+    for (int i = 0; i < n; i++)
+        if (strcmp(columns[i].name, name) == 0) return &columns[i];
+    return NULL;
+}
+
+static void add_cursor_column(struct rf_source_facts *facts, const struct rf_cursor_column *column) {
+    facts->cursor[facts->n_cursor] = *column;
+    facts->cursor[facts->n_cursor++].says_deleted = strcmp(column->name, "deleted_at") == 0;
+}
+
+/* The first of each pair that is there. deleted_at alone says nothing about changes. */
+static void find_cursor_by_convention(const struct rf_cursor_column *all, int n, struct rf_source_facts *facts) {
+    static const char *const names[][2] = {{"inserted_at", "created_at"}, {"updated_at", "modified_at"}, {"deleted_at", NULL}};
+    for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
+        const struct rf_cursor_column *column = find_cursor_column(all, n, names[i][0]);
+        if (!column && names[i][1]) column = find_cursor_column(all, n, names[i][1]);
+        if (column) add_cursor_column(facts, column);
+    }
+    if (facts->n_cursor == 1 && facts->cursor[0].says_deleted) facts->n_cursor = 0;
+}
+
+static enum rf_code find_cursor_by_name(const struct rf_source_postgres *source, const struct rf_cursor_column *all, int n,
+                                        struct rf_source_facts *facts, struct rf_error *err) {
+    const struct rf_names *wanted = &source->job->cursor_columns;
+    for (int i = 0; i < wanted->n; i++) {
+        const struct rf_cursor_column *column = find_cursor_column(all, n, wanted->names[i]);
+        if (!column) {
+            rf_fail(err, RF_CONFIG, "%s has no column \"%s\" of type timestamptz, timestamp or date, which \"cursor_columns\" names", source->job->source_label, wanted->names[i]);
+            return rf_hint(err, "A cursor is a time; other columns do not show when a row changed. Capture xmin needs no cursor column.");
+        }
+        add_cursor_column(facts, column);
+    }
+    if (facts->n_cursor == 1) facts->cursor[0].says_deleted = false;
+    return RF_OK;
+}
+
+static enum rf_code read_cursor(struct rf_source_postgres *source, const struct rf_relation *relation, struct rf_source_facts *facts,
+                                struct rf_error *err) {
+    struct rf_cursor_column *all;
+    int n;
+    RF_TRY(rf_pg_cursor_columns(&source->pg, relation->oid, source->arena, &all, &n, err));
+    int most = source->job->cursor_columns.names ? source->job->cursor_columns.n : 3;
+    facts->cursor = rf_arena_take(source->arena, (size_t)most * sizeof *facts->cursor);
+    if (!facts->cursor) return rf_no_memory(err);
+    if (source->job->cursor_columns.names) return find_cursor_by_name(source, all, n, facts, err);
+    find_cursor_by_convention(all, n, facts);
+    return RF_OK;
+}
+
+/* ---- columns, leaves and keys ---- */
+
 static enum rf_code read_columns(struct rf_source_postgres *source, const struct rf_relation *relation, struct rf_source_facts *facts,
                                  struct rf_text *fingerprint, struct rf_error *err) {
     struct rf_column *all;
@@ -233,23 +318,28 @@ static enum rf_code read_keys(struct rf_source_postgres *source, const struct rf
     return RF_OK;
 }
 
-static enum rf_code introspect(struct rf_source_postgres *source, struct rf_source_facts *facts, struct rf_text *fingerprint,
-                               struct rf_error *err) {
+static enum rf_code introspect(struct rf_source_postgres *source, const struct rf_load *last, struct rf_source_facts *facts,
+                               struct rf_text *fingerprint, struct rf_error *err) {
     const struct rf_job *job = source->job;
     struct rf_relation relation;
     facts->schema = job->source_schema;
     facts->name = job->source_table;
-    RF_TRY(rf_pg_server(&source->pg, source->arena, &facts->server, err));
+    int64_t database;
+    RF_TRY(rf_pg_server(&source->pg, source->arena, &facts->server, &database, err));
+    /* A copy of a database by template keeps every name, oid and file but the database's own oid. */
+    rf_text_addf(fingerprint, "database %" PRId64 "\n", database);
     RF_TRY(rf_pg_relation(&source->pg, job->source_schema, job->source_table, source->arena, &relation, err));
     RF_TRY(check_relation(source, &relation, err));
     facts->identity.table_oid = relation.oid;
     facts->bytes = relation.bytes;
     facts->rows_estimate = relation.rows;
     facts->row_security = relation.row_security;
+    facts->inherits = relation.kind == 'r' && relation.has_children;
     facts->one_heap = relation.kind == 'r' && !relation.has_children;
     RF_TRY(read_leaves(source, &relation, facts, fingerprint, err));
     RF_TRY(read_columns(source, &relation, facts, fingerprint, err));
     RF_TRY(read_keys(source, &relation, facts, err));
+    if (rf_may_use_cursor(job, last)) RF_TRY(read_cursor(source, &relation, facts, err));
     rf_text_addf(fingerprint, "row security %s\n", relation.row_security ? relation.policies : "off");
     if (job->where) rf_text_addf(fingerprint, "filter %s\n", job->where);
     return rf_text_check(fingerprint, err);
@@ -263,10 +353,10 @@ static void join_lines(char *filter) {
 
 /* Catalog names are printed with their schemas only while the search path is bare; the filter is the user's
  * text and gets the user's path back. */
-static enum rf_code read_catalogs(struct rf_source_postgres *source, struct rf_source_facts *facts, struct rf_error *err) {
+static enum rf_code read_catalogs(struct rf_source_postgres *source, const struct rf_load *last, struct rf_source_facts *facts, struct rf_error *err) {
     struct rf_text fingerprint = {0};
     RF_TRY(rf_pg_execute(&source->pg, "set the search path", "SET LOCAL search_path = pg_catalog", 0, NULL, NULL, err));
-    enum rf_code code = introspect(source, facts, &fingerprint, err);
+    enum rf_code code = introspect(source, last, facts, &fingerprint, err);
     if (code == RF_OK) {
         char *copy = rf_arena_copy(source->arena, fingerprint.data);
         facts->fingerprint = copy;
@@ -303,10 +393,13 @@ static enum rf_code read_lsn(struct rf_source_postgres *source, uint64_t *bytes,
     return good ? RF_OK : rf_fail(err, RF_INTERNAL, "the source's log position cannot be read");
 }
 
-static enum rf_code lock_and_look(struct rf_source_postgres *source, struct rf_source_facts *facts, struct rf_error *err) {
+static enum rf_code lock_and_look(struct rf_source_postgres *source, const struct rf_load *last, struct rf_source_facts *facts, struct rf_error *err) {
     uint64_t before;
+    const struct rf_job *job = source->job;
     *facts = (struct rf_source_facts){0};
     RF_TRY(read_lsn(source, &before, err));
+    bool list = rf_may_use_cursor(job, last) && !rf_job_has_window(job);
+    if (list) RF_TRY(rf_pg_list_open_transactions(&source->pg, job->wait_for_open_transactions, source->arena, &facts->open, err));
     RF_TRY(lock_table(source, err));
     RF_TRY(take_snapshot(source, facts, err));
     facts->snapshot.lsn_bytes = before;
@@ -317,7 +410,7 @@ static enum rf_code lock_and_look(struct rf_source_postgres *source, struct rf_s
 static enum rf_code snapshot_source(void *self, const struct rf_load *last, struct rf_source_facts *facts, struct rf_error *err) {
     struct rf_source_postgres *source = self;
     double waited = 0;
-    RF_TRY(lock_and_look(source, facts, err));
+    RF_TRY(lock_and_look(source, last, facts, err));
     while (rf_source_is_behind(facts, last)) {
         if (waited >= source->job->source_lag_wait) {
             rf_fail(err, RF_SOURCE, "the source is at %s and the last load of %s was read at %s: it is a standby that lags behind", facts->snapshot.lsn, source->job->source_label, last->lsn);
@@ -326,10 +419,11 @@ static enum rf_code snapshot_source(void *self, const struct rf_load *last, stru
         RF_TRY(rf_pg_execute(&source->pg, "end", "ROLLBACK", 0, NULL, NULL, err));
         rf_cancel_wait(source->cancel, LAG_POLL_MS);
         waited += LAG_POLL_MS / 1000.0;
-        RF_TRY(lock_and_look(source, facts, err));
+        RF_TRY(lock_and_look(source, last, facts, err));
     }
     source->snapshot = facts->snapshot;
-    RF_TRY(read_catalogs(source, facts, err));
+    RF_TRY(read_window(source, facts, err));
+    RF_TRY(read_catalogs(source, last, facts, err));
     RF_TRY(check_filter(source, err));
     return find_holder(source, facts, err);
 }

@@ -32,7 +32,9 @@ static enum rf_code move_rows(enum rf_verb verb, struct rf_job *job, struct rf_c
     RF_TRY(rf_sink_for(job, cancel, arena, &sink, &run.sink, err));
     if (verb == RF_PLAN) return rf_transfer_plan(&run, json, err);
     if (verb == RF_RUN) return run_and_report(&run, json, err);
-    job->capture = RF_CAPTURE_XMIN; /* what is pending shows in the row versions, however the load was captured */
+    /* What is pending shows in the row versions, however the load was captured, and anywhere in the table. */
+    job->capture = RF_CAPTURE_XMIN;
+    job->since = job->until = NULL;
     return rf_transfer_verify(&run, json, err);
 }
 

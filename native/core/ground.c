@@ -1,0 +1,185 @@
+#include "core/ground.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+static bool same_text(const char *a, const char *b) {
+    return a && b && strcmp(a, b) == 0;
+}
+
+static bool same_history(const struct rf_identity *a, const struct rf_identity *b) {
+    return same_text(a->system, b->system) && a->timeline == b->timeline;
+}
+
+/* Where the log of the last load's source ended. After a segment was closed, a primary names the place of the next
+ * record, behind the header of its page (24 bytes, 40 in a segment's first page), and a standby that has replayed all
+ * there is names the page's start. No record ends so early in a page that it began in. */
+static bool read_end_of_log(const struct rf_load *last, uint64_t *bytes) {
+    enum { PAGE = 8192, HEADER = 24, LONG_HEADER = 40 };
+    if (!rf_read_lsn(last->lsn, bytes)) return false;
+    uint64_t in_page = *bytes % PAGE;
+    if (in_page == HEADER || in_page == LONG_HEADER) *bytes -= in_page;
+    return true;
+}
+
+static bool log_is_behind(const struct rf_source_facts *source, const struct rf_load *last) {
+    uint64_t then;
+    return same_history(&source->identity, &last->identity) && read_end_of_log(last, &then) &&
+           source->snapshot.lsn_bytes < then;
+}
+
+bool rf_source_is_behind(const struct rf_source_facts *source, const struct rf_load *last) {
+    /* Until a standby has replayed a promotion it names the timeline before; timelines only rise. */
+    uint64_t then;
+    return source->snapshot.in_recovery && same_text(source->identity.system, last->identity.system) &&
+           source->identity.timeline <= last->identity.timeline && read_end_of_log(last, &then) && source->snapshot.lsn_bytes < then;
+}
+
+/* ---- lines of a fingerprint ---- */
+
+/* One line of a fingerprint, not terminated. */
+struct line {
+    const char *text;
+    size_t n_bytes;
+};
+
+/* The next line of the text at *at, which moves behind it. */
+static bool next_line(const char **at, struct line *line) {
+    if (!**at) return false;
+    *line = (struct line){.text = *at, .n_bytes = strcspn(*at, "\n")};
+    *at += line->n_bytes + ((*at)[line->n_bytes] == '\n');
+    return true;
+}
+
+/* The first n words of a line name the thing; the rest says how it is. */
+static size_t words(const struct line *line, int n) {
+    size_t at = 0;
+    while (at < line->n_bytes && (line->text[at] != ' ' || --n > 0)) at++;
+    return at;
+}
+
+static bool begins(const struct line *line, const char *text, size_t n_bytes) {
+    return line->n_bytes >= n_bytes && memcmp(line->text, text, n_bytes) == 0;
+}
+
+static bool is_about(const struct line *line, const char *word) {
+    return begins(line, word, strlen(word));
+}
+
+/* The line of `text` that is the same in its first n words. */
+static bool find_line(const char *text, const struct line *like, int n, struct line *found) {
+    size_t length = words(like, n);
+    while (next_line(&text, found))
+        if (words(found, n) == length && begins(found, like->text, length)) return true;
+    return false;
+}
+
+static bool has_line(const char *text, const struct line *line) {
+    struct line other;
+    while (next_line(&text, &other))
+        if (other.n_bytes == line->n_bytes && begins(&other, line->text, line->n_bytes)) return true;
+    return false;
+}
+
+/* How much of a line a reason quotes: whole characters, since the report is read as UTF-8. */
+static int quoted_bytes(const struct line *line) {
+    enum { MOST = 200 };
+    size_t n = line->n_bytes;
+    if (n <= MOST) return (int)n;
+    n = MOST;
+    while (n > 0 && ((unsigned char)line->text[n] & 0xC0) == 0x80) n--;
+    return (int)n;
+}
+
+/* ---- what a changed line asks for ---- */
+
+static enum rf_code say(struct rf_plan *plan, const char *what, const struct line *line, struct rf_arena *arena, struct rf_error *err) {
+    if (plan->n_reasons >= RF_MOST_CHANGES) return RF_OK;
+    return rf_plan_reason(plan, arena, err, "%s since the last load: %.*s", what, quoted_bytes(line), line->text);
+}
+
+static enum rf_code read_all(struct rf_plan *plan, const char *what, const struct line *line, struct rf_arena *arena, struct rf_error *err) {
+    plan->reconcile = true;
+    return say(plan, what, line, arena, err);
+}
+
+static enum rf_code sweep(struct rf_plan *plan, const char *what, const struct line *line, struct rf_arena *arena, struct rf_error *err) {
+    plan->sweep = true;
+    return say(plan, what, line, arena, err);
+}
+
+/* "leaf <oid> <file> <access method> <name>": an attached leaf brings rows without a new version. */
+static enum rf_code add_leaf(struct rf_plan *plan, const struct line *line, struct rf_arena *arena, struct rf_error *err) {
+    char *oid = rf_arena_take(arena, 24);
+    if (!oid) return rf_no_memory(err);
+    snprintf(oid, 24, "%llu", strtoull(line->text + strlen("leaf "), NULL, 10));
+    plan->new_leaves[plan->n_new_leaves++] = oid;
+    return say(plan, "attached", line, arena, err);
+}
+
+/* The file of a leaf changes with TRUNCATE and with whatever rewrites the table. Rows that came in afterwards, or
+ * were rewritten by ALTER, have new versions; rows that are gone show in nothing but the keys. */
+static enum rf_code judge_new_leaf(struct rf_plan *plan, const struct line *line, const char *before, struct rf_arena *arena, struct rf_error *err) {
+    enum { NAMED = 2, WITH_FILE = 4 };
+    struct line was;
+    if (!find_line(before, line, NAMED, &was)) return add_leaf(plan, line, arena, err);
+    bool same_file = words(&was, WITH_FILE) == words(line, WITH_FILE) && begins(&was, line->text, words(line, WITH_FILE));
+    return same_file ? RF_OK : sweep(plan, "rewritten or emptied", line, arena, err);
+}
+
+static enum rf_code judge_new(struct rf_plan *plan, const struct line *line, const char *before, struct rf_arena *arena, struct rf_error *err) {
+    if (is_about(line, "leaf ") && *before) return judge_new_leaf(plan, line, before, arena, err);
+    return read_all(plan, "new", line, arena, err);
+}
+
+/* A column that was dropped leaves nothing to read, and an enum's labels go with its column. A line that was only
+ * replaced was judged as a new one. */
+static enum rf_code judge_gone(struct rf_plan *plan, const struct line *line, const char *now, struct rf_arena *arena, struct rf_error *err) {
+    struct line is;
+    if (is_about(line, "column ") || is_about(line, "labels ")) return RF_OK;
+    if (!is_about(line, "leaf ")) return read_all(plan, "gone", line, arena, err);
+    return find_line(now, line, 2, &is) ? RF_OK : sweep(plan, "detached", line, arena, err);
+}
+
+static int count_lines(const char *text) {
+    struct line line;
+    int n = 0;
+    while (next_line(&text, &line)) n++;
+    return n;
+}
+
+static enum rf_code compare_fingerprints(struct rf_plan *plan, struct rf_arena *arena, struct rf_error *err) {
+    const char *now = plan->source->fingerprint, *before = plan->last->fingerprint ? plan->last->fingerprint : "";
+    struct line line;
+    plan->new_leaves = rf_arena_take(arena, (size_t)(count_lines(now) + 1) * sizeof *plan->new_leaves);
+    if (!plan->new_leaves) return rf_no_memory(err);
+    for (const char *at = now; next_line(&at, &line);)
+        if (!has_line(before, &line)) RF_TRY(judge_new(plan, &line, before, arena, err));
+    for (const char *at = before; next_line(&at, &line);)
+        if (!has_line(now, &line)) RF_TRY(judge_gone(plan, &line, now, arena, err));
+    return RF_OK;
+}
+
+/* ---- the whole ---- */
+
+enum rf_code rf_find_ground(struct rf_plan *plan, struct rf_arena *arena, struct rf_error *err) {
+    const struct rf_identity *now = &plan->source->identity, *then = &plan->last->identity;
+    const struct rf_snapshot *snapshot = &plan->source->snapshot;
+    bool same_target = !plan->last->target_file || same_text(plan->last->target_file, plan->target->file);
+    const struct { bool broken; const char *reason; } grounds[] = {
+        {!same_text(now->system, then->system), "the source is another server than at the last load (system identifier)"},
+        {now->timeline != then->timeline, "the source is on another timeline than at the last load: it failed over or was restored"},
+        {!same_text(now->database, then->database), "the source is another database than at the last load"},
+        {now->table_oid != then->table_oid, "the source table was re-created since the last load"},
+        {snapshot->xmin < plan->as_of, "the source's transaction counter is behind the last load: it was restored"},
+        {log_is_behind(plan->source, plan->last), "the source's log is behind the last load: it was restored"},
+        {!same_target, "the target table was re-created, emptied or rewritten since the last load"},
+    };
+    for (size_t i = 0; i < sizeof grounds / sizeof grounds[0]; i++) {
+        if (!grounds[i].broken) continue;
+        plan->reconcile = true;
+        RF_TRY(rf_plan_reason(plan, arena, err, "%s", grounds[i].reason));
+    }
+    return compare_fingerprints(plan, arena, err);
+}

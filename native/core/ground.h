@@ -1,0 +1,18 @@
+/* What a run may build on: whether the last load still says something about the source and the target as they are.
+ *
+ * Row versions and cursors show changed rows, and nothing else: another server, a partition that was attached, a
+ * column that was added with a default, a table that was emptied. Each such fact is compared with the last load's.
+ */
+#ifndef RF_GROUND_H
+#define RF_GROUND_H
+
+#include "core/plan.h"
+
+/* Sets plan->reconcile where everything must be read again, plan->sweep where rows may be gone, and
+ * plan->new_leaves; adds a reason for each. */
+enum rf_code rf_find_ground(struct rf_plan *plan, struct rf_arena *arena, struct rf_error *err);
+
+/* True when a standby is behind the last load of the same system. */
+bool rf_source_is_behind(const struct rf_source_facts *source, const struct rf_load *last);
+
+#endif
