@@ -36,10 +36,10 @@ static void list_doubts(const struct rf_plan *plan, const char *doubts[MOST_DOUB
     const struct rf_source_facts *source = plan->source;
     const struct { bool holds; const char *doubt; } all[MOST_DOUBTS] = {
         {!clocked_column(source), "no cursor column with a time zone is known to be set to now() by row triggers on every INSERT and UPDATE"},
-        {clocked_column(source) && source->inherits, "tables that inherit from it have triggers of their own"},
         {source->snapshot.in_recovery, "the source is a standby: transactions open on its primary do not show"},
         {plan->job->open_transactions == RF_OPEN_IGNORE, "open_transactions is ignore: what was open is only read again within lookback"},
         {plan->job->open_transactions == RF_OPEN_TRACK && !source->open.sees_all, "the role lacks pg_read_all_stats: since when others' transactions are open does not show"},
+        {plan->last->doubted && plan->last->missed == 0, "an earlier load by cursor was best_effort, and no run has compared row versions since"},
         {plan->last->missed > 0, "audits found rows that the cursor had missed"},
     };
     int n = 0;
@@ -79,12 +79,35 @@ static int64_t oldest_us(const struct rf_plan *plan) {
     return tracks(plan) && open->oldest_us < open->listed_us ? open->oldest_us : open->listed_us;
 }
 
+/* A watermark is of certain columns: "created_at","updated_at". */
+static enum rf_code name_cursor(struct rf_plan *plan, struct rf_arena *arena, struct rf_error *err) {
+    struct rf_text names = {0};
+    for (int i = 0; i < plan->source->n_cursor; i++) {
+        rf_text_add(&names, i > 0 ? "," : "");
+        rf_text_identifier(&names, plan->source->cursor[i].name);
+    }
+    enum rf_code code = rf_text_check(&names, err);
+    if (code == RF_OK && names.data) {
+        plan->next.cursor = rf_arena_copy(arena, names.data);
+        if (!plan->next.cursor) code = rf_no_memory(err);
+    }
+    rf_text_free(&names);
+    return code;
+}
+
+/* The watermark of the last load, when it is of the same columns. */
+static bool read_watermark(const struct rf_plan *plan, int64_t *watermark) {
+    const char *then = plan->last->cursor, *now = plan->next.cursor;
+    return then && now && strcmp(then, now) == 0 && rf_read_timestamp(plan->last->watermark, watermark);
+}
+
 /* The least time that a row committed after this snapshot can have, the margin taken off. */
 static enum rf_code set_watermark(struct rf_plan *plan, struct rf_arena *arena, struct rf_error *err) {
     const struct rf_open_transactions_facts *open = &plan->source->open;
     if (!open->listed || plan->source->n_cursor == 0) return RF_OK;
+    int64_t before;
     if (must_stay(plan)) {
-        plan->next.watermark = plan->last->watermark;
+        plan->next.watermark = read_watermark(plan, &before) ? plan->last->watermark : NULL;
         return RF_OK;
     }
     int64_t least = oldest_us(plan) < open->replayed_us ? oldest_us(plan) : open->replayed_us;
@@ -162,7 +185,8 @@ static bool audit_is_due(const struct rf_plan *plan) {
 static const char *why_versions(const struct rf_plan *plan) {
     int64_t watermark;
     const struct rf_open_transactions_facts *open = &plan->source->open;
-    if (!rf_read_timestamp(plan->last->watermark, &watermark)) return "there is no watermark yet: this run compares row versions and sets one";
+    if (plan->sweep) return "a file of the table changed: this run compares row versions";
+    if (!read_watermark(plan, &watermark)) return "there is no watermark of these cursor columns yet: this run compares row versions and sets one";
     if (open->listed_us < watermark) return "the source's clock is behind the watermark: this run compares row versions";
     int64_t held_since = must_stay(plan) ? watermark : oldest_us(plan);
     if ((double)(open->listed_us - held_since) > plan->job->max_hold * 1e6)
@@ -174,7 +198,7 @@ static const char *why_versions(const struct rf_plan *plan) {
 static enum rf_code set_from(struct rf_plan *plan, struct rf_arena *arena, struct rf_error *err) {
     int64_t watermark;
     char text[RF_TIMESTAMP_BYTES];
-    if (!rf_read_timestamp(plan->last->watermark, &watermark)) return RF_OK;
+    if (!read_watermark(plan, &watermark)) return RF_OK;
     rf_write_timestamp(text, watermark - (int64_t)(plan->job->lookback * 1e6));
     plan->from = rf_arena_copy(arena, text);
     return plan->from ? RF_OK : rf_no_memory(err);
@@ -219,7 +243,7 @@ static enum rf_code read_window(struct rf_plan *plan, struct rf_arena *arena, st
     plan->reconcile = plan->sweep = false;
     plan->n_new_leaves = 0;
     if (stands)
-        plan->next = (struct rf_next){.chosen = plan->last->chosen, .snapshot = plan->last->snapshot, .proven = plan->last->proven, .watermark = plan->last->watermark,
+        plan->next = (struct rf_next){.chosen = plan->last->chosen, .snapshot = plan->last->snapshot, .proven = plan->last->proven, .watermark = plan->last->watermark, .cursor = plan->last->cursor, .doubted = plan->last->doubted,
                                       .fingerprint = plan->last->fingerprint, .loads_since_audit = plan->last->loads_since_audit,
                                       .loads_since_sweep = plan->last->loads_since_sweep};
     return RF_OK;
@@ -248,11 +272,15 @@ static void schedule_sweep(struct rf_plan *plan) {
 /* The next run goes on from this snapshot. What it can prove goes back to the last comparison of row versions. */
 static enum rf_code set_next(struct rf_plan *plan, struct rf_arena *arena, struct rf_error *err) {
     const struct rf_load *last = plan->last;
+    struct rf_next *next = &plan->next;
     bool by_cursor = plan->reading == RF_READ_CURSOR;
-    const char *snapshot = plan->source->snapshot.text;
-    plan->next = (struct rf_next){.chosen = capture_name(plan->chosen), .snapshot = snapshot, .proven = by_cursor ? last->proven : snapshot, .fingerprint = plan->source->fingerprint};
-    if (by_cursor) plan->next.loads_since_audit = last->loads_since_audit + 1;
-    if (!plan->full_read && !plan->sweep) plan->next.loads_since_sweep = last->loads_since_sweep + 1;
+    next->chosen = capture_name(plan->chosen);
+    next->snapshot = plan->source->snapshot.text;
+    next->proven = by_cursor ? last->proven : next->snapshot;
+    next->fingerprint = plan->source->fingerprint;
+    next->doubted = by_cursor && !is_bounded(plan);
+    if (by_cursor) next->loads_since_audit = last->loads_since_audit + 1;
+    if (!plan->full_read && !plan->sweep) next->loads_since_sweep = last->loads_since_sweep + 1;
     return set_watermark(plan, arena, err);
 }
 
@@ -266,6 +294,7 @@ static void set_holder(struct rf_plan *plan) {
 enum rf_code rf_choose_capture(struct rf_plan *plan, struct rf_arena *arena, struct rf_error *err) {
     static const char *const done[] = {"full", "xmin", "cursor", "cursor"};
     RF_TRY(choose(plan, err));
+    RF_TRY(name_cursor(plan, arena, err));
     if (rf_job_has_window(plan->job)) {
         RF_TRY(read_window(plan, arena, err));
     } else {

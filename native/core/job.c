@@ -378,8 +378,34 @@ bool rf_job_has_window(const struct rf_job *job) {
     return job->since || job->until;
 }
 
+/* The form of ISO 8601, with or without time and offset: # stands for a digit. The values are the source's to judge.
+ * Other words that a server takes for times, as now and infinity, would move a window silently. */
+static bool looks_like_time(const char *text) {
+    static const char date[] = "####-##-##", time[] = "##:##";
+    const char *p = text;
+    for (const char *form = date; *form; form++, p++)
+        if (*form == '#' ? !isdigit((unsigned char)*p) : *p != *form) return false;
+    if (!*p) return true;
+    if (*p != 'T' && *p != ' ') return false;
+    p++;
+    for (const char *form = time; *form; form++, p++)
+        if (*form == '#' ? !isdigit((unsigned char)*p) : *p != *form) return false;
+    p += strspn(p, ":0123456789.");
+    if (*p == 'Z') return !p[1];
+    if (*p != '+' && *p != '-') return !*p;
+    return isdigit((unsigned char)p[1]) && !p[1 + strspn(p + 1, ":0123456789")];
+}
+
+static enum rf_code check_time(const char *key, const char *text, struct rf_error *err) {
+    if (!text || looks_like_time(text)) return RF_OK;
+    rf_fail(err, RF_CONFIG, "\"%s\" of the job, \"%s\", is not a time", key, text);
+    return rf_hint(err, "Write ISO 8601, as in 2026-11-22T00:00:00+00:00; without an offset it is UTC.");
+}
+
 static enum rf_code check_window(const struct rf_job *job, struct rf_error *err) {
     if (!rf_job_has_window(job)) return RF_OK;
+    RF_TRY(check_time("since", job->since, err));
+    RF_TRY(check_time("until", job->until, err));
     if (job->capture == RF_CAPTURE_FULL || job->capture == RF_CAPTURE_XMIN) {
         rf_fail(err, RF_CONFIG, "\"since\" and \"until\" of the job choose rows by their cursor, and \"capture\" is %s", job->capture == RF_CAPTURE_FULL ? "full" : "xmin");
         return rf_hint(err, "Leave \"capture\" at auto or cursor for a backfill.");

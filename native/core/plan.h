@@ -19,6 +19,8 @@ struct rf_next {
     const char *snapshot;
     const char *proven;
     const char *watermark;
+    const char *cursor; /* its columns */
+    bool doubted;
     const char *fingerprint;
     int64_t loads_since_audit;
     int64_t loads_since_sweep;

@@ -88,7 +88,6 @@ struct rf_source_facts {
     struct rf_open_transactions_facts open;
     const char *since; /* of the job's window, as the source understood it; ISO 8601 in UTC, or NULL */
     const char *until;
-    bool inherits;      /* plain inheritance: children have triggers of their own */
     bool one_heap;      /* an ordinary table without children: COPY reads it directly */
     bool row_security;  /* policies hide rows from this role */
     int64_t bytes;
@@ -122,6 +121,8 @@ struct rf_load {
     const char *target_file;
     int64_t loads_since_audit; /* loads by cursor alone since row versions were last compared */
     int64_t loads_since_sweep; /* loads since deletes were last looked for */
+    const char *cursor;        /* the columns that the watermark is of, as one text */
+    bool doubted;              /* a load by cursor since then was best_effort */
     int64_t missed;            /* rows that audits found the cursor had missed, since everything was last read */
 };
 

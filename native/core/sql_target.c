@@ -44,7 +44,7 @@ void rf_sql_create_control(const struct rf_job *job, struct rf_text *out) {
     /* What a table of an earlier release lacks. */
     rf_text_add(out,
                 " ADD COLUMN IF NOT EXISTS chosen text, ADD COLUMN IF NOT EXISTS proven_snapshot text, ADD COLUMN IF NOT EXISTS watermark timestamptz,"
-                " ADD COLUMN IF NOT EXISTS target_file text, ADD COLUMN IF NOT EXISTS loads_since_audit bigint, ADD COLUMN IF NOT EXISTS loads_since_sweep bigint,"
+                " ADD COLUMN IF NOT EXISTS cursor_columns text, ADD COLUMN IF NOT EXISTS doubted boolean, ADD COLUMN IF NOT EXISTS target_file text, ADD COLUMN IF NOT EXISTS loads_since_audit bigint, ADD COLUMN IF NOT EXISTS loads_since_sweep bigint,"
                 " ADD COLUMN IF NOT EXISTS rows_missed bigint; CREATE TABLE IF NOT EXISTS ");
     add_control(job, "leases", out);
     rf_text_add(out,
@@ -122,7 +122,7 @@ static void add_utc(const char *expression, struct rf_text *out) {
 void rf_sql_newest_load(const struct rf_job *job, struct rf_text *out) {
     rf_text_add(out, "SELECT n.load_id, n.kind = 'reset', n.source_table, l.source_system, l.source_timeline, l.source_database, l.source_table_oid,"
                      " n.snapshot, l.source_lsn, n.fingerprint, n.chosen, n.proven_snapshot, n.target_file,"
-                     " n.loads_since_audit, n.loads_since_sweep, n.rows_missed, ");
+                     " n.loads_since_audit, n.loads_since_sweep, n.rows_missed, n.cursor_columns, coalesce(n.doubted, false), ");
     add_utc("n.watermark", out);
     rf_text_add(out, ", ");
     add_utc("l.extracted_at", out);
@@ -148,9 +148,9 @@ void rf_sql_insert_load(const struct rf_job *job, struct rf_text *out) {
                 " (target_table, load_id, kind, source_table, source_name, run_id, try_number, increment, map_index, capture,"
                 " completeness, hard_deletes, snapshot, source_system, source_timeline, source_database, source_table_oid, source_lsn,"
                 " fingerprint, extracted_at, rows_read, rows_inserted, rows_updated, rows_deleted, rows_duplicate, rows_stale,"
-                " bytes_read, report, chosen, proven_snapshot, watermark, loads_since_audit, loads_since_sweep, rows_missed, target_file) SELECT $1, $2::bigint, $3, $4, $5, $6, $7::int, $8::int, nullif($9::int, -1), $10, $11, $12, $13, $14,"
+                " bytes_read, report, chosen, proven_snapshot, watermark, loads_since_audit, loads_since_sweep, rows_missed, cursor_columns, doubted, target_file) SELECT $1, $2::bigint, $3, $4, $5, $6, $7::int, $8::int, nullif($9::int, -1), $10, $11, $12, $13, $14,"
                 " $15::int, $16, $17::bigint, $18, $19, $20::timestamptz, $21::bigint, $22::bigint, $23::bigint, $24::bigint, $25::bigint,"
-                " $26::bigint, $27::bigint, $28::jsonb, $29, $30, $31::timestamptz, $32::bigint, $33::bigint, $34::bigint,"
+                " $26::bigint, $27::bigint, $28::jsonb, $29, $30, $31::timestamptz, $32::bigint, $33::bigint, $34::bigint, $35, $36::boolean,"
                 " (SELECT concat(c.oid, '/', pg_relation_filenode(c.oid)) FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace WHERE n.nspname = ");
     rf_text_literal(out, job->target_schema);
     rf_text_add(out, " AND c.relname = ");

@@ -158,8 +158,10 @@ static enum rf_code fill_load(const PGresult *result, struct rf_arena *arena, st
     load->loads_since_audit = rf_pg_integer(result, 0, 13);
     load->loads_since_sweep = rf_pg_integer(result, 0, 14);
     load->missed = rf_pg_integer(result, 0, 15);
-    RF_TRY(rf_pg_text(result, 0, 16, arena, &load->watermark, err));
-    return rf_pg_text(result, 0, 17, arena, &load->extracted_at, err);
+    RF_TRY(rf_pg_text(result, 0, 16, arena, &load->cursor, err));
+    load->doubted = rf_pg_flag(result, 0, 17);
+    RF_TRY(rf_pg_text(result, 0, 18, arena, &load->watermark, err));
+    return rf_pg_text(result, 0, 19, arena, &load->extracted_at, err);
 }
 
 static enum rf_code read_newest(struct rf_sink_postgres *sink, struct rf_load *last, struct rf_error *err) {

@@ -1,5 +1,6 @@
-/* The three listings come in this order, each a statement of its own: what began between them shows in a later one,
- * and what ended is in the snapshot that follows.
+/* Locks, sessions, prepared transactions: the three listings come in this order, each a statement of its own. What
+ * began after the first is younger than the listing; what was open at it is still listed by a later one, as a session
+ * or prepared, or has ended, and then the snapshot that follows shows it.
  */
 #include "drivers/open_transactions_postgres.h"
 
@@ -63,10 +64,9 @@ static enum rf_code list_once(struct rf_pg *pg, struct rf_arena *arena, struct r
     int64_t listed = rf_pg_integer(locks, 0, L_LISTED);
     *open = (struct rf_open_transactions_facts){.listed = true, .listed_us = listed, .oldest_us = listed, .sees_all = rf_pg_flag(locks, 0, L_SEES_ALL)};
     open->replayed_us = PQgetisnull(locks, 0, L_REPLAYED) ? INT64_MAX : rf_pg_integer(locks, 0, L_REPLAYED);
-    enum rf_code code = list_prepared(pg, arena, open, err);
-    if (code == RF_OK) code = list_sessions(pg, locks, arena, open, err);
+    enum rf_code code = list_sessions(pg, locks, arena, open, err);
     PQclear(locks);
-    return code;
+    return code == RF_OK ? list_prepared(pg, arena, open, err) : code;
 }
 
 enum rf_code rf_pg_list_open_transactions(struct rf_pg *pg, double wait_seconds, struct rf_arena *arena,

@@ -193,7 +193,8 @@ static enum rf_code record_load(void *self, const struct rf_report *report, stru
         job->target_label, texts[0], "load", job->source_label, job->source_name, job->run_id, texts[1], texts[2], texts[3], plan->capture,
         rf_report_completeness(report), plan->hard_deletes, plan->next.snapshot, source->identity.system, texts[4], source->identity.database, texts[5],
         source->snapshot.lsn, plan->next.fingerprint, plan->extracted_at, texts[6], texts[7], texts[8], texts[9], texts[10], texts[11], texts[12], json,
-        plan->next.chosen, plan->next.proven, plan->next.watermark, texts[13], texts[14], texts[15]};
+        plan->next.chosen, plan->next.proven, plan->next.watermark, texts[13], texts[14], texts[15],
+        plan->next.cursor, plan->next.doubted ? "true" : "false"};
     enum rf_code code = rf_postgres_insert_record(sink, params, err);
     free(json);
     return code;

@@ -7,7 +7,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-enum { RF_RECORD_PARAMS = 34 }; /* of rf_sql_insert_load */
+enum { RF_RECORD_PARAMS = 36 }; /* of rf_sql_insert_load */
 
 /* ---- control_postgres.c ---- */
 

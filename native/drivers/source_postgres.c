@@ -334,7 +334,6 @@ static enum rf_code introspect(struct rf_source_postgres *source, const struct r
     facts->bytes = relation.bytes;
     facts->rows_estimate = relation.rows;
     facts->row_security = relation.row_security;
-    facts->inherits = relation.kind == 'r' && relation.has_children;
     facts->one_heap = relation.kind == 'r' && !relation.has_children;
     RF_TRY(read_leaves(source, &relation, facts, fingerprint, err));
     RF_TRY(read_columns(source, &relation, facts, fingerprint, err));

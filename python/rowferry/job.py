@@ -82,7 +82,26 @@ class Job:
         keys: Columns that identify a row, at least one; None: the primary key.
         columns: Columns to carry, the keys among them; None: all.
         where: SQL condition on rows of the source; None: all rows. It is sent as written.
-        capture: How changed rows are found: `xmin`, `full`, or `auto` for `xmin` where it is possible.
+        capture: How changed rows are found: by row version (`xmin`), by time columns (`cursor`), by reading
+            everything (`full`), or as `auto` decides at the table's first load.
+        cursor_columns: Columns whose time says when a row changed; None: inserted_at or created_at, updated_at or
+            modified_at, and deleted_at, those that are there.
+        open_transactions: `track`: hold the watermark back by transactions still open at the source; `ignore`:
+            only `lookback` protects against them.
+        clock_margin: How far the watermark stays behind the clock for what clocks and messages take, in seconds.
+        lookback: Read again this much before the watermark, in seconds.
+        max_hold: Compare row versions instead when open transactions hold the watermark back longer, in seconds.
+        wait_for_open_transactions: How long to wait for the transactions that hold the watermark back, in seconds.
+        xmin_max_bytes: Larger tables with an indexed cursor are captured by `cursor` under `auto`, in bytes.
+        audit: `always`, `never` or `every N`: that run by cursor compares row versions too, loads the rows that
+            the cursor had missed, and counts them.
+        sweep: `always`, `never` or `every N`: that run compares all keys with the source's and closes rows that
+            are gone.
+        on_delete: What closes a row that is gone: `mark` it in `_deleted_at`, or `remove` it.
+        since: Start of a window to load again, ISO 8601: only rows whose cursor lies in it are read, and the
+            watermark stays where it is. None: no start.
+        until: End of the window, not in it. None: no end.
+        connections: Readers side by side on the source, 1 to 16, under one snapshot.
         mode: `merge`: the target holds the current row of each key.
         on_duplicate: Two rows of one key in one load: `newest` wins, or `fail`.
         run_id: Names the run; the tries of one run share it. None: a new one.
@@ -108,7 +127,20 @@ class Job:
     keys: Sequence[str] | None = None
     columns: Sequence[str] | None = None
     where: str | None = None
-    capture: Literal["auto", "xmin", "full"] = "auto"
+    capture: Literal["auto", "xmin", "cursor", "full"] = "auto"
+    cursor_columns: Sequence[str] | None = None
+    open_transactions: Literal["track", "ignore"] = "track"
+    clock_margin: float = 60
+    lookback: float = 0
+    max_hold: float = 3600
+    wait_for_open_transactions: float = 0
+    xmin_max_bytes: int = 10737418240
+    audit: str = "every 24"
+    sweep: str = "never"
+    on_delete: Literal["mark", "remove"] = "mark"
+    since: str | None = None
+    until: str | None = None
+    connections: int = 1
     mode: Literal["merge"] = "merge"
     on_duplicate: Literal["newest", "fail"] = "newest"
     run_id: str | None = None
@@ -125,7 +157,7 @@ class Job:
     _call: Call = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
-        for name in ("keys", "columns"):
+        for name in ("keys", "columns", "cursor_columns"):
             value = getattr(self, name)
             if isinstance(value, list):
                 object.__setattr__(self, name, tuple(value))

@@ -182,7 +182,7 @@ class Plan(Document):
 
     table: str
     target_table: str
-    capture: Literal["xmin", "full"]
+    capture: Literal["xmin", "cursor", "full"]
     capture_reason: str
     first_load: bool
     full_read: bool
@@ -208,7 +208,7 @@ class Report(Document):
         table: Source table, qualified.
         target_table: Target table, qualified.
         source_name: What `{source}` stood for in the target's name.
-        capture: How changes were found.
+        capture: How changes were found; under `cursor` also `xmin`, where open transactions made it so.
         capture_reason: Why this capture.
         first_load: Whether the target had no load of this table before.
         reconciled: Whether the whole table was read though the capture is incremental.
@@ -220,7 +220,13 @@ class Report(Document):
         extracted_at: `_extracted_at` of the rows, ISO 8601 in UTC.
         snapshot: The source's snapshot, `xmin:xmax:list`.
         lsn: The source's write-ahead log position just after it.
+        watermark: What the next run by cursor reads from, ISO 8601 in UTC, or None.
         watermark_held_by: The oldest transaction at the source, which makes the next run read rows again.
+        window: `since` and `until` of a backfill, or None.
+        swept: Whether all keys were compared with those of the source.
+        live: Keys at the `source` and at the `target` after a sweep, or None.
+        audit: Rows that the cursor had `missed` and that were loaded now, or None when none was due.
+        connections: Readers that read side by side.
         this_try: What this try moved.
         run_total: What all tries of the run moved (under `full`: its last load).
         seconds: `wait`, `read`, `merge`, `commit`, `total`.
@@ -239,7 +245,7 @@ class Report(Document):
     table: str
     target_table: str
     source_name: str
-    capture: Literal["xmin", "full"]
+    capture: Literal["xmin", "cursor", "full"]
     capture_reason: str
     first_load: bool
     reconciled: bool
@@ -256,6 +262,12 @@ class Report(Document):
     seconds: Mapping[str, float]
     source: Mapping[str, Any]
     target: Mapping[str, Any]
+    watermark: str | None = None
+    window: Mapping[str, Any] | None = None
+    swept: bool = False
+    live: Mapping[str, int] | None = None
+    audit: Mapping[str, int] | None = None
+    connections: int = 1
     verification: Verification | None = None
     drift: tuple[Any, ...] = ()
     warnings: tuple[str, ...] = ()
