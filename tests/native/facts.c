@@ -37,7 +37,7 @@ static void make_source(struct facts *facts) {
         .one_heap = true,
         .bytes = 8192,
         .rows_estimate = 3,
-        .fingerprint = "leaf 16384 orders 5001 heap\ncolumn 1 id bigint not null\ncolumn 2 amount numeric(12,4)\ncolumn 3 note text\nrow security off\n"};
+        .fingerprint = FINGERPRINT};
     add_source_column(facts, "id", "bigint", "int8", -1)->not_null = true;
     add_source_column(facts, "amount", "numeric(12,4)", "numeric", NUMERIC_12_4);
     add_source_column(facts, "note", "text", "text", -1);
@@ -45,7 +45,7 @@ static void make_source(struct facts *facts) {
 
 static void make_target(struct facts *facts) {
     facts->target = (struct rf_target_facts){
-        .server = {.version = 180000, .utf8 = true, .lc_monetary = "C"}, .exists = true, .is_ours = true, .key_unique = true, .columns = facts->target_columns};
+        .server = {.version = 180000, .utf8 = true, .lc_monetary = "C"}, .exists = true, .is_ours = true, .key_unique = true, .file = "20001/20001", .columns = facts->target_columns};
     add_target_column(facts, "id", "bigint", "int8", -1)->not_null = true;
     add_target_column(facts, "amount", "numeric(12,4)", "numeric", NUMERIC_12_4);
     add_target_column(facts, "note", "text", "text", -1);
@@ -64,8 +64,8 @@ void make_facts(struct facts *facts, const char *more) {
     make_source(facts);
     make_target(facts);
     facts->last = (struct rf_load){
-        .load_id = 7, .source_table = "public.orders", .identity = facts->source.identity, .snapshot = "1000:1000:", .lsn = "0/1000",
-        .fingerprint = facts->source.fingerprint, .extracted_at = "2026-11-22T17:00:00.000000+00:00"};
+        .load_id = 7, .source_table = "public.orders", .identity = facts->source.identity, .chosen = "xmin", .snapshot = "1000:1000:", .proven = "1000:1000:", .lsn = "0/1000",
+        .fingerprint = facts->source.fingerprint, .extracted_at = "2026-11-22T17:00:00.000000+00:00", .target_file = "20001/20001"};
 }
 
 void drop_facts(struct facts *facts) {
@@ -74,6 +74,7 @@ void drop_facts(struct facts *facts) {
 
 void never_loaded(struct facts *facts) {
     facts->last = (struct rf_load){0};
+    facts->target.file = NULL;
     facts->target.exists = facts->target.is_ours = facts->target.key_unique = false;
     facts->target.n_columns = facts->source.n_columns;
     memcpy(facts->target_columns, facts->source_columns, sizeof facts->source_columns);

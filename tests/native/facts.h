@@ -10,6 +10,14 @@
 
 enum { MOST_COLUMNS = 40 };
 
+/* The table's lines of a fingerprint: each a fact whose change row versions do not show. */
+#define DATABASE_LINE "database 5\n"
+#define LEAF_LINE "leaf 16384 5001 heap orders\n"
+#define COLUMN_LINES "column 1 id bigint collation 0\ncolumn 2 amount numeric(12,4) collation 0\n" NOTE_LINE
+#define NOTE_LINE "column 3 note text collation 100\n"
+#define POLICY_LINE "row security off\n"
+#define FINGERPRINT DATABASE_LINE LEAF_LINE COLUMN_LINES POLICY_LINE
+
 struct facts {
     struct rf_arena arena;
     struct rf_job job;

@@ -190,6 +190,12 @@ static enum rf_code write_piece(void *self, const struct rf_batch *batch, struct
     return called(self, "sink.write", err);
 }
 
+static enum rf_code keys(void *self, struct rf_error *err) {
+    struct fakes *fakes = self;
+    assert_int_equal(fakes->source.n_reads, 1); /* the rows were read, and no key yet */
+    return called(self, "sink.keys", err);
+}
+
 static enum rf_code merge(void *self, const struct rf_plan *plan_made, struct rf_counts *counts, struct rf_error *err) {
     struct fakes *fakes = self;
     const struct rf_counts *merged = &fakes->merged;
@@ -201,6 +207,10 @@ static enum rf_code merge(void *self, const struct rf_plan *plan_made, struct rf
     counts->stale = merged->stale;
     counts->duplicates = merged->duplicates;
     counts->gone = merged->gone;
+    counts->missed = merged->missed;
+    counts->keys_staged = merged->keys_staged;
+    counts->live_source = merged->live_source;
+    counts->live_target = merged->live_target;
     return called(fakes, "sink.merge", err);
 }
 
@@ -243,7 +253,7 @@ static void close_sink(void *self) {
 
 static const struct rf_sink_ops SINK = {
     .open = open_sink, .lease = lease, .newest = newest, .describe = describe, .begin = begin, .write = write_piece,
-    .merge = merge, .record = record, .commit = commit, .read = read_sink, .next = next_of_sink, .close = close_sink};
+    .keys = keys, .merge = merge, .record = record, .commit = commit, .read = read_sink, .next = next_of_sink, .close = close_sink};
 
 /* ---- a run ------------------------------------------------------------------------------------------------------ */
 
@@ -253,6 +263,14 @@ static void add_rows(struct fake_stream *stream) {
     add_bytes(stream, "two more", 8);
     end_piece(stream);
     stream->rows = 3;
+}
+
+void prepare_keys(struct fakes *fakes, int64_t n) {
+    struct fake_stream *stream = add_stream(&fakes->source);
+    add_bytes(stream, "all keys", 8);
+    end_piece(stream);
+    stream->rows = n;
+    fakes->merged.keys_staged = fakes->merged.live_source = fakes->merged.live_target = n;
 }
 
 void make_fakes(struct fakes *fakes, const char *more) {

@@ -9,7 +9,7 @@
 #include "core/transfer.h"
 #include "facts.h"
 
-enum { MOST_STREAMS = 3, MOST_PIECES = 8, STREAM_BYTES = 4096 };
+enum { MOST_STREAMS = 4, MOST_PIECES = 8, STREAM_BYTES = 4096 };
 
 /* The answer to one COPY … TO STDOUT. */
 struct fake_stream {
@@ -51,6 +51,9 @@ struct fakes {
 /* Fakes of a table that was loaded before: three rows come in two pieces, two are updated, one is inserted. */
 void make_fakes(struct fakes *fakes, const char *more);
 void drop_fakes(struct fakes *fakes);
+
+/* The source answers a sweep with `n` keys, and the target takes them. To be called before what is compared is prepared. */
+void prepare_keys(struct fakes *fakes, int64_t n);
 
 /* Lets the fakes answer a comparison: equal checksums. */
 void prepare_equal_checksums(struct fakes *fakes);

@@ -218,7 +218,7 @@ TEST(a_number_must_be_whole_where_halves_mean_nothing) {
 }
 
 TEST(an_unknown_choice_is_refused_with_those_there_are) {
-    refuses("{\"capture\":\"cursor\"}", "\"capture\" of the job is \"cursor\"; this release knows: auto xmin full");
+    refuses("{\"capture\":\"log\"}", "\"capture\" of the job is \"log\"; this release knows: auto xmin cursor full");
     refuses("{\"capture\":\"auto xmin\"}", "this release knows");
     refuses("{\"capture\":\"aut\"}", "this release knows");
     refuses("{\"capture\":\"\"}", "this release knows");
@@ -358,7 +358,8 @@ TEST(a_job_that_fills_its_memory_is_refused) {
 /* ---- the published schema ---------------------------------------------------------------------------------------------- */
 
 static const char *const ALL_KEYS[] = {
-    "source", "target", "source_name", "table", "target_table", "keys", "columns", "where", "capture", "mode", "on_duplicate", "run_id", "try_number",
+    "source", "target", "source_name", "table", "target_table", "keys", "columns", "where", "capture", "cursor_columns", "open_transactions", "clock_margin",
+    "lookback", "max_hold", "wait_for_open_transactions", "xmin_max_bytes", "audit", "sweep", "on_delete", "since", "until", "connections", "mode", "on_duplicate", "run_id", "try_number",
     "map_index", "application", "batch_bytes", "lock_timeout", "lease_seconds", "source_lag_wait", "connect_timeout", "control_schema", "verify"};
 
 TEST(the_schema_lists_every_key_with_type_meaning_and_default) {
@@ -377,7 +378,7 @@ TEST(the_schema_lists_every_key_with_type_meaning_and_default) {
     assert_true(cJSON_IsFalse(cJSON_GetObjectItemCaseSensitive(schema, "additionalProperties")));
     assert_int_equal(cJSON_GetArraySize(cJSON_GetObjectItemCaseSensitive(schema, "required")), 3);
     const cJSON *capture = cJSON_GetObjectItemCaseSensitive(properties, "capture");
-    assert_int_equal(cJSON_GetArraySize(cJSON_GetObjectItemCaseSensitive(capture, "enum")), 3);
+    assert_int_equal(cJSON_GetArraySize(cJSON_GetObjectItemCaseSensitive(capture, "enum")), 4);
     cJSON_Delete(schema);
     free(text);
 }

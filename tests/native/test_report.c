@@ -70,7 +70,7 @@ TEST(a_report_obeys_its_published_schema) {
     cJSON *schema = parsed(rf_report_schema()), *full = parsed(rf_report_json(&report));
     obeys(full, schema);
     report.verification.done = false;
-    facts.source.held_by.known = false;
+    facts.plan.held_by.known = false;
     cJSON *bare = parsed(rf_report_json(&report));
     obeys(bare, schema);
     assert_true(cJSON_IsNull(member(bare, "verification")) && cJSON_IsNull(member(bare, "watermark_held_by")));

@@ -48,7 +48,8 @@ TEST(a_run_that_verifies_keeps_the_snapshot_until_it_has_compared) {
 
 TEST(every_step_is_announced_in_the_order_of_the_enum) {
     struct fakes fakes;
-    make_fakes(&fakes, ",\"verify\":true");
+    make_fakes(&fakes, ",\"verify\":true,\"sweep\":\"always\"");
+    prepare_keys(&fakes, 3);
     prepare_equal_checksums(&fakes);
     assert_code(transfer(&fakes), RF_OK, &fakes.facts.err);
     const char *at = fakes.steps;
