@@ -258,7 +258,8 @@ static enum rf_code commit_load(void *self, struct rf_error *err) {
     bool rolled_back = code == RF_OK && strcmp(PQcmdStatus(result), "COMMIT") != 0;
     PQclear(result);
     if (rolled_back) return rf_fail(err, RF_INTERNAL, "the target rolled the load back");
-    if (code != RF_OK && rf_pg_is_lost(&sink->pg)) code = resolve_doubt(sink, err);
+    /* Only the server can say that it did not commit. */
+    if (code != RF_OK && (rf_pg_is_lost(&sink->pg) || !*err->sqlstate)) code = resolve_doubt(sink, err);
     return code;
 }
 
