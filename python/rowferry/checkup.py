@@ -13,9 +13,9 @@ from typing import Any, Literal
 
 from rowferry.errors import ConfigurationError
 from rowferry.job import Call
-from rowferry.report import Document
+from rowferry.report import Completeness, Document
 
-__all__ = ["Checkup", "Cursor", "Finding", "TableCheckup", "doctor", "judge", "scan_seconds"]
+__all__ = ["Checkup", "Cursor", "Finding", "Proof", "TableCheckup", "doctor", "judge", "scan_seconds"]
 
 Facts = Mapping[str, Any]
 
@@ -28,6 +28,9 @@ BYTES_PER_SECOND = 200e6
 
 LOADABLE = ("table", "partitioned table")
 """Kinds whose rows carry the transaction that wrote them."""
+
+XMIN_MAX_BYTES = 10 * 2**30
+"""The default of the setting `xmin_max_bytes`."""
 
 LONG_TRANSACTION = 600.0
 """Seconds after which an open transaction is worth a warning."""
@@ -72,6 +75,21 @@ class Cursor(Document):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Proof(Document):
+    """What a run with one capture could claim.
+
+    Attributes:
+        capture: `xmin`, `cursor` or `full`.
+        completeness: As in a report.
+        reasons: Why not more.
+    """
+
+    capture: Literal["xmin", "cursor", "full"]
+    completeness: Completeness
+    reasons: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class TableCheckup(Document):
     """What rowferry would do with one table, and what it could claim afterwards.
 
@@ -82,8 +100,9 @@ class TableCheckup(Document):
         rows_estimate: By the statistics of the source; None when it was never analyzed.
         keys: Columns of the key that would be used.
         key_source: `primary key`, `unique` or `none`.
-        capture: What `auto` would choose; None: it cannot be loaded.
-        completeness: What the report of a run would claim; None: it cannot be loaded.
+        capture: What `auto` would choose at its first load; None: it cannot be loaded.
+        completeness: What the report of such a run would claim; None: it cannot be loaded.
+        proofs: Each capture that is possible, and what it could claim.
         scan_seconds: Estimate of one incremental read; see `scan_seconds`.
         cursors: Columns that look like cursors.
         findings: What stands in the way, or could be better.
@@ -95,8 +114,9 @@ class TableCheckup(Document):
     rows_estimate: int | None
     keys: tuple[str, ...]
     key_source: str
-    capture: Literal["xmin"] | None
-    completeness: Literal["proven", "best_effort"] | None
+    capture: Literal["xmin", "cursor"] | None
+    completeness: Completeness | None
+    proofs: tuple[Proof, ...]
     scan_seconds: float
     cursors: tuple[Cursor, ...]
     findings: tuple[Finding, ...]
@@ -153,11 +173,20 @@ def doctor(
         if not answer["tables"]:
             raise ConfigurationError(f"the source has no table {table}, or hides it from this user")
     seen = [table for answer in answers for table in answer["tables"]]
-    return judge({**answers[0], "tables": seen}, limit=limit, bytes_per_second=bytes_per_second)
+    return judge(
+        {**answers[0], "tables": seen},
+        limit=limit,
+        bytes_per_second=bytes_per_second,
+        xmin_max_bytes=settings.get("xmin_max_bytes", XMIN_MAX_BYTES),
+    )
 
 
 def judge(
-    facts: Facts, *, limit: int | None = None, bytes_per_second: float = BYTES_PER_SECOND
+    facts: Facts,
+    *,
+    limit: int | None = None,
+    bytes_per_second: float = BYTES_PER_SECOND,
+    xmin_max_bytes: int = XMIN_MAX_BYTES,
 ) -> Checkup:
     """Findings from what the core's `inspect` saw."""
     target = facts.get("target")
@@ -169,15 +198,28 @@ def judge(
         oldest=facts.get("oldest"),
         target=target,
         findings=tuple(findings),
-        tables=tuple(judge_table(table, bytes_per_second) for table in tables),
+        tables=tuple(
+            judge_table(table, facts["server"], bytes_per_second=bytes_per_second, xmin_max_bytes=xmin_max_bytes)
+            for table in tables
+        ),
         bytes_per_second=bytes_per_second,
     )
 
 
-def judge_table(table: Facts, bytes_per_second: float = BYTES_PER_SECOND) -> TableCheckup:
+def judge_table(
+    table: Facts,
+    server: Facts,
+    *,
+    bytes_per_second: float = BYTES_PER_SECOND,
+    xmin_max_bytes: int = XMIN_MAX_BYTES,
+) -> TableCheckup:
     """What a run over `table` could claim."""
-    loadable = table["kind"] in LOADABLE
     n_rows = None if table["rows_estimate"] < 0 else round(table["rows_estimate"])
+    proofs = tuple(_proofs(table, server))
+    chosen = _auto(table, proofs, xmin_max_bytes)
+    findings = [finding for rule in TABLE_RULES for finding in rule(table)]
+    if chosen:
+        findings += _size(table, chosen, xmin_max_bytes)
     return TableCheckup(
         table=table["table"],
         kind=table["kind"],
@@ -185,12 +227,55 @@ def judge_table(table: Facts, bytes_per_second: float = BYTES_PER_SECOND) -> Tab
         rows_estimate=n_rows,
         keys=tuple(table["keys"]),
         key_source=table["key_source"],
-        capture="xmin" if loadable else None,
-        completeness=("best_effort" if table["row_security"] else "proven") if loadable else None,
+        capture=chosen.capture if chosen else None,  # type: ignore[arg-type]
+        completeness=chosen.completeness if chosen else None,
+        proofs=proofs,
         scan_seconds=round(scan_seconds(table["bytes"], n_rows or 0, bytes_per_second), 3),
         cursors=tuple(_cursor(table, column) for column in table["columns"] if column["role"]),
-        findings=tuple(finding for rule in TABLE_RULES for finding in rule(table)),
+        findings=tuple(findings),
     )
+
+
+def _proofs(table: Facts, server: Facts) -> Iterator[Proof]:
+    """Each capture that is possible."""
+    if table["kind"] not in LOADABLE:
+        return
+    hidden = ("row security hides rows from this user",) if table["row_security"] else ()
+    proven: Completeness = "best_effort" if hidden else "proven"
+    yield Proof(capture="xmin", completeness=proven, reasons=hidden)
+    if cursors := _convention(table):
+        doubts = (*_doubts(table, cursors, server), *hidden)
+        yield Proof(capture="cursor", completeness="best_effort" if doubts else "bounded", reasons=doubts)
+    yield Proof(capture="full", completeness=proven, reasons=hidden)
+
+
+def _convention(table: Facts) -> list[Facts]:
+    """The cursor columns of a run that names none: one for each role, if any but deleted_at is there."""
+    timed = {c["name"]: c for c in table["columns"] if c["role"] and c["type"].startswith(("timestamp", "date"))}
+    pairs = (("inserted_at", "created_at"), ("updated_at", "modified_at"), ("deleted_at",))
+    found = [next((timed[name] for name in names if name in timed), None) for names in pairs]
+    return [column for column in found if column] if any(found[:2]) else []
+
+
+def _doubts(table: Facts, cursors: Sequence[Facts], server: Facts) -> Iterator[str]:
+    """Why a capture by cursor proves less than a bound."""
+    clocked = any("with time zone" in c["type"] and _set_by_triggers(table, c) for c in cursors)
+    if not clocked:
+        yield "no cursor column with a time zone is known to be set to now() by row triggers on every INSERT and UPDATE"
+    if clocked and table["kind"] == "table" and table["partitions"]:
+        yield "tables that inherit from it have triggers of their own"
+    if server["in_recovery"]:
+        yield "the source is a standby: transactions open on its primary do not show"
+    if not _sees_all(server):
+        yield "without pg_read_all_stats it does not show since when the transactions of others are open"
+
+
+def _auto(table: Facts, proofs: Sequence[Proof], xmin_max_bytes: int) -> Proof | None:
+    """What `auto` chooses at a table's first load; a default never takes what proves less than a bound."""
+    found = {proof.capture: proof for proof in proofs}
+    cursor = found.get("cursor")
+    large = table["bytes"] > xmin_max_bytes and all(column["indexed"] for column in _convention(table))
+    return cursor if cursor and large and cursor.completeness == "bounded" else found.get("xmin")
 
 
 def scan_seconds(n_bytes: int, n_rows: float, bytes_per_second: float = BYTES_PER_SECOND) -> float:
@@ -215,13 +300,23 @@ def _cursor(table: Facts, column: Facts) -> Cursor:
 
 def _set_by(table: Facts, column: Facts) -> Literal["trigger", "default", "application"]:
     needed = {"insert"} if column["role"] == "inserted_at" else {"insert", "update"}
-    triggers = [t for t in table["triggers"] if _can_set(t) and column["name"] in t["function_sets"]]
-    covered = {event for trigger in triggers for event in trigger["events"].split(",")}
+    covered = _events(table, column)
     if covered and column["default"] is not None:
         covered.add("insert")
     if covered >= needed:
         return "trigger"
     return "default" if column["default"] is not None else "application"
+
+
+def _set_by_triggers(table: Facts, column: Facts) -> bool:
+    """Whether no writer can leave the column out or set it otherwise: a default alone gives way to what is written."""
+    return _events(table, column) >= {"insert", "update"}
+
+
+def _events(table: Facts, column: Facts) -> set[str]:
+    """On which statements a trigger sets the column."""
+    triggers = [t for t in table["triggers"] if _can_set(t) and column["name"] in t["function_sets"]]
+    return {event for trigger in triggers for event in trigger["events"].split(",")}
 
 
 def _can_set(trigger: Facts) -> bool:
@@ -307,12 +402,24 @@ def _cursor_index(table: Facts) -> Iterator[Finding]:
         )
 
 
+def _size(table: Facts, chosen: Proof, xmin_max_bytes: int) -> Iterator[Finding]:
+    if chosen.capture == "xmin" and table["bytes"] > xmin_max_bytes:
+        yield Finding(
+            level="note",
+            rule="large",
+            message="each run by xmin looks at every page; auto prefers a cursor for tables of this size, but only"
+            " where one is indexed and proves bounded",
+            fix="an indexed timestamptz column that a trigger sets on INSERT and UPDATE, or --connections",
+        )
+
+
 def _replica(facts: Facts) -> Iterator[Finding]:
     if facts["server"]["in_recovery"]:
         yield Finding(
             level="note",
             rule="replica",
-            message="this is a standby: a read shows what it has replayed, and may be cancelled by recovery",
+            message="this is a standby: a read shows what it has replayed, and may be cancelled by recovery; "
+            "a capture by cursor proves no more than best effort here",
             fix="hot_standby_feedback = on, or max_standby_streaming_delay above the longest read",
         )
 
@@ -324,7 +431,7 @@ def _oldest(facts: Facts) -> Iterator[Finding]:
     yield Finding(
         level="warning",
         rule="long-transaction",
-        message=f"{holder(oldest)} holds back every snapshot: each run reads again what changed since then",
+        message=f"{holder(oldest)}, holds back every snapshot: each run reads again what changed since then",
         fix={
             "prepared": "COMMIT PREPARED or ROLLBACK PREPARED it",
             "slot": "let its consumer catch up, or drop the slot",
@@ -334,14 +441,18 @@ def _oldest(facts: Facts) -> Iterator[Finding]:
 
 def _sees_sessions(facts: Facts) -> Iterator[Finding]:
     server = facts["server"]
-    if not (server["is_superuser"] or server["pg_read_all_stats"]):
+    if not _sees_all(server):
         yield Finding(
             level="note",
             rule="no-read-all-stats",
             message=f"{server['current_user']} cannot see other users' transactions; xmin does not need it, "
-            "naming who holds a watermark back does",
+            "a bounded capture by cursor and naming who holds a watermark back do",
             fix=f"GRANT pg_read_all_stats TO {server['current_user']}",
         )
+
+
+def _sees_all(server: Facts) -> bool:
+    return server["is_superuser"] or server["pg_read_all_stats"]
 
 
 def _connections(facts: Facts) -> Iterator[Finding]:
@@ -385,15 +496,14 @@ def _target_encoding(target: Facts) -> Iterator[Finding]:
 
 
 def holder(oldest: Facts) -> str:
-    """Who `oldest` is, in words."""
-    if oldest["kind"] == "prepared":
-        who = "a prepared transaction"
-    elif oldest["kind"] == "slot":
+    """Who keeps the oldest transaction open, in words; of a report's `watermark_held_by` too, which has no `kind`."""
+    if oldest.get("kind") == "slot":
         who = "a replication slot"
+    elif oldest.get("kind") == "prepared" or not oldest["pid"]:
+        who = "a prepared transaction"
     else:
         who = f"process {oldest['pid']} ({oldest['user'] or 'unknown user'}, {oldest['application'] or 'no name'})"
-    since = "" if oldest["seconds"] is None else f", open for {oldest['seconds']:.0f} s,"
-    return who + since
+    return who if oldest["seconds"] is None else f"{who}, open for {oldest['seconds']:.0f} s"
 
 
 SERVER_RULES = (_replica, _oldest, _sees_sessions, _connections)

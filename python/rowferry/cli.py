@@ -104,6 +104,38 @@ def _options(*options: Callable[[Function], Function]) -> Callable[[Function], F
     return decorate
 
 
+def _group(title: str, *options: Callable[[Function], Function]) -> Callable[[Function], Function]:
+    """Options that stand under one heading of the help."""
+
+    def decorate(function: Function) -> Function:
+        before = len(getattr(function, "__click_params__", ()))
+        function = _options(*options)(function)
+        for option in function.__click_params__[before:]:
+            option.group = title
+        return function
+
+    return decorate
+
+
+class GroupedCommand(click.Command):
+    """A command whose help lists its options under the headings of `_group`."""
+
+    def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        groups: dict[str, list[tuple[str, str]]] = {}
+        others: list[tuple[str, str]] = []
+        for option in self.get_params(ctx):
+            if isinstance(option, click.Option) and (record := option.get_help_record(ctx)):
+                title = getattr(option, "group", None)
+                (groups.setdefault(title, []) if title else others).append(record)
+        for title, records in {**groups, "Other": others}.items():
+            with formatter.section(title):
+                formatter.write_dl(records)
+
+
+def _seconds(name: str, meaning: str) -> Callable[[Function], Function]:
+    return click.option(name, type=float, metavar="SECONDS", help=meaning)
+
+
 def _names(_: click.Context, __: click.Parameter, value: Sequence[str]) -> list[str] | None:
     """`a,"b,c"` as a list; the option may also stand several times."""
     import csv
@@ -141,25 +173,76 @@ name_options = _options(
 )
 job_options = _options(
     click.argument("file", required=False),
-    source_option,
-    target_option,
-    table_option,
-    name_options,
-    click.option("--keys", metavar="A,B", multiple=True, callback=_names, help="[the primary key]"),
-    click.option("--columns", metavar="A,B", multiple=True, callback=_names, help="[all]"),
-    click.option("--where", metavar="SQL", help="Condition on the source's rows, sent as written."),
-    click.option("--capture", type=click.Choice(["auto", "xmin", "full"]), help="[auto]"),
-    click.option("--on-duplicate", type=click.Choice(["newest", "fail"]), help="Two rows of one key.  [newest]"),
-    click.option("--batch-bytes", type=int, metavar="N", help="Memory for one batch.  [1048576]"),
-    click.option("--lock-timeout", type=float, metavar="SECONDS", help="Wait for the table.  [60]"),
-    click.option("--source-lag-wait", type=float, metavar="SECONDS", help="Wait for a standby.  [60]"),
-    connection_options,
-    click.option("--jobs", type=click.IntRange(min=1), default=1, metavar="N", help="Tables side by side.  [1]"),
+    _group(
+        "From where to where",
+        source_option,
+        target_option,
+        name_options,
+        connection_options,
+    ),
+    _group(
+        "What is carried",
+        table_option,
+        click.option("--keys", metavar="A,B", multiple=True, callback=_names, help="[the primary key]"),
+        click.option("--columns", metavar="A,B", multiple=True, callback=_names, help="[all]"),
+        click.option("--where", metavar="SQL", help="Condition on the source's rows, sent as written."),
+        click.option("--on-duplicate", type=click.Choice(["newest", "fail"]), help="Two rows of one key.  [newest]"),
+    ),
+    _group(
+        "How changed rows are found",
+        click.option(
+            "--capture",
+            type=click.Choice(["auto", "xmin", "cursor", "full"]),
+            help="By row version, by time columns, or by reading everything.  [auto]",
+        ),
+        click.option("--xmin-max-bytes", type=int, metavar="N", help="auto: larger tables by cursor.  [10737418240]"),
+        click.option("--connections", type=int, metavar="N", help="Readers side by side, 1 to 16.  [1]"),
+    ),
+    _group(
+        "Capture by cursor",
+        click.option(
+            "--cursor-columns",
+            metavar="A,B",
+            multiple=True,
+            callback=_names,
+            help="[inserted_at or created_at, updated_at or modified_at, deleted_at]",
+        ),
+        click.option(
+            "--open-transactions",
+            type=click.Choice(["track", "ignore"]),
+            help="Hold the watermark back by those that are open, or not.  [track]",
+        ),
+        _seconds("--clock-margin", "The watermark stays this far behind the clock.  [60]"),
+        _seconds("--lookback", "Read again this much before the watermark.  [0]"),
+        _seconds("--max-hold", "Held back longer than this: by row version instead.  [3600]"),
+        _seconds("--wait-for-open-transactions", "Wait for those that hold the watermark back.  [0]"),
+        click.option("--audit", metavar="WHEN", help="By row version too: always, never, every N.  [every 24]"),
+    ),
+    _group(
+        "Rows that are gone at the source",
+        click.option("--sweep", metavar="WHEN", help="Compare all keys: always, never, every N.  [never]"),
+        click.option(
+            "--on-delete", type=click.Choice(["mark", "remove"]), help="Set _deleted_at, or delete the row.  [mark]"
+        ),
+    ),
+    _group(
+        "Load a window again",
+        click.option("--since", metavar="TIME", help="Only rows whose cursor is at or after it, ISO 8601."),
+        click.option("--until", metavar="TIME", help="Only rows whose cursor is before it."),
+    ),
+    _group(
+        "Limits",
+        click.option("--batch-bytes", type=int, metavar="N", help="Memory for one batch.  [1048576]"),
+        _seconds("--lock-timeout", "Wait for the table.  [60]"),
+        _seconds("--source-lag-wait", "Wait for a standby.  [60]"),
+        click.option("--jobs", type=click.IntRange(min=1), default=1, metavar="N", help="Tables side by side.  [1]"),
+    ),
     json_option,
 )
 
 
 @click.group(
+    context_settings={"max_content_width": 110},
     help="Carry changed rows from PostgreSQL into a warehouse, once each.",
     epilog="Exit codes: 0 all is well; 1 verify found differences; 2 usage or configuration; 3 authentication; "
     "4 source; 5 target; 6 table busy; 7 schema drift; 8 data; 9 fenced off; 10 internal; 130 after Ctrl-C; "
@@ -170,12 +253,15 @@ def cli() -> None:
     pass
 
 
-@cli.command("run")
+@cli.command("run", cls=GroupedCommand)
 @job_options
-@click.option("--run-id", metavar="ID", help="Names the run; its tries share it.  [a new one]")
-@click.option("--try-number", type=int, metavar="N", help="Of the run.  [1]")
-@click.option("--lease-seconds", type=float, metavar="SECONDS", help="A silent run keeps the table.  [120]")
-@click.option("--verify", is_flag=True, default=None, help="Compare both sides before the commit.")
+@_group(
+    "This run",
+    click.option("--run-id", metavar="ID", help="Names the run; its tries share it.  [a new one]"),
+    click.option("--try-number", type=int, metavar="N", help="Of the run.  [1]"),
+    _seconds("--lease-seconds", "A silent run keeps the table.  [120]"),
+    click.option("--verify", is_flag=True, default=None, help="Compare both sides before the commit."),
+)
 def run_command(file: str | None, jobs: int, as_json: bool, **settings: Any) -> int:
     """Load what has changed since the last load of each table.
 
@@ -185,14 +271,14 @@ def run_command(file: str | None, jobs: int, as_json: bool, **settings: Any) -> 
     return _each(_jobs(file, **settings), jobs, as_json, lambda job, progress: job.run(progress), _print_report)
 
 
-@cli.command("plan")
+@cli.command("plan", cls=GroupedCommand)
 @job_options
 def plan_command(file: str | None, jobs: int, as_json: bool, **settings: Any) -> int:
     """Print every statement that a run would send, and why, without sending it."""
     return _each(_jobs(file, **settings), jobs, as_json, lambda job, _: job.plan(), _print_plan)
 
 
-@cli.command("verify")
+@cli.command("verify", cls=GroupedCommand)
 @job_options
 def verify_command(file: str | None, jobs: int, as_json: bool, **settings: Any) -> int:
     """Compare each target table, as of its newest load, with its source."""
@@ -237,6 +323,7 @@ def state_reset(tables: Sequence[str], yes: bool, as_json: bool, **settings: Any
 @cli.command("doctor")
 @_options(source_option, target_option, table_option, connection_options, json_option)
 @click.option("--limit", type=click.IntRange(min=1), default=50, metavar="N", help="Largest tables shown.  [50]")
+@click.option("--xmin-max-bytes", type=int, metavar="N", help="auto: larger tables by cursor.  [10737418240]")
 @click.option(
     "--read-rate", type=float, default=BYTES_PER_SECOND / 1e6, metavar="MB/S", help="Of the source's disk.  [200]"
 )
@@ -334,7 +421,7 @@ def _confirmed(question: str) -> bool:
 
 
 def _print_report(job: Job, report: Report) -> None:
-    print(terminal.report_line(report))
+    print(terminal.report_text(report))
     for warning in report.warnings:
         _complain(f"{job.table}: warning: {warning}")
 

@@ -82,8 +82,12 @@ def progress_text(progress: Progress) -> str:
     )
 
 
-def report_line(report: Report) -> str:
-    """The line that ends a run of one table."""
+def report_text(report: Report) -> str:
+    """The line that ends a run of one table, and under it what was proven and why not more."""
+    return "\n  ".join([_report_line(report), *proof_lines(report)])
+
+
+def _report_line(report: Report) -> str:
     done, seconds = report.this_try, report.seconds["total"]
     parts = [
         f"{report.table} -> {report.target_table}: {done.read:,} rows, {size(done.bytes)}, {seconds:.1f} s"
@@ -95,6 +99,23 @@ def report_line(report: Report) -> str:
     if report.verification:
         parts.append("verified " + report.verification.result)
     return "; ".join(parts)
+
+
+def proof_lines(report: Report) -> Iterator[str]:
+    """How the rows were found, why no more is proven, and what the next run starts from."""
+    yield f"capture {report.capture}: {report.capture_reason}"
+    yield from report.reasons
+    if report.window:
+        yield f"window: from {report.window['since'] or 'the first row'} to {report.window['until'] or 'the last'}"
+    if report.watermark:
+        yield f"watermark: the next run reads from {report.watermark}"
+    if report.watermark_held_by:
+        yield f"held back by {holder(report.watermark_held_by)}: the next run reads again what it may have written"
+    if report.swept:
+        keys = f": {report.live['source']:,} keys at the source, {report.live['target']:,} here" if report.live else ""
+        yield f"swept{keys}"
+    if report.audit:
+        yield f"audit: the cursor had missed {report.audit['missed']:,} rows"
 
 
 def verification_text(table: str, found: Verification) -> str:
@@ -150,11 +171,11 @@ def print_checkup(checkup: Checkup) -> None:
     for line in server_lines(checkup):
         print(line)
     print()
-    head = ("table", "rows", "size", "key", "capture", "completeness", "scan")
+    head = ("table", "rows", "size", "key", "capture", "completeness", "by cursor", "scan")
     _print_table(None, head, [_row(table) for table in checkup.tables])
     rate_mb = checkup.bytes_per_second / 1e6
     print(f"scan: estimate of one incremental read, size at an assumed {rate_mb:g} MB/s + rows x 70 ns")
-    print("deleted rows leave no trace that xmin could find: run with --capture full now and then")
+    print("by cursor: what --capture cursor would prove. Deleted rows leave no trace for either: --sweep closes them")
     for table in checkup.tables:
         for line in table_lines(table):
             print(line)
@@ -166,7 +187,7 @@ def server_lines(checkup: Checkup) -> Iterator[str]:
     rights = "superuser" if server["is_superuser"] else "ordinary user"
     yield f"source: PostgreSQL {version(server['version'])}, {kind}, as {server['current_user']} ({rights})"
     if checkup.oldest:
-        yield f"oldest transaction: {holder(checkup.oldest)}".rstrip(",")
+        yield f"oldest transaction: {holder(checkup.oldest)}"
     else:
         yield "oldest transaction: none is open"
     if target:
@@ -184,6 +205,10 @@ def table_lines(table: TableCheckup) -> Iterator[str]:
     yield table.table
     for finding in table.findings:
         yield from _finding_lines(finding, "  ")
+    for proof in table.proofs:
+        if proof.capture == "cursor" and proof.reasons:
+            yield "  --capture cursor would be best effort:"
+            yield from (f"    - {reason}" for reason in proof.reasons)
     for cursor in table.cursors:
         index = "" if cursor.indexed else ", not indexed"
         yield f"  cursor {cursor.column} ({cursor.type}, set by {cursor.set_by}{index}) can lose rows:"
@@ -204,6 +229,7 @@ def _row(table: TableCheckup) -> list[str]:
         f"{', '.join(table.keys)} ({table.key_source})" if table.keys else "none",
         table.capture or "none",
         (table.completeness or "none").replace("_", " "),
+        next((p.completeness.replace("_", " ") for p in table.proofs if p.capture == "cursor"), "none"),
         f"{table.scan_seconds:.1f} s",
     ]
 

@@ -39,11 +39,12 @@ def test_a_second_run_brings_only_what_has_changed(pair: Pair) -> None:
     assert _same(pair)
 
 
-def test_a_run_prints_one_line_a_table_with_what_it_can_prove(pair: Pair) -> None:
+def test_a_run_prints_one_line_a_table_and_under_it_what_it_can_prove(pair: Pair) -> None:
     done = pair.run("run", "--table", "orders", "--table", "users", "--jobs", "2")
     assert done.returncode == 0, done.stderr
-    lines = sorted(done.stdout.splitlines())
+    lines = sorted(line for line in done.stdout.splitlines() if not line.startswith(" "))
     assert len(lines) == 2
+    assert done.stdout.count("\n  capture xmin: auto") == 2
     for words in ("public.orders -> raw_postgres.orders: 1,000 rows", "xmin, first load", "proven", "1,000 inserted"):
         assert words in lines[0]
 

@@ -20,6 +20,8 @@ CREATE TABLE kept (id int PRIMARY KEY, updated_at timestamptz NOT NULL, deleted_
 CREATE INDEX ON kept (updated_at);
 CREATE TRIGGER touch BEFORE INSERT OR UPDATE ON kept FOR EACH ROW EXECUTE FUNCTION touch();
 CREATE TABLE defaulted (id int PRIMARY KEY, created_at timestamp DEFAULT now(), modified_at timestamptz DEFAULT now());
+CREATE TABLE touched_late (id int PRIMARY KEY, updated_at timestamptz NOT NULL DEFAULT now());
+CREATE TRIGGER touch BEFORE UPDATE ON touched_late FOR EACH ROW EXECUTE FUNCTION touch();
 CREATE TABLE keyless (a int, b text);
 CREATE TABLE uniquely (code text NOT NULL UNIQUE, n int);
 CREATE TABLE parted (id int, day date, PRIMARY KEY (id, day)) PARTITION BY RANGE (day);
@@ -93,6 +95,27 @@ def test_a_view_cannot_be_loaded_as_run_says_too(pair: Pair) -> None:
     assert (view["capture"], view["completeness"]) == (None, None)
     assert pair.run("run", "--table", "seen", "--keys", "id", "--capture", "full").returncode == 2
     assert "no-row-versions" in _rules(view)
+
+
+@pytest.mark.parametrize("table", ["kept", "defaulted", "touched_late", "parted"])
+def test_what_doctor_says_of_a_capture_is_what_its_run_reports(pair: Pair, table: str) -> None:
+    """Of the second run: the first reads everything, and that is proven whatever the capture."""
+    (found,) = _doctor(pair, "--table", table)[1].values()
+    for proof in found["proofs"]:
+        job = ("--table", table, "--capture", proof["capture"], "--source-name", proof["capture"])
+        pair.json("run", *job)
+        report = pair.json("run", *job)
+        assert (report["capture"], report["completeness"]) == (proof["capture"], proof["completeness"])
+        assert set(proof["reasons"]) <= set(report["reasons"])
+
+
+@pytest.mark.parametrize(("limit", "capture"), [("0", "cursor"), ("1000000000", "xmin")])
+def test_auto_takes_what_doctor_says_it_will(pair: Pair, limit: str, capture: str) -> None:
+    sql(pair.source, "CREATE INDEX ON kept (deleted_at)")
+    args = ("--table", "kept", "--xmin-max-bytes", limit)
+    assert _doctor(pair, *args)[1]["public.kept"]["capture"] == capture
+    pair.json("run", *args)
+    assert pair.json("run", *args)["capture"] == capture
 
 
 def test_looking_changes_nothing_and_holds_nothing(pair: Pair) -> None:

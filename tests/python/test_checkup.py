@@ -1,10 +1,12 @@
 from __future__ import annotations
 
+import dataclasses
 from typing import Any
 
 import pytest
 
-from rowferry.checkup import Checkup, TableCheckup, judge, judge_table, scan_seconds
+from rowferry import Job
+from rowferry.checkup import XMIN_MAX_BYTES, Checkup, Proof, TableCheckup, judge, scan_seconds
 
 
 def _column(name: str = "updated_at", role: str | None = "updated_at", **facts: Any) -> dict[str, Any]:
@@ -49,28 +51,41 @@ def _facts(**facts: Any) -> dict[str, Any]:
     return {"server": {**server, **facts.pop("server", {})}, "oldest": None, "tables": [], "target": None, **facts}
 
 
+def _judged(server: dict[str, Any] | None = None, **facts: Any) -> TableCheckup:
+    return judge(_facts(tables=[_table(**facts)], server=server or {})).tables[0]
+
+
+def _by_cursor(server: dict[str, Any] | None = None, **facts: Any) -> Proof | None:
+    proofs = {proof.capture: proof for proof in _judged(server, **facts).proofs}
+    return proofs.get("cursor")
+
+
+TOUCHED: dict[str, Any] = {"columns": [_column()], "triggers": [_trigger("insert", "update")]}
+"""A table whose cursor proves bounded."""
+
+
 def _rules(found: Checkup | TableCheckup) -> set[str]:
     return {finding.rule for finding in found.findings}
 
 
 def _losses(*triggers: dict[str, Any], **column: Any) -> str:
-    (cursor,) = judge_table(_table(columns=[_column(**column)], triggers=list(triggers))).cursors
+    (cursor,) = _judged(columns=[_column(**column)], triggers=list(triggers)).cursors
     return f"{cursor.set_by}: " + "; ".join(cursor.loses)
 
 
 def test_a_plain_table_with_a_key_is_proven_and_has_nothing_to_complain_about() -> None:
-    found = judge_table(_table())
+    found = _judged()
     assert (found.capture, found.completeness) == ("xmin", "proven")
     assert not found.findings
 
 
 def test_a_partitioned_table_is_proven_too() -> None:
-    assert judge_table(_table(kind="partitioned table", partitions=3)).completeness == "proven"
+    assert _judged(kind="partitioned table", partitions=3).completeness == "proven"
 
 
 @pytest.mark.parametrize("kind", ["view", "materialized view", "foreign table"])
 def test_what_keeps_no_row_versions_cannot_be_loaded(kind: str) -> None:
-    found = judge_table(_table(kind=kind))
+    found = _judged(kind=kind)
     assert (found.capture, found.completeness) == (None, None)
     assert "no-row-versions" in _rules(found)
 
@@ -86,12 +101,72 @@ def test_what_keeps_no_row_versions_cannot_be_loaded(kind: str) -> None:
     ],
 )
 def test_what_stands_in_the_way_of_a_table_is_found(facts: dict[str, Any], rule: str) -> None:
-    assert rule in _rules(judge_table(_table(**facts)))
-    assert rule not in _rules(judge_table(_table()))
+    assert rule in _rules(_judged(**facts))
+    assert rule not in _rules(_judged())
 
 
 def test_row_security_takes_the_proof_away() -> None:
-    assert judge_table(_table(row_security=True)).completeness == "best_effort"
+    assert _judged(row_security=True).completeness == "best_effort"
+
+
+def test_a_cursor_that_a_trigger_sets_on_every_insert_and_update_is_bounded() -> None:
+    proof = _by_cursor(**TOUCHED)
+    assert proof and (proof.completeness, proof.reasons) == ("bounded", ())
+
+
+@pytest.mark.parametrize(
+    ("facts", "words"),
+    [
+        ({"triggers": []}, "row triggers on every INSERT and UPDATE"),
+        ({"triggers": [_trigger("update")], "columns": [_column(default="now()")]}, "row triggers on every INSERT"),
+        ({"triggers": [_trigger("insert", "update") | {"enabled": False}]}, "row triggers on every INSERT"),
+        ({"columns": [_column(type="timestamp without time zone")]}, "with a time zone"),
+        ({"partitions": 1}, "inherit from it"),
+        ({"row_security": True}, "row security"),
+        ({"server": {"pg_read_all_stats": False}}, "pg_read_all_stats"),
+        ({"server": {"in_recovery": True}}, "standby"),
+    ],
+)
+def test_what_takes_the_bound_away_from_a_cursor_is_said(facts: dict[str, Any], words: str) -> None:
+    proof = _by_cursor(**{**TOUCHED, **facts})
+    assert proof and proof.completeness == "best_effort"
+    (reason,) = proof.reasons
+    assert words in reason
+
+
+def test_a_superuser_sees_every_transaction() -> None:
+    proof = _by_cursor({"pg_read_all_stats": False, "is_superuser": True}, **TOUCHED)
+    assert proof and proof.completeness == "bounded"
+
+
+def test_the_leaves_of_a_partitioned_table_share_its_triggers() -> None:
+    proof = _by_cursor(kind="partitioned table", partitions=3, **TOUCHED)
+    assert proof and proof.completeness == "bounded"
+
+
+@pytest.mark.parametrize("columns", [[_column("id", None)], [_column("deleted_at", "deleted_at")], [_column(type="text")]])
+def test_a_table_without_a_time_of_its_changes_has_no_capture_by_cursor(columns: list[dict[str, Any]]) -> None:
+    assert _by_cursor(columns=columns) is None
+
+
+def test_a_table_is_large_for_doctor_when_it_is_for_a_job() -> None:
+    assert {f.name: f.default for f in dataclasses.fields(Job)}["xmin_max_bytes"] == XMIN_MAX_BYTES
+
+
+def test_auto_takes_the_cursor_of_a_large_table_where_it_is_indexed_and_bounded() -> None:
+    large = _judged(bytes=XMIN_MAX_BYTES + 1, **TOUCHED)
+    assert (large.capture, large.completeness) == ("cursor", "bounded")
+    assert _judged(bytes=XMIN_MAX_BYTES, **TOUCHED).capture == "xmin"
+    assert judge(_facts(tables=[_table(**TOUCHED)]), xmin_max_bytes=1).tables[0].capture == "cursor"
+
+
+@pytest.mark.parametrize("facts", [{"columns": [_column(indexed=False)]}, {"triggers": []}, {"columns": []}])
+def test_auto_stays_with_xmin_where_a_cursor_would_scan_or_prove_less_and_says_what_is_missing(
+    facts: dict[str, Any],
+) -> None:
+    found = _judged(bytes=XMIN_MAX_BYTES + 1, **{**TOUCHED, **facts})
+    assert (found.capture, found.completeness) == ("xmin", "proven")
+    assert "large" in _rules(found)
 
 
 def test_a_column_that_a_trigger_sets_on_insert_and_update_still_loses_rows_to_open_transactions() -> None:
@@ -195,5 +270,5 @@ def test_the_scan_takes_as_long_as_its_bytes_and_its_rows() -> None:
 
 
 def test_a_table_that_was_never_analyzed_has_an_estimate_by_its_bytes() -> None:
-    found = judge_table(_table(rows_estimate=-1))
+    found = _judged(rows_estimate=-1)
     assert (found.rows_estimate, found.scan_seconds) == (None, pytest.approx(2))

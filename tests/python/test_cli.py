@@ -25,15 +25,47 @@ def _run(*tables: str, options: tuple[str, ...] = ()) -> int:
     return cli.main(["run", *OPTIONS, *options, *(word for table in tables for word in ("--table", table))])
 
 
-def test_a_run_ends_with_one_line_a_table(
+def test_a_run_ends_with_one_line_a_table_and_under_it_what_was_proven(
     core: FakeCore, report: dict[str, Any], capsys: pytest.CaptureFixture[str]
 ) -> None:
     core.answers |= {"orders": report, "users": {**report, "table": "public.users"}}
     assert _run("orders", "users") == 0
-    lines = capsys.readouterr().out.splitlines()
+    told = capsys.readouterr().out.splitlines()
+    lines = [line for line in told if not line.startswith(" ")]
     assert len(lines) == 2
+    assert "  capture xmin: a heap table" in told and "  xmin sees no deletes" in told
     for words in ("public.orders -> raw_postgres.orders", "10 rows", "20 rows/s", "xmin", "proven", "7 inserted"):
         assert words in lines[0]
+
+
+def test_the_summary_says_what_the_next_run_starts_from_and_what_sweep_and_audit_found(
+    core: FakeCore, report: dict[str, Any], capsys: pytest.CaptureFixture[str]
+) -> None:
+    found = {
+        "capture": "cursor",
+        "completeness": "bounded",
+        "watermark": "2026-11-22T17:59:00.000000+00:00",
+        "watermark_held_by": {"pid": 12, "user": "bob", "application": "psql", "seconds": 33.2},
+        "swept": True,
+        "live": {"source": 1000, "target": 1001},
+        "audit": {"missed": 3},
+    }
+    core.answers["orders"] = {**report, **found}
+    assert _run("orders") == 0
+    told = capsys.readouterr().out
+    assert "cursor; bounded" in told
+    assert "the next run reads from 2026-11-22T17:59:00.000000+00:00" in told
+    assert "held back by process 12 (bob, psql), open for 33 s" in told
+    assert "swept: 1,000 keys at the source, 1,001" in told
+    assert "the cursor had missed 3 rows" in told
+
+
+def test_the_summary_of_a_backfill_names_its_window(
+    core: FakeCore, report: dict[str, Any], capsys: pytest.CaptureFixture[str]
+) -> None:
+    core.answers["orders"] = {**report, "window": {"since": "2026-01-01T00:00:00+00:00", "until": None}}
+    assert _run("orders", options=("--since", "2026-01-01")) == 0
+    assert "window: from 2026-01-01T00:00:00+00:00 to the last" in capsys.readouterr().out
 
 
 def test_tables_of_one_command_share_one_run_id(core: FakeCore, report: dict[str, Any]) -> None:
@@ -90,18 +122,29 @@ def test_verify_exits_with_1_when_a_row_differs_and_names_it(
 def test_settings_reach_the_core_by_their_names(core: FakeCore, report: dict[str, Any]) -> None:
     core.answers['odd."Name"'] = report
     options = ("--keys", 'a,"b,c"', "--columns", "a", "--columns", '"b,c",d', "--where", "x > 1")
-    options += ("--lock-timeout", "0.5")
+    options += ("--lock-timeout", "0.5", "--cursor-columns", "seen_at,at", "--sweep", "every 7", "--connections", "4")
     _run('odd."Name"', options=(*options, "--capture", "full", "--source-name", "shop", "--verify", "--run-id", "r"))
     settings = core.made[0].settings
     wanted = {"keys": ["a", "b,c"], "where": "x > 1", "lock_timeout": 0.5, "capture": "full", "source_name": "shop"}
+    wanted |= {"cursor_columns": ["seen_at", "at"], "sweep": "every 7", "connections": 4}
     assert {name: settings[name] for name in wanted} == wanted
     assert settings["verify"] is True and settings["run_id"] == "r"
 
 
 def test_every_setting_of_a_job_can_be_given_to_run() -> None:
-    options = {str(p.name) for p in cli.run_command.params}
     recorded_only = {"map_index", "mode", "application"}
-    assert set(cli.Job.settings()) - recorded_only - {"table"} <= options
+    assert set(cli.Job.settings()) - recorded_only - {"table"} <= _options_of_run()
+
+
+def _options_of_run() -> set[str]:
+    return {str(option.name) for option in cli.run_command.params}
+
+
+def test_the_help_of_run_puts_every_option_under_a_heading(capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main(["run", "--help"]) == 0
+    told = capsys.readouterr().out
+    assert "\nCapture by cursor:\n" in told and "\nOptions:\n" not in told
+    assert all(f"  --{name.replace('_', '-')}" in told for name in cli.Job.settings() if name in _options_of_run())
 
 
 def test_uris_may_come_from_the_environment(
@@ -164,7 +207,8 @@ def test_a_traceback_shows_no_password_either(
         (["run", "--table", "t"], "ROWFERRY_SOURCE"),
         (["run", "--source", "x", "--table", "t"], "ROWFERRY_TARGET"),
         (["run", *OPTIONS], "--table"),
-        (["run", *OPTIONS, "--table", "t", "--capture", "cursor"], "cursor"),
+        (["run", *OPTIONS, "--table", "t", "--capture", "logical"], "logical"),
+        (["run", *OPTIONS, "--table", "t", "--sweep", "every day"], "every day"),
         (["run", *OPTIONS, "--table", "t", "--batch-bytes", "1"], "batch_bytes"),
         (["run", *OPTIONS, "--table", "a.b.c"], "a.b.c"),
         (["state", "show", "--table", "t"], "ROWFERRY_TARGET"),

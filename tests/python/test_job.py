@@ -32,7 +32,15 @@ def test_the_defaults_of_a_job_are_those_of_the_published_schema() -> None:
     ("name", "value"),
     [
         ("table", "a.b.c"),
-        ("capture", "cursor"),
+        ("capture", "logical"),
+        ("cursor_columns", "updated_at"),
+        ("open_transactions", "hope"),
+        ("clock_margin", -1),
+        ("audit", "every 0"),
+        ("sweep", "sometimes"),
+        ("on_delete", "forget"),
+        ("connections", 17),
+        ("since", ""),
         ("batch_bytes", 100),
         ("try_number", 0),
         ("lock_timeout", "soon"),
@@ -51,6 +59,12 @@ def test_a_setting_that_cannot_work_is_refused_by_name_when_the_job_is_made(name
 
 def test_a_job_is_valid_by_itself() -> None:
     assert _job(keys=["id"], columns=["id", "name"]).keys == ("id",)
+
+
+def test_a_window_and_a_capture_that_reads_no_cursor_are_refused_together() -> None:
+    assert _job(since="2026-01-01", until="2026-02-01", capture="cursor").until == "2026-02-01"
+    with pytest.raises(errors.ConfigurationError, match="since"):
+        _job(since="2026-01-01", capture="full")
 
 
 def test_a_key_outside_of_the_columns_is_refused() -> None:
