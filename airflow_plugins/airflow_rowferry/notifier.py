@@ -184,6 +184,10 @@ def _total(reports: Iterable[Mapping[str, Any]]) -> int:
     return sum(report["rows_total"] for report in reports)
 
 
+def _missed(report: Mapping[str, Any]) -> str:
+    return f"; {report['missed']:,} of them the cursor had missed" if report.get("missed") else ""
+
+
 def _headline(dag_id: str, run_id: str, outcome: str, reports: Sequence[Mapping[str, Any]]) -> str:
     said = {"success": "succeeded", "failed": "FAILED", "running": "is not finished"}[outcome]
     tables = "1 table" if len(reports) == 1 else f"{len(reports)} tables"
@@ -201,7 +205,7 @@ def _text(
     lines = [headline]
     lines += [
         f"• {r['table']}: {r['rows_total']:,} rows ({r['rows_inserted']:,} inserted, {r['rows_updated']:,} updated,"
-        f" {r['rows_deleted']:,} deleted; {r['completeness']})"
+        f" {r['rows_deleted']:,} deleted; {r['completeness']}{_missed(r)})"
         for r in reports
     ]
     lines += [f"✗ {name}: {error}" for name, error in errors.items()]

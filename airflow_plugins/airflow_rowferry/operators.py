@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from datetime import datetime, timezone
 from typing import TYPE_CHECKING, Any
 
 from airflow.providers.common.compat.sdk import (
@@ -16,6 +17,7 @@ from airflow.providers.common.compat.sdk import (
 from airflow_rowferry.hooks import connection_uri
 from rowferry import Job, Report
 from rowferry.errors import AuthenticationError, CancelledError, ConfigurationError, RowferryError
+from rowferry.terminal import proof_lines
 
 if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import Context
@@ -23,6 +25,7 @@ if TYPE_CHECKING:
 __all__ = ["LoadCheckOperator", "PostgresToWarehouseOperator"]
 
 MAX_XCOM_BYTES = 4096
+_COMPLETENESS = ("best_effort", "bounded", "proven")  # from the weakest on
 PROGRESS_SECONDS = 10.0
 _MAX_APPLICATION_BYTES = 63  # PostgreSQL cuts application_name there
 _MAP_INDEX_TEMPLATE = "{{ task.table }}"
@@ -46,10 +49,18 @@ class PostgresToWarehouseOperator(BaseOperator):
     twice. Map it over tables with ``.partial(…).expand(table=[…])``; the instances then carry the names of
     their tables. A task that is killed, marked failed or out of time ends its statements on both servers.
 
+    With ``since`` and ``until`` a run loads a window again and leaves the watermark where it is. A backfill by
+    Airflow's data interval is ``since="{{ data_interval_start }}", until="{{ data_interval_end }}"``; its DAG
+    needs a timetable with intervals, such as ``CronDataIntervalTimetable``: under the plain cron schedule of
+    Airflow 3 an interval begins where it ends. A bound that comes out empty (the run has no interval) and a
+    window that holds no time fail the task at once; see ``window_optional``.
+
     Pushes a flat dict under 4 KiB: ``table``, ``target_table``, ``run_id``, ``load_id``, ``capture``,
     ``completeness``, ``hard_deletes``, ``rows_read``, ``rows_inserted``, ``rows_updated``,
     ``rows_deleted`` (of this try), ``rows_total`` (read by all tries of the run), ``extracted_at``,
-    ``seconds`` and ``reasons``. The whole report is in the load record on the target.
+    ``watermark``, ``since`` and ``until`` (of a window), ``swept``, ``missed`` (rows that an audit found the
+    cursor had missed, or None), ``seconds`` and ``reasons``. The whole report is in the load record on the
+    target.
 
     :param source_conn_id: connection of the source, type ``postgres``. (templated)
     :param target_conn_id: connection of the warehouse. (templated)
@@ -60,7 +71,27 @@ class PostgresToWarehouseOperator(BaseOperator):
     :param keys: columns that identify a row; by default the primary key. (templated)
     :param columns: columns to load, the keys among them; by default all. (templated)
     :param where: SQL condition on the rows of the source, sent as written. (templated)
-    :param capture: how changed rows are found: ``xmin``, ``full``, or ``auto``. (templated)
+    :param capture: how changed rows are found: by row version (``xmin``), by time columns (``cursor``), by
+        reading everything (``full``), or as ``auto`` decides at the table's first load. (templated)
+    :param cursor_columns: columns whose time says when a row changed; by default inserted_at or created_at,
+        updated_at or modified_at, and deleted_at, those that are there. (templated)
+    :param open_transactions: ``track``: hold the watermark back by transactions still open at the source;
+        ``ignore``: only ``lookback`` protects against them.
+    :param clock_margin: how far the watermark stays behind the clock, in seconds.
+    :param lookback: read again this much before the watermark, in seconds.
+    :param max_hold: compare row versions instead when open transactions hold the watermark back longer, in seconds.
+    :param wait_for_open_transactions: how long to wait for the transactions that hold it back, in seconds.
+    :param xmin_max_bytes: larger tables with an indexed cursor are captured by it under ``auto``, in bytes.
+    :param audit: ``always``, ``never`` or ``every N``: that run by cursor compares row versions too, and loads
+        and counts the rows that the cursor had missed. (templated)
+    :param sweep: ``always``, ``never`` or ``every N``: that run compares all keys with the source's and closes
+        rows that are gone. (templated)
+    :param on_delete: what closes a row that is gone: ``mark`` it in ``_deleted_at``, or ``remove`` it.
+    :param since: start of a window to load again, in ISO 8601, by default in UTC. (templated)
+    :param until: end of the window, not in it. (templated)
+    :param window_optional: when ``since`` or ``until`` comes out empty, load without that bound; without both,
+        what has changed since the last load. By default such a run fails.
+    :param connections: readers side by side on the source, 1 to 16, under one snapshot.
     :param mode: ``merge``: the target holds the current row of each key.
     :param on_duplicate: two rows of one key in one load: ``newest`` wins, or ``fail``.
     :param batch_bytes: memory for one batch, in bytes; two batches are alive at a time.
@@ -82,9 +113,14 @@ class PostgresToWarehouseOperator(BaseOperator):
         "columns",
         "where",
         "capture",
+        "cursor_columns",
+        "audit",
+        "sweep",
+        "since",
+        "until",
         "control_schema",
     )
-    template_fields_renderers = {"where": "sql", "keys": "json", "columns": "json"}
+    template_fields_renderers = {"where": "sql", "keys": "json", "columns": "json", "cursor_columns": "json"}
     ui_color = "#d6eaf8"
 
     def __init__(
@@ -99,6 +135,20 @@ class PostgresToWarehouseOperator(BaseOperator):
         columns: Sequence[str] | None = None,
         where: str | None = None,
         capture: str = "auto",
+        cursor_columns: Sequence[str] | None = None,
+        open_transactions: str = "track",
+        clock_margin: float = 60,
+        lookback: float = 0,
+        max_hold: float = 3600,
+        wait_for_open_transactions: float = 0,
+        xmin_max_bytes: int = 10737418240,
+        audit: str = "every 24",
+        sweep: str = "never",
+        on_delete: str = "mark",
+        since: str | datetime | None = None,
+        until: str | datetime | None = None,
+        window_optional: bool = False,
+        connections: int = 1,
         mode: str = "merge",
         on_duplicate: str = "newest",
         batch_bytes: int = 1048576,
@@ -120,6 +170,20 @@ class PostgresToWarehouseOperator(BaseOperator):
         self.columns = columns
         self.where = where
         self.capture = capture
+        self.cursor_columns = cursor_columns
+        self.open_transactions = open_transactions
+        self.clock_margin = clock_margin
+        self.lookback = lookback
+        self.max_hold = max_hold
+        self.wait_for_open_transactions = wait_for_open_transactions
+        self.xmin_max_bytes = xmin_max_bytes
+        self.audit = audit
+        self.sweep = sweep
+        self.on_delete = on_delete
+        self.since = since
+        self.until = until
+        self.window_optional = window_optional
+        self.connections = connections
         self.mode = mode
         self.on_duplicate = on_duplicate
         self.batch_bytes = batch_bytes
@@ -129,6 +193,8 @@ class PostgresToWarehouseOperator(BaseOperator):
         self.connect_timeout = connect_timeout
         self.control_schema = control_schema
         self.verify = verify
+        # What a template makes of them may be None too, and that is not the same as not to ask for a window.
+        self._bounds = [name for name, bound in (("since", since), ("until", until)) if bound is not None]
         self._job: Job | None = None
         self._killed = False
 
@@ -175,6 +241,18 @@ class PostgresToWarehouseOperator(BaseOperator):
             columns=self.columns,
             where=self.where,
             capture=self.capture,  # type: ignore[arg-type]  # the job checks it
+            cursor_columns=self.cursor_columns,
+            open_transactions=self.open_transactions,  # type: ignore[arg-type]
+            clock_margin=self.clock_margin,
+            lookback=self.lookback,
+            max_hold=self.max_hold,
+            wait_for_open_transactions=self.wait_for_open_transactions,
+            xmin_max_bytes=self.xmin_max_bytes,
+            audit=self.audit,
+            sweep=self.sweep,
+            on_delete=self.on_delete,  # type: ignore[arg-type]
+            **_window({name: getattr(self, name) for name in self._bounds}, self.window_optional),
+            connections=self.connections,
             mode=self.mode,  # type: ignore[arg-type]
             on_duplicate=self.on_duplicate,  # type: ignore[arg-type]
             run_id=load_run_id(ti.dag_id, ti.task_id, context["run_id"]),
@@ -202,7 +280,7 @@ class PostgresToWarehouseOperator(BaseOperator):
     def _log_report(self, report: Report) -> None:
         counts = report.this_try
         self.log.info(
-            "%s -> %s: %d rows read, %d inserted, %d updated, %d deleted in %.1f s (load %d, capture %s: %s)",
+            "%s -> %s: %d rows read, %d inserted, %d updated, %d deleted in %.1f s (load %d, %s)",
             report.table,
             report.target_table,
             counts.read,
@@ -211,16 +289,15 @@ class PostgresToWarehouseOperator(BaseOperator):
             counts.deleted,
             report.seconds["total"],
             report.load_id,
-            report.capture,
             report.completeness,
         )
-        for text in (*report.reasons, *report.warnings):
+        for text in (*proof_lines(report), *report.warnings):
             self.log.info("  %s", text)
 
 
 class LoadCheckOperator(BaseOperator):
     """
-    Fail the run when a table brought fewer rows than were due, naming every such table at once.
+    Fail the run when a table brought fewer rows, or proved less, than was due, naming every such table at once.
 
     What counts are the rows that all tries of the run read, so a retry that found nothing more to read
     is no failure. A failed check never retries: the same rows would be counted again.
@@ -229,6 +306,8 @@ class LoadCheckOperator(BaseOperator):
     :param min_rows: rows due from each table.
     :param may_be_empty: tables from which none are due, as ``schema.table`` or ``table`` (in ``public``).
         (templated)
+    :param min_completeness: what each load has to prove: ``proven``, ``bounded`` or ``best_effort``; by default
+        anything will do.
     """
 
     template_fields: Sequence[str] = ("reports", "may_be_empty")
@@ -241,26 +320,28 @@ class LoadCheckOperator(BaseOperator):
         reports: Any,
         min_rows: int = 1,
         may_be_empty: Sequence[str] = (),
+        min_completeness: str = _COMPLETENESS[0],
         **kwargs: Any,
     ) -> None:
         super().__init__(**{**kwargs, "retries": 0})
+        if min_completeness not in _COMPLETENESS:
+            raise ValueError(f"min_completeness is {min_completeness!r}; it knows {', '.join(_COMPLETENESS)}")
         self.reports = reports
         self.min_rows = min_rows
         self.may_be_empty = may_be_empty
+        self.min_completeness = min_completeness
 
     def execute(self, context: Context) -> dict[str, int]:
         reports = _as_list(self.reports)
         if not reports:
             raise AirflowFailException("no load has reported: is there a table to load?")
         exempt = {name for given in self.may_be_empty for name in (given, f"public.{given}")}
-        failures = [
-            _shortfall(report, self.min_rows)
-            for report in reports
-            if report["table"] not in exempt and report["rows_total"] < self.min_rows
-        ]
-        if failures:
-            tables = "1 table" if len(failures) == 1 else f"{len(failures)} tables"
-            raise AirflowFailException(f"too few rows from {tables}:\n" + "\n".join(failures))
+        due = [report for report in reports if report["table"] not in exempt]
+        short = [_shortfall(report, self.min_rows) for report in due if report["rows_total"] < self.min_rows]
+        weak = [_doubts(report, self.min_completeness) for report in reports if _is_below(report, self.min_completeness)]
+        complaints = [*_complaint("too few rows from", short), *_complaint("less proven than due for", weak)]
+        if complaints:
+            raise AirflowFailException("\n".join(complaints))
         return {report["table"]: report["rows_total"] for report in reports}
 
 
@@ -293,6 +374,37 @@ def _application(dag_id: str, task_id: str, map_index: int) -> str:
     return f"rowferry {name if len(name) <= room else '~' + name[1 - room :]}"
 
 
+def _window(bounds: Mapping[str, Any], optional: bool) -> dict[str, str]:
+    """The bounds as a job takes them; raises when they make another window than was asked for."""
+    times = {name: _time(name, bound) for name, bound in bounds.items()}
+    given = {name: time for name, time in times.items() if time}
+    if len(given) < len(times) and not optional:
+        empty = " and ".join(name for name in times if name not in given)
+        raise ConfigurationError(
+            f"{empty} came out empty: has this run a data interval?",
+            hint="start it for a date, as a backfill does; or set window_optional to load what has changed instead",
+        )
+    if len(given) == 2 and given["since"] >= given["until"]:
+        raise ConfigurationError(
+            f"no time lies between since, {given['since']}, and until, {given['until']}",
+            hint="under a plain cron schedule an interval of Airflow 3 begins where it ends: give the DAG"
+            " a CronDataIntervalTimetable",
+        )
+    return {name: time.isoformat() for name, time in given.items()}
+
+
+def _time(name: str, bound: str | datetime | None) -> datetime | None:
+    """What a template made of a bound; without a zone it is in UTC, as Airflow's own dates are."""
+    if isinstance(bound, str):
+        if bound.strip() in ("", "None"):
+            return None
+        try:
+            bound = datetime.fromisoformat(bound.strip().replace("Z", "+00:00"))
+        except ValueError:
+            raise ConfigurationError(f"{name} is {bound!r}, which is no time in ISO 8601") from None
+    return bound.replace(tzinfo=bound.tzinfo or timezone.utc) if bound else None
+
+
 def _sentence(error: RowferryError) -> str:
     hint = f" ({error.hint})" if error.hint else ""
     return f"{error.code}: {error.message}{hint}"
@@ -314,6 +426,11 @@ def _summary(report: Report) -> dict[str, Any]:
         "rows_deleted": report.this_try.deleted,
         "rows_total": report.run_total.read,
         "extracted_at": report.extracted_at,
+        "watermark": report.watermark,
+        "since": report.window["since"] if report.window else None,
+        "until": report.window["until"] if report.window else None,
+        "swept": report.swept,
+        "missed": report.audit["missed"] if report.audit else None,
         "seconds": report.seconds["total"],
         "reasons": list(report.reasons),
     }
@@ -331,6 +448,20 @@ def _as_list(reports: Any) -> list[Mapping[str, Any]]:
     if not isinstance(reports, Iterable):
         raise AirflowFailException(f"reports is {type(reports).__name__}; give it the output of load tasks")
     return [report for report in reports if report is not None]
+
+
+def _complaint(what: str, failures: Sequence[str]) -> Iterator[str]:
+    if failures:
+        yield f"{what} {'1 table' if len(failures) == 1 else f'{len(failures)} tables'}:"
+        yield from failures
+
+
+def _is_below(report: Mapping[str, Any], least: str) -> bool:
+    return _COMPLETENESS.index(report["completeness"]) < _COMPLETENESS.index(least)
+
+
+def _doubts(report: Mapping[str, Any], least: str) -> str:
+    return f"  {report['table']}: {report['completeness']}, at least {least} due. {'; '.join(report['reasons'])}"
 
 
 def _shortfall(report: Mapping[str, Any], min_rows: int) -> str:

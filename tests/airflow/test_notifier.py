@@ -78,6 +78,13 @@ def test_a_run_in_which_all_went_well_succeeded(slack):
     assert "FAILED" not in slack[0]
 
 
+def test_rows_that_a_cursor_had_missed_are_told(slack):
+    states = {"load_0": "success", "load_1": "success", "check": "success", "dbt": "success"}
+    tell(states, {**BOTH, ("load", 1, "return_value"): {**loaded("users", 5), "completeness": "best_effort", "missed": 3}})
+    assert "best_effort; 3 of them the cursor had missed" in slack[0]
+    assert slack[0].count("missed") == 1
+
+
 def test_a_run_with_one_failed_load_failed_and_the_error_is_told(slack):
     states = {"load_0": "success", "load_1": "failed", "check": "upstream_failed", "dbt": "upstream_failed"}
     told = tell(states, {**BOTH, ("load", 1, ERROR_KEY): "source: the server closed the connection"})

@@ -6,6 +6,7 @@ import inspect
 import json
 import re
 from dataclasses import MISSING, fields
+from datetime import datetime, timezone
 from typing import Any
 
 import pytest
@@ -104,6 +105,60 @@ def test_many_reasons_still_make_less_than_4_kib(core):
     pushed = load().execute(context())
     assert pushed["reasons"][0].startswith("reason 0")
     assert len(json.dumps(pushed)) < 4096
+
+
+def test_a_load_pushes_what_the_next_run_starts_from_and_what_an_audit_found(core):
+    found = {"watermark": "2026-11-22T17:59:00+00:00", "swept": True, "audit": {"missed": 3}}
+    core(report(**found, window={"since": "2026-01-01T00:00:00+00:00", "until": None}))
+    pushed = load().execute(context())
+    assert (pushed["watermark"], pushed["swept"], pushed["missed"]) == (found["watermark"], True, 3)
+    assert (pushed["since"], pushed["until"]) == ("2026-01-01T00:00:00+00:00", None)
+
+
+def window(core: Any, since: Any, until: Any, **arguments: Any) -> tuple[str | None, str | None]:
+    """What the job gets as its window when the templates come out like this."""
+    made = core(report())
+    operator = load(since="{{ since }}", until="{{ until }}", **arguments)
+    operator.since, operator.until = since, until
+    operator.execute(context())
+    return made[0].settings.get("since"), made[0].settings.get("until")
+
+
+@pytest.mark.parametrize(
+    "since", ["2026-01-01 00:00:00+00:00", "2026-01-01T00:00:00Z", "2026-01-01", datetime(2026, 1, 1, tzinfo=timezone.utc)]
+)
+def test_a_window_reaches_the_job_however_its_template_writes_a_time(core, since):
+    assert window(core, since, "2026-01-02T01:00:00+01:00") == ("2026-01-01T00:00:00+00:00", "2026-01-02T01:00:00+01:00")
+
+
+def test_a_load_without_a_window_has_none(core):
+    made = core(report())
+    load().execute(context())
+    assert not {"since", "until"} & set(made[0].settings)
+
+
+@pytest.mark.parametrize("nothing", ["", " ", "None", None])
+def test_a_bound_that_comes_out_empty_fails_at_once_instead_of_opening_the_window(core, nothing):
+    with pytest.raises(AirflowFailException, match="until came out empty.*window_optional"):
+        window(core, "2026-01-01", nothing)
+    with pytest.raises(AirflowFailException, match="since and until came out empty"):
+        window(core, nothing, nothing)
+
+
+def test_an_optional_window_that_comes_out_empty_is_a_load_of_what_has_changed(core):
+    assert window(core, "None", "", window_optional=True) == (None, None)
+
+
+@pytest.mark.parametrize("until", ["2026-01-01", "2025-12-31"])
+def test_a_window_that_holds_no_time_fails_at_once_and_names_the_timetable_to_use(core, until):
+    for optional in (False, True):
+        with pytest.raises(AirflowFailException, match="no time lies between.*CronDataIntervalTimetable"):
+            window(core, "2026-01-01", until, window_optional=optional)
+
+
+def test_a_bound_that_is_no_time_fails_at_once_by_name(core):
+    with pytest.raises(AirflowFailException, match="since is 'yesterday'"):
+        window(core, "yesterday", "2026-01-01")
 
 
 @pytest.mark.parametrize("error", [ConfigurationError("no table orders"), AuthenticationError("wrong password")])
@@ -211,11 +266,16 @@ def check(reports: Any, **arguments: Any) -> Any:
 
 
 def rows(**tables: int) -> list[dict[str, Any]]:
-    return [{"table": f"public.{table}", "rows_total": n} for table, n in tables.items()]
+    return [loaded(f"public.{table}", rows_total=n) for table, n in tables.items()]
 
 
-def test_a_check_passes_when_every_table_has_its_rows():
+def loaded(table: str, **other: Any) -> dict[str, Any]:
+    return {"table": table, "rows_total": 1, "completeness": "proven", "reasons": [], **other}
+
+
+def test_a_check_passes_when_every_table_has_its_rows_whatever_it_proves():
     assert check(rows(orders=5, users=1)) == {"public.orders": 5, "public.users": 1}
+    assert check([loaded("public.orders", completeness="best_effort")]) == {"public.orders": 1}
 
 
 def test_a_check_names_every_table_that_fell_short_and_what_may_be_wrong():
@@ -234,7 +294,7 @@ def test_a_table_that_may_be_empty_passes_by_either_name(name):
 
 
 def test_a_table_of_the_same_name_in_another_schema_is_not_exempt():
-    reports = [{"table": "shop.payments", "rows_total": 0}]
+    reports = [loaded("shop.payments", rows_total=0)]
     with pytest.raises(AirflowFailException, match=r"shop\.payments"):
         check(reports, may_be_empty=["payments"])
 
@@ -253,6 +313,39 @@ def test_a_check_takes_the_report_of_an_unmapped_load():
 def test_a_check_without_any_report_fails(nothing):
     with pytest.raises(AirflowFailException, match="no load has reported"):
         check(nothing)
+
+
+@pytest.mark.parametrize(
+    ("least", "named"), [("bounded", ["public.users"]), ("proven", ["public.orders", "public.users"])]
+)
+def test_a_check_names_every_table_that_proves_less_than_is_due_and_why(least, named):
+    reports = [
+        loaded("public.items"),
+        loaded("public.orders", completeness="bounded", reasons=["bounded by 60 s"]),
+        loaded("public.users", completeness="best_effort", reasons=["no trigger"]),
+    ]
+    with pytest.raises(AirflowFailException) as raised:
+        check(reports, min_completeness=least)
+    told = str(raised.value)
+    assert [r["table"] for r in reports if r["table"] in told] == named
+    assert f"public.users: best_effort, at least {least} due. no trigger" in told
+
+
+def test_a_check_tells_at_once_of_missing_rows_and_of_missing_proof():
+    with pytest.raises(AirflowFailException) as raised:
+        check([loaded("public.a", rows_total=0), loaded("public.b", completeness="best_effort")], min_completeness="bounded")
+    assert "public.a: 0 rows" in str(raised.value) and "public.b: best_effort" in str(raised.value)
+
+
+def test_a_table_that_may_be_empty_still_has_to_prove_that_it_is():
+    report = loaded("public.a", rows_total=0, completeness="best_effort")
+    with pytest.raises(AirflowFailException, match="less proven"):
+        check([report], may_be_empty=["a"], min_completeness="proven")
+
+
+def test_a_completeness_that_nobody_knows_fails_when_the_dag_is_read():
+    with pytest.raises(ValueError, match="best_effort, bounded, proven"):
+        LoadCheckOperator(task_id="check", reports=[], min_completeness="sure")
 
 
 def test_a_check_never_retries_whatever_the_dag_says():
