@@ -42,13 +42,22 @@ def core(monkeypatch: pytest.MonkeyPatch) -> Any:
     return answers
 
 
+FROM_CONTEXT = {"source", "target", "run_id", "try_number", "map_index", "application"}
+
+
 def test_every_job_setting_is_an_argument_with_the_same_default():
-    from_context = {"source", "target", "run_id", "try_number", "map_index", "application"}
     parameters = inspect.signature(PostgresToWarehouseOperator).parameters
     for setting in fields(Job):
-        if setting.init and setting.name not in from_context | {"table", "source_name"}:
+        if setting.init and setting.name not in FROM_CONTEXT | {"table", "source_name"}:
             assert setting.default is not MISSING
             assert parameters[setting.name].default == setting.default, setting.name
+
+
+def test_every_argument_reaches_the_job_under_its_name(core):
+    made = core(report())
+    given = {name: f"the {name}" for name in Job.settings() if name not in FROM_CONTEXT | {"since", "until"}}
+    load(**given).execute(context())
+    assert given.items() <= made[0].settings.items()
 
 
 def test_arguments_are_keyword_only_and_templated_ones_exist():
@@ -143,6 +152,12 @@ def test_a_bound_that_comes_out_empty_fails_at_once_instead_of_opening_the_windo
         window(core, "2026-01-01", nothing)
     with pytest.raises(AirflowFailException, match="since and until came out empty"):
         window(core, nothing, nothing)
+
+
+def test_a_bound_that_is_empty_in_the_dag_itself_fails_too(core):
+    core(report())
+    with pytest.raises(AirflowFailException, match="since came out empty"):
+        load(since="").execute(context())
 
 
 def test_an_optional_window_that_comes_out_empty_is_a_load_of_what_has_changed(core):
