@@ -1,4 +1,5 @@
 #include "core/sql.h"
+#include "core/sql_cursor.h"
 
 /* The server answers in JSON: a fact is named once, here, and read once, in Python. */
 
@@ -41,7 +42,7 @@ static const char TABLES[] =
     "   'select', has_table_privilege(t.oid, 'SELECT'), 'row_security', row_security_active(t.oid), 'partitions', (t.tree->>'n')::int,"
     "   'columns', (SELECT json_agg(json_build_object('name', a.attname, 'type', format_type(a.atttypid, a.atttypmod), 'not_null', a.attnotnull,"
     "     'default', pg_get_expr(d.adbin, d.adrelid),"
-    "     'indexed', EXISTS (SELECT FROM pg_index i WHERE i.indrelid = t.oid AND i.indisvalid AND i.indpred IS NULL AND i.indkey[0] = a.attnum),"
+    "     'indexed', " RF_INDEXED ", 'by_clock', " CONVENTION " IS NOT NULL AND " RF_SET_BY_CLOCK("t.oid") ","
     "     'role', " CONVENTION ", 'passes', y.typsend <> 0 AND y.typreceive <> 0 AND NOT (y.typnamespace = 'pg_catalog'::regnamespace"
     "      AND (y.typname LIKE 'reg%' OR y.typname IN ('oid', 'xid', 'xid8', 'cid', 'tid', 'oidvector', 'pg_snapshot', 'txid_snapshot', 'aclitem', 'refcursor'))))"
     "     ORDER BY a.attnum) FROM pg_attribute a JOIN pg_type y ON y.oid = a.atttypid"

@@ -1,6 +1,7 @@
 #include "core/sql.h"
 
 #include "core/passthrough.h"
+#include "core/sql_cursor.h"
 
 #include <inttypes.h>
 #include <string.h>
@@ -116,26 +117,9 @@ const char RF_SQL_LIST_SESSIONS[] =
 
 /* ---- cursor columns ---- */
 
-/* A trigger counts when it fires for every row, before it is written, in every session, and assigns a clock without
- * asking anything first; it counts for nothing when another may assign the column something else. Every leaf has its
- * own triggers: partitions have copies of their table's, and each can be disabled. */
-#define FIRES(event) "g.tgenabled IN ('O', 'A') AND g.tgtype & 3 = 3 AND g.tgtype & " event " = " event
-#define ASSIGNS "('\\mnew\\.\"?' || regexp_replace(a.attname, '([^a-zA-Z0-9_])', '\\\\\\1', 'g') || '\"?\\s*:?="
-#define CLOCK "\\s*(pg_catalog\\.)?(now\\(\\)|clock_timestamp\\(\\)|statement_timestamp\\(\\)|transaction_timestamp\\(\\)|current_timestamp\\M)"
-#define IN_CLOCK(event) \
-    "(SELECT coalesce(bool_or(g.tgqual IS NULL AND g.tgattr::text = '' AND g.body !~* '\\m(if|case|exception)\\M|return\\s+(null|old)' AND g.body ~* " ASSIGNS CLOCK "')), false)" \
-    " AND NOT coalesce(bool_or(g.body ~* " ASSIGNS "(?!" CLOCK ")') OR g.body ~* '\\mnew\\M\\s*:?=|\\minto\\s+(strict\\s+)?new\\M'), false)" \
-    " FROM triggers g WHERE g.tgrelid = leaf.oid AND " FIRES(event) ")"
-
 const char RF_SQL_CURSOR_COLUMNS[] =
-    "WITH RECURSIVE tree(oid) AS (SELECT $1::oid UNION SELECT i.inhrelid FROM pg_inherits i JOIN tree t ON i.inhparent = t.oid),"
-    " leaves AS (SELECT c.oid FROM tree JOIN pg_class c USING (oid) WHERE c.relkind <> 'p'),"
-    " triggers AS (SELECT g.*, regexp_replace(p.prosrc, '--[^\\n]*|/\\*.*?\\*/', ' ', 'g') AS body FROM leaves l JOIN pg_trigger g ON g.tgrelid = l.oid"
-    "  JOIN pg_proc p ON p.oid = g.tgfoid WHERE NOT g.tgisinternal)"
-    " SELECT a.attname, t.typname, CASE WHEN t.typname = 'date' THEN 86400000000 WHEN a.atttypmod < 0 THEN 1 ELSE power(10, 6 - a.atttypmod)::bigint END,"
-    " a.attnotnull, EXISTS (SELECT FROM pg_index i JOIN pg_class c ON c.oid = i.indexrelid JOIN pg_am m ON m.oid = c.relam WHERE i.indrelid = a.attrelid"
-    "  AND i.indisvalid AND i.indpred IS NULL AND i.indkey[0] = a.attnum AND m.amname = 'btree'),"
-    " (SELECT coalesce(bool_and(" IN_CLOCK("4") " AND " IN_CLOCK("16") "), false) FROM leaves leaf)"
+    "SELECT a.attname, t.typname, CASE WHEN t.typname = 'date' THEN 86400000000 WHEN a.atttypmod < 0 THEN 1 ELSE power(10, 6 - a.atttypmod)::bigint END,"
+    " a.attnotnull, " RF_INDEXED ", " RF_SET_BY_CLOCK("$1::oid")
     " FROM pg_attribute a JOIN pg_type t ON t.oid = a.atttypid WHERE a.attrelid = $1 AND a.attnum > 0 AND NOT a.attisdropped"
     " AND t.typnamespace = 'pg_catalog'::regnamespace AND t.typname IN ('timestamptz', 'timestamp', 'date') ORDER BY a.attnum";
 

@@ -244,7 +244,7 @@ def _proofs(table: Facts, server: Facts) -> Iterator[Proof]:
     proven: Completeness = "best_effort" if hidden else "proven"
     yield Proof(capture="xmin", completeness=proven, reasons=hidden)
     if cursors := _convention(table):
-        doubts = (*_doubts(table, cursors, server), *hidden)
+        doubts = (*_doubts(cursors, server), *hidden)
         yield Proof(capture="cursor", completeness="best_effort" if doubts else "bounded", reasons=doubts)
     yield Proof(capture="full", completeness=proven, reasons=hidden)
 
@@ -257,13 +257,10 @@ def _convention(table: Facts) -> list[Facts]:
     return [column for column in found if column] if any(found[:2]) else []
 
 
-def _doubts(table: Facts, cursors: Sequence[Facts], server: Facts) -> Iterator[str]:
+def _doubts(cursors: Sequence[Facts], server: Facts) -> Iterator[str]:
     """Why a capture by cursor proves less than a bound."""
-    clocked = any("with time zone" in c["type"] and _set_by_triggers(table, c) for c in cursors)
-    if not clocked:
+    if not any("with time zone" in column["type"] and column["by_clock"] for column in cursors):
         yield "no cursor column with a time zone is known to be set to now() by row triggers on every INSERT and UPDATE"
-    if clocked and table["kind"] == "table" and table["partitions"]:
-        yield "tables that inherit from it have triggers of their own"
     if server["in_recovery"]:
         yield "the source is a standby: transactions open on its primary do not show"
     if not _sees_all(server):
@@ -300,23 +297,13 @@ def _cursor(table: Facts, column: Facts) -> Cursor:
 
 def _set_by(table: Facts, column: Facts) -> Literal["trigger", "default", "application"]:
     needed = {"insert"} if column["role"] == "inserted_at" else {"insert", "update"}
-    covered = _events(table, column)
+    triggers = [t for t in table["triggers"] if _can_set(t) and column["name"] in t["function_sets"]]
+    covered = {event for trigger in triggers for event in trigger["events"].split(",")}
     if covered and column["default"] is not None:
         covered.add("insert")
     if covered >= needed:
         return "trigger"
     return "default" if column["default"] is not None else "application"
-
-
-def _set_by_triggers(table: Facts, column: Facts) -> bool:
-    """Whether no writer can leave the column out or set it otherwise: a default alone gives way to what is written."""
-    return _events(table, column) >= {"insert", "update"}
-
-
-def _events(table: Facts, column: Facts) -> set[str]:
-    """On which statements a trigger sets the column."""
-    triggers = [t for t in table["triggers"] if _can_set(t) and column["name"] in t["function_sets"]]
-    return {event for trigger in triggers for event in trigger["events"].split(",")}
 
 
 def _can_set(trigger: Facts) -> bool:

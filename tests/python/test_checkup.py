@@ -11,7 +11,7 @@ from rowferry.checkup import XMIN_MAX_BYTES, Checkup, Proof, TableCheckup, judge
 
 def _column(name: str = "updated_at", role: str | None = "updated_at", **facts: Any) -> dict[str, Any]:
     column = {"name": name, "type": "timestamp with time zone", "not_null": True, "default": None}
-    return {**column, "indexed": True, "role": role, "passes": True, **facts}
+    return {**column, "indexed": True, "by_clock": False, "role": role, "passes": True, **facts}
 
 
 def _trigger(*events: str, sets: str = "updated_at") -> dict[str, Any]:
@@ -60,7 +60,7 @@ def _by_cursor(server: dict[str, Any] | None = None, **facts: Any) -> Proof | No
     return proofs.get("cursor")
 
 
-TOUCHED: dict[str, Any] = {"columns": [_column()], "triggers": [_trigger("insert", "update")]}
+TOUCHED: dict[str, Any] = {"columns": [_column(by_clock=True)]}
 """A table whose cursor proves bounded."""
 
 
@@ -117,11 +117,8 @@ def test_a_cursor_that_a_trigger_sets_on_every_insert_and_update_is_bounded() ->
 @pytest.mark.parametrize(
     ("facts", "words"),
     [
-        ({"triggers": []}, "row triggers on every INSERT and UPDATE"),
-        ({"triggers": [_trigger("update")], "columns": [_column(default="now()")]}, "row triggers on every INSERT"),
-        ({"triggers": [_trigger("insert", "update") | {"enabled": False}]}, "row triggers on every INSERT"),
-        ({"columns": [_column(type="timestamp without time zone")]}, "with a time zone"),
-        ({"partitions": 1}, "inherit from it"),
+        ({"columns": [_column()]}, "row triggers on every INSERT and UPDATE"),
+        ({"columns": [_column(type="timestamp without time zone", by_clock=True)]}, "with a time zone"),
         ({"row_security": True}, "row security"),
         ({"server": {"pg_read_all_stats": False}}, "pg_read_all_stats"),
         ({"server": {"in_recovery": True}}, "standby"),
@@ -136,11 +133,6 @@ def test_what_takes_the_bound_away_from_a_cursor_is_said(facts: dict[str, Any], 
 
 def test_a_superuser_sees_every_transaction() -> None:
     proof = _by_cursor({"pg_read_all_stats": False, "is_superuser": True}, **TOUCHED)
-    assert proof and proof.completeness == "bounded"
-
-
-def test_the_leaves_of_a_partitioned_table_share_its_triggers() -> None:
-    proof = _by_cursor(kind="partitioned table", partitions=3, **TOUCHED)
     assert proof and proof.completeness == "bounded"
 
 
@@ -160,7 +152,7 @@ def test_auto_takes_the_cursor_of_a_large_table_where_it_is_indexed_and_bounded(
     assert judge(_facts(tables=[_table(**TOUCHED)]), xmin_max_bytes=1).tables[0].capture == "cursor"
 
 
-@pytest.mark.parametrize("facts", [{"columns": [_column(indexed=False)]}, {"triggers": []}, {"columns": []}])
+@pytest.mark.parametrize("facts", [{"columns": [_column(by_clock=True, indexed=False)]}, {"columns": [_column()]}, {"columns": []}])
 def test_auto_stays_with_xmin_where_a_cursor_would_scan_or_prove_less_and_says_what_is_missing(
     facts: dict[str, Any],
 ) -> None:
