@@ -186,6 +186,7 @@ static const char *why_versions(const struct rf_plan *plan) {
     int64_t watermark;
     const struct rf_open_transactions_facts *open = &plan->source->open;
     if (plan->sweep) return "a file of the table changed: this run compares row versions";
+    if (plan->job->capture == RF_CAPTURE_AUTO && plan->source->snapshot.in_recovery) return "auto: a cursor on a standby would only be best_effort: this run compares row versions";
     if (!read_watermark(plan, &watermark)) return "there is no watermark of these cursor columns yet: this run compares row versions and sets one";
     if (open->listed_us < watermark) return "the source's clock is behind the watermark: this run compares row versions";
     int64_t held_since = must_stay(plan) ? watermark : oldest_us(plan);
@@ -337,6 +338,10 @@ enum rf_code rf_state_proof(struct rf_plan *plan, struct rf_arena *arena, struct
         RF_TRY(rf_plan_reason(plan, arena, err, "row security hides rows of the source from this role; a change of what it hides is not seen"));
     }
     if (plan->full_read) return RF_OK;
+    if (rf_timeline_is_unsure(plan->source, plan->last)) {
+        plan->completeness = "best_effort";
+        RF_TRY(rf_plan_reason(plan, arena, err, "the standby does not show this role whether it followed a failover since the last load; pg_read_all_stats would"));
+    }
     if (plan->job->where) RF_TRY(rf_plan_reason(plan, arena, err, "the filter is judged when a row changes; what it draws from the time or from other tables is not judged again"));
     if (plan->sweep) return RF_OK;
     return rf_plan_reason(plan, arena, err, "row versions and cursors do not show hard deletes; a run with sweep, or with capture full, closes deleted rows");

@@ -36,6 +36,11 @@ bool rf_source_is_behind(const struct rf_source_facts *source, const struct rf_l
            source->identity.timeline <= last->identity.timeline && read_end_of_log(last, &then) && source->snapshot.lsn_bytes < then;
 }
 
+bool rf_timeline_is_unsure(const struct rf_source_facts *source, const struct rf_load *last) {
+    uint64_t then;
+    return same_history(&source->identity, &last->identity) && read_end_of_log(last, &then) && source->identity.timeline_bytes < then;
+}
+
 /* ---- lines of a fingerprint ---- */
 
 /* One line of a fingerprint, not terminated. */

@@ -15,4 +15,7 @@ enum rf_code rf_find_ground(struct rf_plan *plan, struct rf_arena *arena, struct
 /* True when a standby is behind the last load of the same system. */
 bool rf_source_is_behind(const struct rf_source_facts *source, const struct rf_load *last);
 
+/* True when a standby does not show whether it changed its timeline before the last load's place in the log. */
+bool rf_timeline_is_unsure(const struct rf_source_facts *source, const struct rf_load *last);
+
 #endif

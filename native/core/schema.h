@@ -51,6 +51,7 @@ struct rf_open_transactions_facts {
 struct rf_identity {
     const char *system; /* pg_control_system().system_identifier */
     int timeline;
+    uint64_t timeline_bytes; /* up to where in the log it is known to be that one; UINT64_MAX: everywhere */
     const char *database;
     int64_t table_oid;
 };

@@ -137,12 +137,13 @@ const char RF_SQL_IS_DURABLE[] =
 /* The control file names the old timeline until the next checkpoint, for minutes on a standby that follows a
  * promoted one. On a primary the name of the segment being written is right at once. On a standby it is the receiver
  * that knows: it is told to change when all of the old timeline has been replayed; only pg_read_all_stats may ask it.
- * For others there is how far the pages on disk have come. */
+ * For others there is what the pages on disk say, up to where they have come. */
 const char RF_SQL_IDENTITY[] =
     "SELECT s.system_identifier, CASE WHEN pg_is_in_recovery()"
-    " THEN greatest(c.timeline_id, r.min_recovery_end_timeline, (SELECT received_tli FROM pg_stat_wal_receiver))"
-    " ELSE ('x' || substr(pg_walfile_name(pg_current_wal_insert_lsn()), 1, 8))::bit(32)::int END"
-    " FROM pg_control_system() s, pg_control_checkpoint() c, pg_control_recovery() r";
+    " THEN greatest(c.timeline_id, r.min_recovery_end_timeline, w.received_tli)"
+    " ELSE ('x' || substr(pg_walfile_name(pg_current_wal_insert_lsn()), 1, 8))::bit(32)::int END,"
+    " CASE WHEN pg_is_in_recovery() AND w.received_tli IS NULL THEN r.min_recovery_end_lsn END"
+    " FROM pg_control_system() s, pg_control_checkpoint() c, pg_control_recovery() r LEFT JOIN pg_stat_wal_receiver w ON true";
 
 /* Only a transaction that has an xid keeps the snapshot's xmin where it is: a reader whose own snapshot is as
  * old is innocent. A prepared one has no process. */

@@ -100,6 +100,9 @@ static enum rf_code identify(struct rf_source_postgres *source, struct rf_source
     RF_TRY(rf_pg_execute(&source->pg, "identify the server", RF_SQL_IDENTITY, 0, NULL, &result, err));
     enum rf_code code = rf_pg_text(result, 0, 0, source->arena, &facts->identity.system, err);
     facts->identity.timeline = (int)rf_pg_integer(result, 0, 1);
+    facts->identity.timeline_bytes = UINT64_MAX;
+    if (code == RF_OK && !PQgetisnull(result, 0, 2) && !rf_read_lsn(PQgetvalue(result, 0, 2), &facts->identity.timeline_bytes))
+        code = rf_fail(err, RF_INTERNAL, "the source's log position cannot be read");
     PQclear(result);
     return code;
 }

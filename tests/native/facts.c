@@ -26,7 +26,7 @@ static const int32_t NUMERIC_12_4 = ((12 << 16) | 4) + 4;
 static void make_source(struct facts *facts) {
     facts->source = (struct rf_source_facts){
         .server = {.version = 180000, .utf8 = true, .lc_monetary = "C"},
-        .identity = {.system = "70001", .timeline = 1, .database = "shop", .table_oid = 16384},
+        .identity = {.system = "70001", .timeline = 1, .timeline_bytes = UINT64_MAX, .database = "shop", .table_oid = 16384},
         .snapshot = {.text = "1200:1210:1205", .xmin = 1200, .xmax = 1210, .lsn = "0/2000", .lsn_bytes = 0x2000, .clock = "2026-11-22T18:00:00.000000+00:00"},
         .schema = facts->job.source_schema,
         .name = facts->job.source_table,

@@ -422,6 +422,28 @@ TEST(a_standby_behind_the_last_load_of_its_own_history_is_recognised) {
     drop_facts(&facts);
 }
 
+static void standby_known_before_the_last_load(struct facts *facts) {
+    facts->source.snapshot.in_recovery = true;
+    facts->last.lsn = "0/1000";
+    facts->source.identity.timeline_bytes = 0xfff;
+}
+
+static void standby_known_at_the_last_load(struct facts *facts) {
+    standby_known_before_the_last_load(facts);
+    facts->source.identity.timeline_bytes = 0x1000;
+}
+
+TEST(a_standby_that_may_have_followed_a_failover_since_the_last_load_proves_nothing) {
+    struct facts facts;
+    make_plan(&facts, "", standby_known_before_the_last_load);
+    assert_string_equal(facts.plan.completeness, "best_effort");
+    assert_true(has_reason(&facts, "failover") && !facts.plan.reconcile);
+    drop_facts(&facts);
+    make_plan(&facts, "", standby_known_at_the_last_load);
+    assert_string_equal(facts.plan.completeness, "proven");
+    drop_facts(&facts);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(unbroken_ground_is_read_from_the_last_snapshot_on),
@@ -454,6 +476,7 @@ int main(void) {
         cmocka_unit_test(a_target_without_a_unique_index_on_the_keys_is_refused),
         cmocka_unit_test(snapshots_and_log_positions_are_read_as_the_server_prints_them),
         cmocka_unit_test(a_standby_at_the_start_of_a_page_has_all_that_stands_before_that_page),
+        cmocka_unit_test(a_standby_that_may_have_followed_a_failover_since_the_last_load_proves_nothing),
         cmocka_unit_test(a_standby_behind_the_last_load_of_its_own_history_is_recognised),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
