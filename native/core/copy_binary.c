@@ -2,26 +2,26 @@
 
 #include <string.h>
 
-enum { SIGNATURE_BYTES = 11, HEADER_BYTES = 19 };
+enum { SIGNATURE_BYTES = 11 };
 
-static const uint8_t SIGNATURE[SIGNATURE_BYTES] = {'P', 'G', 'C', 'O', 'P', 'Y', '\n', 0xFF, '\r', '\n', 0};
+const uint8_t rf_copy_header[RF_COPY_HEADER_BYTES] = {'P', 'G', 'C', 'O', 'P', 'Y', '\n', 0xFF, '\r', '\n', 0};
+const uint8_t rf_copy_trailer[RF_COPY_TRAILER_BYTES] = {0xFF, 0xFF};
 
 static uint32_t read_u32(const uint8_t *p) {
     return (uint32_t)p[0] << 24 | (uint32_t)p[1] << 16 | (uint32_t)p[2] << 8 | p[3];
 }
 
-/* How many bytes the header takes; 0 when there are too few to tell. */
-static size_t header_bytes(const uint8_t *data, size_t n_bytes) {
-    if (n_bytes < HEADER_BYTES) return 0;
-    size_t whole = HEADER_BYTES + (size_t)read_u32(data + HEADER_BYTES - 4);
+size_t rf_copy_header_length(const uint8_t *data, size_t n_bytes) {
+    if (n_bytes < RF_COPY_HEADER_BYTES || memcmp(data, rf_copy_header, SIGNATURE_BYTES) != 0) return 0;
+    size_t whole = RF_COPY_HEADER_BYTES + (size_t)read_u32(data + RF_COPY_HEADER_BYTES - 4);
     return n_bytes < whole ? 0 : whole;
 }
 
 static enum rf_copy_result take_header(struct rf_copy_reader *reader, const uint8_t **data, size_t *n_bytes) {
     if (*n_bytes == 0) return RF_COPY_MORE; /* *data may be NULL then */
     size_t known = *n_bytes < SIGNATURE_BYTES ? *n_bytes : SIGNATURE_BYTES;
-    if (memcmp(*data, SIGNATURE, known) != 0) return RF_COPY_BROKEN;
-    size_t taken = header_bytes(*data, *n_bytes);
+    if (memcmp(*data, rf_copy_header, known) != 0) return RF_COPY_BROKEN;
+    size_t taken = rf_copy_header_length(*data, *n_bytes);
     if (taken == 0) return RF_COPY_MORE;
     *data += taken;
     *n_bytes -= taken;

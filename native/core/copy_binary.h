@@ -30,4 +30,12 @@ enum rf_copy_result { RF_COPY_ROW, RF_COPY_MORE, RF_COPY_END, RF_COPY_BROKEN };
 enum rf_copy_result rf_copy_next_row(struct rf_copy_reader *reader, const uint8_t **data, size_t *n_bytes,
                                      struct rf_field *fields, int n_fields);
 
+/* What stands before the first row and after the last, as this program writes them. */
+enum { RF_COPY_HEADER_BYTES = 19, RF_COPY_TRAILER_BYTES = 2 };
+extern const uint8_t rf_copy_header[RF_COPY_HEADER_BYTES];
+extern const uint8_t rf_copy_trailer[RF_COPY_TRAILER_BYTES];
+
+/* How many bytes the header takes of `data`; 0 when there is none, or not all of it. */
+size_t rf_copy_header_length(const uint8_t *data, size_t n_bytes);
+
 #endif

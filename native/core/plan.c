@@ -1,6 +1,7 @@
 #include "core/plan.h"
 
 #include "core/capture.h"
+#include "core/parts.h"
 #include "core/passthrough.h"
 #include "core/timestamp.h"
 
@@ -181,5 +182,6 @@ enum rf_code rf_plan_make(const struct rf_job *job, const struct rf_source_facts
     plan->dedupe = !source->key_proven;
     plan->mark_gone = !plan->full_read && !plan->first_load && source->key_proven && job->where;
     plan->close_absent = plan->full_read && !plan->first_load;
+    RF_TRY(rf_cut_parts(plan, arena, err));
     return rf_state_proof(plan, arena, err);
 }

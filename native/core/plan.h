@@ -34,6 +34,13 @@ enum rf_reading {
     RF_READ_WINDOW,   /* a cursor column in [from, until) */
 };
 
+/* One of the statements that together read the table: pages of a leaf. */
+struct rf_part {
+    int leaf;
+    int64_t from_page;
+    int64_t to_page; /* not in the part; 0 for no end */
+};
+
 struct rf_plan {
     const struct rf_job *job;
     const struct rf_source_facts *source;
@@ -53,6 +60,8 @@ struct rf_plan {
     const char *until;
     const char **new_leaves; /* oids of leaves attached since the last load: read whole, shape (n_new_leaves,) */
     int n_new_leaves;
+    struct rf_part *parts; /* for readers side by side; none: one statement reads all, shape (n_parts,) */
+    int n_parts;
     bool audit;         /* rows come with whether the cursor would have brought them */
     bool sweep;         /* all keys are read, and rows whose key is not among them closed */
     bool first_load;    /* the target does not exist yet */

@@ -72,6 +72,14 @@ struct rf_snapshot {
     bool in_recovery;
 };
 
+/* A table that holds rows: the source itself, its partitions, or what inherits from it. */
+struct rf_leaf {
+    const char *schema;
+    const char *name;
+    int64_t pages;
+    bool readable; /* the role may SELECT from it by its own name */
+};
+
 struct rf_source_facts {
     struct rf_server server;
     struct rf_identity identity;
@@ -89,6 +97,8 @@ struct rf_source_facts {
     struct rf_open_transactions_facts open;
     const char *since; /* of the job's window, as the source understood it; ISO 8601 in UTC, or NULL */
     const char *until;
+    struct rf_leaf *leaves; /* shape (n_leaves,) */
+    int n_leaves;
     bool one_heap;      /* an ordinary table without children: COPY reads it directly */
     bool row_security;  /* policies hide rows from this role */
     int64_t bytes;

@@ -58,7 +58,7 @@ extern const char RF_SQL_SNAPSHOT[];
 extern const char RF_SQL_HOLDER[];
 /* → system identifier, timeline */
 extern const char RF_SQL_IDENTITY[];
-/* $1 oid → lines of leaves: oid, relfilenode, access method, kind; in order of oid */
+/* $1 oid → of each leaf, in order of oid: line of the fingerprint, persistence, access method, schema, name, pages, may it be read */
 extern const char RF_SQL_LEAVES[];
 void rf_sql_lock_source(const struct rf_job *job, struct rf_text *out);
 /* Fails unless the job's filter is one whole expression. */
@@ -68,6 +68,14 @@ int64_t rf_lock_timeout_ms(double seconds);
 /* Of the present transaction. */
 void rf_sql_lock_timeout(double seconds, struct rf_text *out);
 void rf_sql_read(const struct rf_plan *plan, struct rf_text *out);
+/* One of plan->parts of the same rows. */
+void rf_sql_read_part(const struct rf_plan *plan, int part, struct rf_text *out);
+/* Makes the reader's transaction see what the leader's snapshot of this name sees; to be sent before any query. */
+void rf_sql_take_over_snapshot(const char *name, struct rf_text *out);
+/* → name under which other sessions may take the present snapshot over */
+extern const char RF_SQL_EXPORT_SNAPSHOT[];
+/* As rf_sql_lock_source, without waiting. */
+void rf_sql_lock_source_now(const struct rf_job *job, struct rf_text *out);
 /* The keys of all rows, whatever the capture reads. */
 void rf_sql_read_keys(const struct rf_plan *plan, struct rf_text *out);
 

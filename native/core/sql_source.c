@@ -156,8 +156,10 @@ const char RF_SQL_HOLDER[] =
 /* Only leaves hold rows. pg_inherits covers partitions and plain inheritance; the root counts as a leaf of itself. */
 const char RF_SQL_LEAVES[] =
     "WITH RECURSIVE tree(oid) AS (SELECT $1::oid UNION SELECT i.inhrelid FROM pg_inherits i JOIN tree t ON i.inhparent = t.oid)"
-    " SELECT concat_ws(' ', 'leaf', c.oid, pg_relation_filenode(c.oid), a.amname, c.oid::regclass), c.relpersistence, coalesce(a.amname, '')"
-    " FROM tree JOIN pg_class c USING (oid) LEFT JOIN pg_am a ON a.oid = c.relam WHERE c.relkind <> 'p' ORDER BY c.oid";
+    " SELECT concat_ws(' ', 'leaf', c.oid, pg_relation_filenode(c.oid), a.amname, c.oid::regclass), c.relpersistence, coalesce(a.amname, ''),"
+    " n.nspname, c.relname, coalesce(pg_relation_size(c.oid), 0) / current_setting('block_size')::int, has_table_privilege(c.oid, 'SELECT')"
+    " FROM tree JOIN pg_class c USING (oid) JOIN pg_namespace n ON n.oid = c.relnamespace LEFT JOIN pg_am a ON a.oid = c.relam"
+    " WHERE c.relkind <> 'p' ORDER BY c.oid";
 
 /* PostgreSQL takes 0 for no limit; a job that says 0 does not want to wait at all. */
 int64_t rf_lock_timeout_ms(double seconds) {
@@ -172,6 +174,18 @@ void rf_sql_lock_source(const struct rf_job *job, struct rf_text *out) {
     rf_text_add(out, "LOCK TABLE ");
     rf_text_qualified(out, job->source_schema, job->source_table);
     rf_text_add(out, " IN ACCESS SHARE MODE");
+}
+
+void rf_sql_lock_source_now(const struct rf_job *job, struct rf_text *out) {
+    rf_sql_lock_source(job, out);
+    rf_text_add(out, " NOWAIT");
+}
+
+const char RF_SQL_EXPORT_SNAPSHOT[] = "SELECT pg_export_snapshot()";
+
+void rf_sql_take_over_snapshot(const char *name, struct rf_text *out) {
+    rf_text_add(out, "SET TRANSACTION SNAPSHOT ");
+    rf_text_literal(out, name);
 }
 
 /* The filter stands in round brackets where rows are read. What closes those, to go on with an OR or a UNION,
@@ -193,6 +207,22 @@ static void add_columns(const struct rf_plan *plan, struct rf_text *out) {
 
 static void add_source(const struct rf_plan *plan, struct rf_text *out) {
     rf_text_qualified(out, plan->source->schema, plan->source->name);
+}
+
+/* The table, or the leaf of a part; of that no more than its own rows. */
+static void add_relation(const struct rf_plan *plan, const struct rf_part *part, struct rf_text *out) {
+    if (!part) {
+        add_source(plan, out);
+        return;
+    }
+    const struct rf_leaf *leaf = &plan->source->leaves[part->leaf];
+    rf_text_add(out, "ONLY ");
+    rf_text_qualified(out, leaf->schema, leaf->name);
+}
+
+static void add_pages(const struct rf_part *part, const char *word, struct rf_text *out) {
+    rf_text_addf(out, "%sctid >= '(%" PRId64 ",0)'::tid", word, part->from_page);
+    if (part->to_page) rf_text_addf(out, " AND ctid < '(%" PRId64 ",0)'::tid", part->to_page);
 }
 
 /* Row versions written since the last snapshot: those not frozen out of sight and no older than its xmin.
@@ -272,8 +302,12 @@ static void add_changed(const struct rf_plan *plan, struct rf_text *out) {
     rf_text_add(out, ")");
 }
 
-static void add_conditions(const struct rf_plan *plan, bool filter, struct rf_text *out) {
+static void add_conditions(const struct rf_plan *plan, const struct rf_part *part, bool filter, struct rf_text *out) {
     const char *word = " WHERE ";
+    if (part) {
+        add_pages(part, word, out);
+        word = " AND ";
+    }
     if (!plan->full_read) {
         rf_text_add(out, word);
         add_changed(plan, out);
@@ -296,7 +330,7 @@ static void add_version(const struct rf_plan *plan, struct rf_text *out) {
 }
 
 /* Of a changed row that fails the filter nothing but its key leaves the source. */
-static void add_marked_select(const struct rf_plan *plan, struct rf_text *out) {
+static void add_marked_select(const struct rf_plan *plan, const struct rf_part *part, struct rf_text *out) {
     rf_text_add(out, "SELECT ");
     for (int i = 0; i < plan->source->n_columns; i++) {
         if (i > 0) rf_text_add(out, ", ");
@@ -312,18 +346,18 @@ static void add_marked_select(const struct rf_plan *plan, struct rf_text *out) {
     rf_text_add(out, ", ");
     add_filter(plan, out);
     rf_text_add(out, " IS TRUE AS \"_rowferry_kept\" FROM ");
-    add_source(plan, out);
-    add_conditions(plan, false, out);
+    add_relation(plan, part, out);
+    add_conditions(plan, part, false, out);
     rf_text_add(out, ") changed");
 }
 
-static void add_plain_select(const struct rf_plan *plan, struct rf_text *out) {
+static void add_plain_select(const struct rf_plan *plan, const struct rf_part *part, struct rf_text *out) {
     rf_text_add(out, "SELECT ");
     add_columns(plan, out);
     add_version(plan, out);
     rf_text_add(out, " FROM ");
-    add_source(plan, out);
-    add_conditions(plan, true, out);
+    add_relation(plan, part, out);
+    add_conditions(plan, part, true, out);
 }
 
 static bool has_generated(const struct rf_plan *plan) {
@@ -337,18 +371,27 @@ static bool copies_table(const struct rf_plan *plan) {
     return !has_generated(plan) && plan->full_read && plan->source->one_heap && !plan->job->where && !plan->dedupe && !plan->source->row_security;
 }
 
-void rf_sql_read(const struct rf_plan *plan, struct rf_text *out) {
-    rf_text_add(out, "COPY ");
-    if (copies_table(plan)) {
-        add_source(plan, out);
-        rf_text_add(out, " (");
-        add_columns(plan, out);
-    } else {
-        rf_text_add(out, "(");
-        if (plan->mark_gone) add_marked_select(plan, out);
-        else add_plain_select(plan, out);
-    }
+static void add_query(const struct rf_plan *plan, const struct rf_part *part, struct rf_text *out) {
+    rf_text_add(out, "COPY (");
+    if (plan->mark_gone) add_marked_select(plan, part, out);
+    else add_plain_select(plan, part, out);
     rf_text_add(out, ") TO STDOUT (FORMAT binary)");
+}
+
+void rf_sql_read(const struct rf_plan *plan, struct rf_text *out) {
+    if (!copies_table(plan)) {
+        add_query(plan, NULL, out);
+        return;
+    }
+    rf_text_add(out, "COPY ");
+    add_source(plan, out);
+    rf_text_add(out, " (");
+    add_columns(plan, out);
+    rf_text_add(out, ") TO STDOUT (FORMAT binary)");
+}
+
+void rf_sql_read_part(const struct rf_plan *plan, int part, struct rf_text *out) {
+    add_query(plan, &plan->parts[part], out);
 }
 
 /* Without a filter of changes: a key that is not sent is gone. */

@@ -58,7 +58,8 @@ static enum rf_code carry(struct rf_run *run, int64_t *n_sent, struct rf_error *
 
 static enum rf_code carry_rows(struct rf_run *run, struct rf_error *err) {
     announce(run, RF_STEP_READ);
-    RF_TRY(start_reading(run, rf_sql_read, err));
+    if (run->plan.n_parts > 0) RF_TRY(run->source.ops->read_parts(run->source.self, &run->plan, &run->report.connections, err));
+    else RF_TRY(start_reading(run, rf_sql_read, err));
     RF_TRY(carry(run, &run->report.this_try.read, err));
     announce(run, RF_STEP_WRITTEN);
     if (!run->plan.sweep) return RF_OK;
@@ -248,7 +249,8 @@ static void list_source(const struct rf_plan *plan, struct listing *listing) {
     rf_text_add(list(listing, "source", "begin"), RF_SQL_BEGIN_READ);
     rf_sql_lock_source(plan->job, list(listing, "source", "lock"));
     rf_text_add(list(listing, "source", "snapshot"), RF_SQL_SNAPSHOT);
-    rf_sql_read(plan, list(listing, "source", "read"));
+    if (plan->n_parts > 0) rf_sql_read_part(plan, 0, list(listing, "source", "read the first of several parts"));
+    else rf_sql_read(plan, list(listing, "source", "read"));
     if (plan->sweep) rf_sql_read_keys(plan, list(listing, "source", "read keys"));
 }
 

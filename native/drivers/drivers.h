@@ -9,6 +9,7 @@
 #include "core/sink.h"
 #include "core/source.h"
 #include "drivers/postgres.h"
+#include "drivers/readers_postgres.h"
 
 struct rf_source_postgres {
     const struct rf_job *job;
@@ -16,6 +17,7 @@ struct rf_source_postgres {
     struct rf_arena *arena;
     struct rf_pg pg;
     struct rf_snapshot snapshot; /* under which rows are read */
+    struct rf_readers readers;
 };
 
 struct rf_lease_keeper; /* renews the lease of a long load, on a connection of its own */

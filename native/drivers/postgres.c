@@ -1,5 +1,7 @@
 #include "drivers/postgres.h"
 
+#include "core/copy_binary.h"
+
 #include <errno.h>
 #include <poll.h>
 #include <stdlib.h>
@@ -115,12 +117,16 @@ bool rf_pg_is_lost(const struct rf_pg *pg) {
 
 /* ---- waiting ---- */
 
-/* Waits for the socket, or a slice of time. After a cancel the server has GIVE_UP_MS to answer. */
+/* After a cancel the server has GIVE_UP_MS to answer. */
+static enum rf_code heed_cancel(struct rf_pg *pg, struct rf_error *err) {
+    if (!is_cancelled(pg)) return RF_OK;
+    if (!pg->cancel_seen_ms) pg->cancel_seen_ms = now_ms();
+    return now_ms() - pg->cancel_seen_ms > GIVE_UP_MS ? cancelled(err) : RF_OK;
+}
+
+/* Waits for the socket, or a slice of time. */
 static enum rf_code wait_slice(struct rf_pg *pg, short events, struct rf_error *err) {
-    if (is_cancelled(pg)) {
-        if (!pg->cancel_seen_ms) pg->cancel_seen_ms = now_ms();
-        if (now_ms() - pg->cancel_seen_ms > GIVE_UP_MS) return cancelled(err);
-    }
+    RF_TRY(heed_cancel(pg, err));
     struct pollfd socket = {.fd = PQsocket(pg->conn), .events = events};
     if (socket.fd < 0) return fail_with_connection(pg, "wait", err);
     if (poll(&socket, 1, SLICE_MS) < 0 && errno != EINTR) return rf_fail(err, RF_INTERNAL, "poll failed: %s", strerror(errno));
@@ -324,7 +330,9 @@ enum rf_code rf_pg_execute_script(struct rf_pg *pg, const char *role, struct rf_
 
 enum rf_code rf_pg_copy_out(struct rf_pg *pg, const char *role, const char *sql, size_t batch_bytes, struct rf_error *err) {
     RF_TRY(rf_pg_execute(pg, role, sql, 0, NULL, NULL, err));
-    pg->copy_ended = false;
+    pg->copy_ended = pg->begun = false;
+    pg->buffer_used = 0;
+    pg->buffer_rows = 0;
     if (pg->buffer_bytes != batch_bytes || !pg->buffer) {
         free(pg->buffer);
         pg->buffer = malloc(batch_bytes);
@@ -336,7 +344,7 @@ enum rf_code rf_pg_copy_out(struct rf_pg *pg, const char *role, const char *sql,
 static void drop_row(struct rf_pg *pg) {
     if (pg->row) PQfreemem(pg->row);
     pg->row = NULL;
-    pg->row_bytes = 0;
+    pg->row_bytes = pg->row_at = 0;
     pg->row_lent = false;
 }
 
@@ -350,42 +358,85 @@ static enum rf_code end_copy_out(struct rf_pg *pg, struct rf_batch *batch, struc
     return code;
 }
 
+/* Leaves out what is no row of a bare COPY. */
+static enum rf_code strip(struct rf_pg *pg, int *got, struct rf_error *err) {
+    const uint8_t *bytes = (const uint8_t *)pg->row;
+    if (!pg->begun) pg->row_at = rf_copy_header_length(bytes, pg->row_bytes);
+    if (!pg->begun && pg->row_at == 0) return rf_fail(err, RF_INTERNAL, "a server sent rows that are not COPY BINARY");
+    pg->begun = true;
+    pg->row_bytes -= pg->row_at;
+    bool ends = pg->row_bytes == RF_COPY_TRAILER_BYTES && memcmp(bytes + pg->row_at, rf_copy_trailer, RF_COPY_TRAILER_BYTES) == 0;
+    *got = ends ? 0 : (int)pg->row_bytes;
+    if (*got == 0) drop_row(pg);
+    return RF_OK;
+}
+
 /* Takes the next message. *got is 0 when there is none yet, -1 at the end. */
 static enum rf_code take_row(struct rf_pg *pg, int *got, struct rf_error *err) {
     if (pg->row) {
         *got = (int)pg->row_bytes;
         return RF_OK;
     }
-    *got = pg->copy_ended ? -1 : PQgetCopyData(pg->conn, &pg->row, 1);
-    pg->copy_ended = *got == -1;
-    if (*got == -2) return fail_with_connection(pg, "read", err);
-    pg->row_bytes = *got > 0 ? (size_t)*got : 0;
+    do {
+        *got = pg->copy_ended ? -1 : PQgetCopyData(pg->conn, &pg->row, 1);
+        pg->copy_ended = *got == -1;
+        if (*got == -2) return fail_with_connection(pg, "read", err);
+        pg->row_bytes = *got > 0 ? (size_t)*got : 0;
+        if (*got <= 0 || !pg->bare) return RF_OK;
+        RF_TRY(strip(pg, got, err));
+    } while (*got == 0);
+    return RF_OK;
+}
+
+/* Collects rows until the buffer is full, the data ends, or nothing more is there: then *dry is set. */
+static enum rf_code collect(struct rf_pg *pg, bool *dry, struct rf_error *err) {
+    for (*dry = false;;) {
+        int got;
+        RF_TRY(take_row(pg, &got, err));
+        if (got == 0) {
+            if (!PQconsumeInput(pg->conn)) return fail_with_connection(pg, "read", err);
+            RF_TRY(take_row(pg, &got, err));
+        }
+        *dry = got == 0;
+        if (got <= 0 || pg->buffer_used + pg->row_bytes > pg->buffer_bytes) return RF_OK;
+        memcpy(pg->buffer + pg->buffer_used, pg->row + pg->row_at, pg->row_bytes);
+        pg->buffer_used += pg->row_bytes;
+        pg->buffer_rows++;
+        drop_row(pg);
+    }
+}
+
+enum rf_code rf_pg_copy_try(struct rf_pg *pg, struct rf_batch *batch, bool *dry, struct rf_error *err) {
+    if (pg->row_lent) drop_row(pg);
+    RF_TRY(collect(pg, dry, err));
+    if (pg->buffer_used == 0 && pg->copy_ended) return end_copy_out(pg, batch, err);
+    if (*dry && pg->buffer_used <= pg->buffer_bytes / 2) return RF_OK;
+    *dry = false; /* enough to write while more arrives */
+    bool alone = pg->row_lent = pg->buffer_used == 0;
+    if (alone) *batch = (struct rf_batch){.bytes = (const uint8_t *)pg->row + pg->row_at, .n_bytes = pg->row_bytes, .n_rows = 1};
+    else *batch = (struct rf_batch){.bytes = pg->buffer, .n_bytes = pg->buffer_used, .n_rows = pg->buffer_rows};
+    pg->buffer_used = 0;
+    pg->buffer_rows = 0;
     return RF_OK;
 }
 
 enum rf_code rf_pg_copy_next(struct rf_pg *pg, struct rf_batch *batch, struct rf_error *err) {
-    size_t used = 0;
-    int64_t rows = 0;
-    if (pg->row_lent) drop_row(pg);
     for (;;) {
-        int got;
-        RF_TRY(take_row(pg, &got, err));
-        if (got == -1 && used == 0) return end_copy_out(pg, batch, err);
-        if (got == -1) break;
-        if (got == 0) {
-            if (used > pg->buffer_bytes / 2) break; /* enough to write while more arrives */
-            RF_TRY(wait_slice(pg, POLLIN, err));
-            if (!PQconsumeInput(pg->conn)) return fail_with_connection(pg, "read", err);
-            continue;
-        }
-        if (used + pg->row_bytes > pg->buffer_bytes) break;
-        memcpy(pg->buffer + used, pg->row, pg->row_bytes);
-        used += pg->row_bytes;
-        rows++;
-        drop_row(pg);
+        bool dry;
+        RF_TRY(rf_pg_copy_try(pg, batch, &dry, err));
+        if (!dry) return RF_OK;
+        RF_TRY(wait_slice(pg, POLLIN, err));
     }
-    bool alone = pg->row_lent = used == 0;
-    *batch = (struct rf_batch){.bytes = alone ? (const uint8_t *)pg->row : pg->buffer, .n_bytes = alone ? pg->row_bytes : used, .n_rows = alone ? 1 : rows};
+}
+
+enum rf_code rf_pg_wait_any(struct rf_pg *const *sessions, int n, struct rf_error *err) {
+    struct pollfd sockets[RF_MOST_SESSIONS];
+    for (int i = 0; i < n; i++) {
+        RF_TRY(heed_cancel(sessions[i], err));
+        sockets[i] = (struct pollfd){.fd = PQsocket(sessions[i]->conn), .events = POLLIN};
+        if (sockets[i].fd < 0) return fail_with_connection(sessions[i], "wait", err);
+    }
+    if (poll(sockets, (nfds_t)n, SLICE_MS) < 0 && errno != EINTR) return rf_fail(err, RF_INTERNAL, "poll failed: %s", strerror(errno));
     return RF_OK;
 }
 

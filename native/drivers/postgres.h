@@ -16,6 +16,8 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+enum { RF_MOST_SESSIONS = 16 }; /* that one can wait for together */
+
 enum rf_side { RF_SIDE_SOURCE, RF_SIDE_TARGET };
 
 struct rf_pg {
@@ -29,9 +31,14 @@ struct rf_pg {
     bool copy_ended;        /* of COPY OUT: the last row was read */
     char *row;              /* of COPY OUT: read but not yet handed over */
     size_t row_bytes;
+    size_t row_at;          /* its first byte to hand over */
     bool row_lent; /* it was handed over by itself, being longer than the buffer */
+    bool bare;     /* header and trailer are left out, for one stream of several COPYs */
+    bool begun;    /* of a bare COPY: the header was left out */
     uint8_t *buffer; /* of COPY OUT */
     size_t buffer_bytes;
+    size_t buffer_used;
+    int64_t buffer_rows;
 };
 
 /* Connects within timeout_s seconds. Fails with RF_AUTH, RF_CONFIG or the side's class; never shows the URI. */
@@ -57,6 +64,10 @@ enum rf_code rf_pg_execute_script(struct rf_pg *pg, const char *role, struct rf_
  * end n_bytes is 0 and n_rows the server's own count. */
 enum rf_code rf_pg_copy_out(struct rf_pg *pg, const char *role, const char *sql, size_t batch_bytes, struct rf_error *err);
 enum rf_code rf_pg_copy_next(struct rf_pg *pg, struct rf_batch *batch, struct rf_error *err);
+/* The same without waiting: *dry is set when there is nothing to hand over yet. */
+enum rf_code rf_pg_copy_try(struct rf_pg *pg, struct rf_batch *batch, bool *dry, struct rf_error *err);
+/* Waits until one of the sessions has something to read, or a slice of time. */
+enum rf_code rf_pg_wait_any(struct rf_pg *const *sessions, int n, struct rf_error *err);
 
 /* COPY … FROM STDIN: start, write, end. *n_rows is the server's own count. */
 enum rf_code rf_pg_copy_in(struct rf_pg *pg, const char *role, struct rf_text *sql, struct rf_error *err);

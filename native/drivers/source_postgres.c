@@ -26,6 +26,7 @@ static enum rf_code open_source(void *self, struct rf_error *err) {
 
 static void close_source(void *self) {
     struct rf_source_postgres *source = self;
+    rf_readers_close(&source->readers);
     rf_pg_close(&source->pg);
 }
 
@@ -252,8 +253,16 @@ static enum rf_code check_leaf(const struct rf_source_postgres *source, const st
     return rf_hint(err, "Name its other partitions one by one.");
 }
 
+static enum rf_code fill_leaf(const struct rf_source_postgres *source, const PGresult *leaves, int row, struct rf_leaf *leaf, struct rf_error *err) {
+    RF_TRY(rf_pg_text(leaves, row, 3, source->arena, &leaf->schema, err));
+    RF_TRY(rf_pg_text(leaves, row, 4, source->arena, &leaf->name, err));
+    leaf->pages = rf_pg_integer(leaves, row, 5);
+    leaf->readable = rf_pg_flag(leaves, row, 6);
+    return RF_OK;
+}
+
 /* The files of the leaves, which hold the rows, are part of the fingerprint. */
-static enum rf_code read_leaves(struct rf_source_postgres *source, const struct rf_relation *relation, const struct rf_source_facts *facts,
+static enum rf_code read_leaves(struct rf_source_postgres *source, const struct rf_relation *relation, struct rf_source_facts *facts,
                                 struct rf_text *fingerprint, struct rf_error *err) {
     char oid[24];
     snprintf(oid, sizeof oid, "%" PRId64, relation->oid);
@@ -261,9 +270,13 @@ static enum rf_code read_leaves(struct rf_source_postgres *source, const struct 
     PGresult *result = NULL;
     RF_TRY(rf_pg_execute(&source->pg, "read partitions", RF_SQL_LEAVES, 1, params, &result, err));
     enum rf_code code = RF_OK;
-    for (int row = 0; row < PQntuples(result) && code == RF_OK; row++) {
+    facts->n_leaves = PQntuples(result);
+    facts->leaves = rf_arena_take(source->arena, (size_t)(facts->n_leaves + 1) * sizeof *facts->leaves);
+    if (!facts->leaves) code = rf_no_memory(err);
+    for (int row = 0; row < facts->n_leaves && code == RF_OK; row++) {
         rf_text_addf(fingerprint, "%s\n", PQgetvalue(result, row, 0));
         code = check_leaf(source, facts, result, row, err);
+        if (code == RF_OK) code = fill_leaf(source, result, row, &facts->leaves[row], err);
     }
     PQclear(result);
     return code;
@@ -435,6 +448,13 @@ static enum rf_code read_source(void *self, const char *sql, struct rf_error *er
     return hint_at_filter(source, rf_pg_copy_out(&source->pg, "read", sql, (size_t)source->job->batch_bytes, err), err);
 }
 
+static enum rf_code read_parts_of_source(void *self, const struct rf_plan *plan, int *n_readers, struct rf_error *err) {
+    struct rf_source_postgres *source = self;
+    RF_TRY(hint_at_filter(source, rf_readers_start(&source->readers, &source->pg, source->job, plan, err), err));
+    *n_readers = source->readers.n;
+    return RF_OK;
+}
+
 /* A transaction that the snapshot saw ended but whose end is not on disk is undone by a crash, and its id is given
  * out again: the next run would take the new transaction's rows for read. So the rows count as read only when
  * nothing before the snapshot can be lost. A standby replays what its primary has flushed. */
@@ -452,7 +472,9 @@ static enum rf_code wait_until_durable(struct rf_source_postgres *source, struct
 
 static enum rf_code next_batch(void *self, struct rf_batch *batch, struct rf_error *err) {
     struct rf_source_postgres *source = self;
-    RF_TRY(hint_at_filter(source, rf_pg_copy_next(&source->pg, batch, err), err));
+    bool side_by_side = source->readers.stage != RF_READERS_IDLE;
+    enum rf_code code = side_by_side ? rf_readers_next(&source->readers, batch, err) : rf_pg_copy_next(&source->pg, batch, err);
+    RF_TRY(hint_at_filter(source, code, err));
     return batch->n_bytes == 0 ? wait_until_durable(source, err) : RF_OK;
 }
 
@@ -460,6 +482,7 @@ const struct rf_source_ops rf_source_postgres_ops = {
     .open = open_source,
     .snapshot = snapshot_source,
     .read = read_source,
+    .read_parts = read_parts_of_source,
     .next = next_batch,
     .close = close_source,
 };
