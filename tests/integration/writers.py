@@ -147,6 +147,7 @@ class Writer(threading.Thread):
             self._wait(1)
         finally:
             self._do(f"{self._chance.choice(['COMMIT', 'COMMIT', 'ROLLBACK'])} PREPARED '{name}'")
+        self._runs.wait_for_runs(1)  # a run without a prepared transaction: those keep a watermark where it is
 
     def _idle(self) -> None:
         self._do("BEGIN", "SELECT 1")
