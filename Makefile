@@ -5,6 +5,7 @@
 #   make build        the extension into python/rowferry, rowferry into .venv
 #   make check-c      all C under gcc and clang without a warning, tests with sanitizers too
 #   make native-test  the C units, plain and with sanitizers
+#   make soak         random faults against real servers for an hour (SOAK_SECONDS=…)
 #   make bench        speed and memory beside the limits of the hardware and the server
 #   make fresh        demo and test inside a new Debian, as root and as an ordinary user
 #   make clean        removes what was built; .venv stays
@@ -12,7 +13,7 @@
 # PYTHON=… chooses the interpreter .venv is made from.
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test build check-c native-test bench fresh clean compiled
+.PHONY: help demo test build check-c native-test soak bench fresh clean compiled
 .DELETE_ON_ERROR:
 MAKEFLAGS += --no-print-directory
 
@@ -33,6 +34,9 @@ test:
 build:
 	@.ci/bootstrap demo
 	@.ci/build
+
+soak: build
+	@$(PY) tests/faults/soak.py
 
 bench: build
 	@$(PY) tests/bench

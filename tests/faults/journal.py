@@ -16,7 +16,7 @@ import psycopg
 TABLE = "items"
 ROW = "md5(ROW(id, version, note, updated_at)::text)"
 CHECKED_COLUMNS = f"id, version, {ROW}"
-COLUMNS = "id bigint NOT NULL, version bigint NOT NULL, note text, created_at timestamptz NOT NULL, updated_at timestamptz NOT NULL"
+COLUMNS = "id bigint NOT NULL, version bigint NOT NULL, note text, created_at timestamptz NOT NULL DEFAULT now(), updated_at timestamptz NOT NULL"
 PARTS = 3
 SHAPES = {
     "heap": f"CREATE TABLE items ({COLUMNS}, PRIMARY KEY (id)); CREATE INDEX ON items (updated_at);",
@@ -33,7 +33,6 @@ CREATE TABLE journal (
 CREATE FUNCTION stamp() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
     NEW.version := nextval('versions');
-    NEW.created_at := CASE TG_OP WHEN 'INSERT' THEN now() ELSE OLD.created_at END;
     NEW.updated_at := now();
     RETURN NEW;
 END $$;
@@ -94,16 +93,20 @@ class Journal:
 
     One thread drives all writers: each owns the keys of its remainder, so none waits for another, and the same seed
     makes the same history.
+
+    Attributes:
+        was_rewritten: Rows have changed or come without their triggers: by ALTER, or with a partition.
     """
 
-    def __init__(self, uri: str, chance: random.Random, shape: str, *, rows: int = 30, note: int = 4000, ddl: bool = True) -> None:
+    def __init__(self, uri: str, chance: random.Random, shape: str, *, rows: int = 30, note: int = 4000) -> None:
         self._uri, self._chance, self._note = uri, chance, note
         self._partitioned, self._may_repeat = shape == "partitions", shape == "no key"
-        self._ddl = ddl
         self._detached: list[int] = []
+        self.was_rewritten = False
         self._next_id, self._n_prepared = rows + 1, 0
+        with psycopg.connect(uri, autocommit=True) as maker:
+            maker.execute(SHAPES[shape] + JOURNAL.format(note=note, rows=rows))
         self.connect()
-        self._own.execute(SHAPES[shape] + JOURNAL.format(note=note, rows=rows))
 
     def connect(self) -> None:
         """Again, after the server was gone: open transactions are lost, prepared ones are not."""
@@ -111,10 +114,14 @@ class Journal:
         self._own.execute("SET lock_timeout = '30ms'")
         self._writers = [Writer(self, self._uri, number, self._chance) for number in range(WRITERS)]
         self._finish_prepared()
+        self._note_partitions()
 
     def close(self) -> None:
+        self.end_writers()
+        self.close_sessions()
+
+    def close_sessions(self) -> None:
         for writer in self._writers:
-            writer.end()
             writer.session.close()
         self._own.close()
 
@@ -138,7 +145,7 @@ class Journal:
         """`n_steps` of writers' steps, and now and then a change of the whole table; `during` a run or between two."""
         for _ in range(n_steps):
             self._chance.choice(self._writers).step()
-            if self._ddl and self._chance.random() < 0.04:
+            if self._chance.random() < 0.04:
                 self._change_table(during)
 
     def end_writers(self) -> None:
@@ -184,6 +191,7 @@ class Journal:
                 with self._own.transaction():
                     self._own.execute(change)
                 self._note_partitions()
+                self.was_rewritten |= "ALTER TABLE" in change
         except (psycopg.errors.LockNotAvailable, psycopg.errors.CheckViolation):
             pass
 

@@ -78,10 +78,16 @@ static ssize_t fail_with(int error) {
     return -1;
 }
 
+/* Both directions end, as they do when the other side has sent a reset. */
+static ssize_t reset(int fd) {
+    shutdown(fd, SHUT_RDWR);
+    return fail_with(ECONNRESET);
+}
+
 EXPORTED ssize_t recv(int fd, void *to, size_t n_bytes, int flags) {
     if (strikes(RECV_SHORT)) n_bytes = n_bytes > 0;
     if (strikes(RECV_EINTR)) return fail_with(EINTR);
-    if (strikes(RECV_RESET)) return fail_with(ECONNRESET);
+    if (strikes(RECV_RESET)) return reset(fd);
     if (strikes(RECV_KILL)) raise(SIGKILL);
     return syscall(SYS_recvfrom, fd, to, n_bytes, flags, NULL, NULL);
 }
@@ -89,7 +95,7 @@ EXPORTED ssize_t recv(int fd, void *to, size_t n_bytes, int flags) {
 EXPORTED ssize_t send(int fd, const void *from, size_t n_bytes, int flags) {
     if (strikes(SEND_SHORT)) n_bytes = n_bytes > 0;
     if (strikes(SEND_EINTR)) return fail_with(EINTR);
-    if (strikes(SEND_RESET)) return fail_with(ECONNRESET);
+    if (strikes(SEND_RESET)) return reset(fd);
     if (strikes(SEND_KILL)) raise(SIGKILL);
     return syscall(SYS_sendto, fd, from, n_bytes, flags, NULL, 0);
 }

@@ -33,6 +33,7 @@ FIRST_LOADS = ("cut", "lose answer", "kill")
 OTHERS = {
     "full read of partitions": Setting(capture="full", shape="partitions"),
     "filter, and a key that may repeat": Setting(shape="no key", where=True),
+    "cursor, audits and sweeps": Setting(capture="cursor", removes=True),
 }
 CALLS = {"malloc": 12, "recv short": 2, "recv EINTR": 3, "recv reset": 2, "send short": 2, "send EINTR": 3, "send reset": 2, "poll EINTR": 3}
 

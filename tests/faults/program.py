@@ -1,0 +1,26 @@
+"""The core as a program of its own, compiled from what is there now."""
+
+from __future__ import annotations
+
+import shlex
+import subprocess
+from glob import glob
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent.parent
+# As in the Makefile.
+FLAGS = (
+    "-std=c11 -O1 -g -pthread -fvisibility=hidden -Wall -Wextra -Wpedantic -Wshadow -Wconversion -Wstrict-prototypes"
+    " -Wmissing-prototypes -Werror -D_DEFAULT_SOURCE=1 -Inative"
+)
+LIBRARIES = ("libpq", "libcjson")
+
+
+def compile_run_job(folder: Path) -> Path:
+    made = folder / "run_job"
+    sources = [path for place in ("native/core", "native/drivers", "tests/faults") for path in glob(f"{place}/*.c", root_dir=ROOT)]
+    includes, libraries = (
+        shlex.split(subprocess.check_output(["pkg-config", flag, *LIBRARIES], text=True)) for flag in ("--cflags", "--libs")
+    )
+    subprocess.run(["cc", *FLAGS.split(), *includes, *sources, "-o", made, *libraries, "-ldl", "-lm"], cwd=ROOT, check=True)
+    return made

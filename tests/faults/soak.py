@@ -1,0 +1,115 @@
+"""Random faults for as long as it is told, on two cores: `make soak`, for an hour or SOAK_SECONDS.
+
+Each core has servers of both versions and plays round after round: a table, a way to load it, sessions that change it, and
+a hundred faults. A round is its seed: `make soak SEED=…` plays that one alone.
+"""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import random
+import sys
+import tempfile
+import time
+import traceback
+from collections.abc import Callable
+from pathlib import Path
+from queue import Empty
+from typing import Any
+
+from books import Wrong
+from journal import SHAPES
+from program import compile_run_job
+from rounds import BESIDE_THE_STEP, CALLS, CAPTURES, TO_THE_STEP, Fault, Round, Setting, Tally
+
+from rowferry.demo.servers import Server, clean_own_environment, start_postgres
+
+WORKERS = 2
+FAULTS_A_ROUND = 100
+MOST_CALLS = {"malloc": 800, "recv": 90, "send": 60, "poll": 120}
+WEIGHTS = {kind: 4.0 for kind in TO_THE_STEP + BESIDE_THE_STEP} | {kind: 2.0 for kind in CALLS} | {"malloc": 6.0, "crash": 0.3, "delay": 1.0}
+
+Report = Callable[[Tally], None]
+
+
+def main(seconds: float, seed: int | None) -> int:
+    clean_own_environment()
+    with tempfile.TemporaryDirectory(prefix="rf-soak", dir="/tmp") as folder:
+        program = compile_run_job(Path(folder))
+        if seed is None:
+            return soak(seconds, program, Path(folder))
+        total = Tally()
+        with start_postgres(15) as older, start_postgres(18) as newer:
+            play(seed, (older, newer), program, Path(folder), float("inf"), total.add)
+        print(total)
+        return int(total.is_wrong)
+
+
+def soak(seconds: float, program: Path, folder: Path) -> int:
+    """Plays on all workers until the time is up, and prints how it stands each minute."""
+    tallies: Any = multiprocessing.Queue()
+    started, total, next_minute = time.monotonic(), Tally(), 1
+    seeds = range(random.SystemRandom().randrange(1_000_000), 1 << 62)
+    workers = [
+        multiprocessing.Process(target=work, args=(seeds[n :: WORKERS], started + seconds, program, folder, tallies.put)) for n in range(WORKERS)
+    ]
+    for worker in workers:
+        worker.start()
+    while any(worker.is_alive() for worker in workers) or not tallies.empty():
+        try:
+            total.add(tallies.get(timeout=1))
+        except Empty:
+            pass
+        if time.monotonic() - started >= 60 * next_minute:
+            print(f"{next_minute} min: {total}", flush=True)
+            next_minute += 1
+    for kind, n in total.faults.most_common():
+        print(f"{n:8}  {kind}")
+    print(f"{total} in {time.monotonic() - started:.0f} s", flush=True)
+    return int(total.is_wrong or any(worker.exitcode for worker in workers))
+
+
+def work(seeds: range, deadline: float, program: Path, folder: Path, report: Report) -> None:
+    place = Path(tempfile.mkdtemp(dir=folder))
+    with start_postgres(15) as older, start_postgres(18) as newer:
+        for seed in seeds:
+            if time.monotonic() > deadline:
+                return
+            play(seed, (older, newer), program, place, deadline, report)
+
+
+def play(seed: int, servers: tuple[Server, Server], program: Path, folder: Path, deadline: float, report: Report) -> None:
+    """One round; what is wrong ends it, and is told with the command that plays it again."""
+    chance = random.Random(seed)
+    ends = chance.choice(servers), chance.choice(servers)
+    setting = Setting(capture=chance.choice(CAPTURES), shape=chance.choice(list(SHAPES)), where=chance.random() < 0.25, removes=chance.random() < 0.25)
+    try:
+        round_ = Round(seed, setting, ends, program, folder)
+        try:
+            for _ in range(FAULTS_A_ROUND):
+                if time.monotonic() > deadline:
+                    break
+                round_.strike(draw_fault(chance, round_) if chance.random() < 0.9 else None)
+                round_.journal.write(chance.randint(0, 4))
+                report(round_.take_tally())
+            round_.settle()
+        finally:
+            report(round_.take_tally())
+            round_.close()
+    except Wrong as wrong:
+        print(f"make soak SEED={seed}\n{traceback.format_exc()}", flush=True)
+        report(Tally(lost=wrong.lost, duplicated=wrong.duplicated, otherwise_wrong=int(not wrong.lost and not wrong.duplicated)))
+
+
+def draw_fault(chance: random.Random, round_: Round) -> Fault:
+    kind = chance.choices(list(WEIGHTS), list(WEIGHTS.values()))[0]
+    if kind in CALLS:
+        return Fault(kind, chance.randint(1, MOST_CALLS[kind.split()[0]]))
+    end = chance.choice(["source", "target", "target"])
+    direction = chance.choice(["asks", "asks", "answers"])
+    return Fault(kind, chance.randint(1, 1 + round_.steps.get((end, direction), 30)), end, direction)
+
+
+if __name__ == "__main__":
+    sys.exit(main(float(os.environ.get("SOAK_SECONDS") or 3600), int(os.environ["SEED"]) if os.environ.get("SEED") else None))
