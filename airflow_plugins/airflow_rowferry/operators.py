@@ -338,7 +338,8 @@ class LoadCheckOperator(BaseOperator):
         exempt = {name for given in self.may_be_empty for name in (given, f"public.{given}")}
         due = [report for report in reports if report["table"] not in exempt]
         short = [_shortfall(report, self.min_rows) for report in due if report["rows_total"] < self.min_rows]
-        weak = [_doubts(report, self.min_completeness) for report in reports if _is_below(report, self.min_completeness)]
+        least = self.min_completeness
+        weak = [_doubts(report, least) for report in reports if _is_below(report, least)]
         complaints = [*_complaint("too few rows from", short), *_complaint("less proven than due for", weak)]
         if complaints:
             raise AirflowFailException("\n".join(complaints))

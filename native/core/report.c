@@ -217,6 +217,12 @@ char *rf_plan_json(const struct rf_plan *plan, const struct rf_statement *statem
     add_text(root, "capture_reason", plan->capture_reason);
     cJSON_AddBoolToObject(root, "first_load", plan->first_load);
     cJSON_AddBoolToObject(root, "full_read", plan->full_read);
+    cJSON_AddBoolToObject(root, "sweep", plan->sweep);
+    add_text(root, "completeness", plan->completeness);
+    add_text(root, "hard_deletes", plan->hard_deletes);
+    add_text(root, "watermark", plan->next.watermark);
+    add_holder(root, &plan->held_by);
+    add_window(root, plan);
     cJSON *estimate = cJSON_AddObjectToObject(root, "estimate");
     if (plan->source->rows_estimate >= 0) cJSON_AddNumberToObject(estimate, "rows", plan->source->rows_estimate);
     else cJSON_AddNullToObject(estimate, "rows");

@@ -174,6 +174,12 @@ class Plan(Document):
         capture_reason: Why this capture.
         first_load: Whether the target has no load of this table yet.
         full_read: Whether every row would be read.
+        sweep: Whether all keys would be compared with those of the source.
+        completeness: What the report of such a run would claim, when an audit finds nothing.
+        hard_deletes: Whether rows deleted at the source would be closed.
+        watermark: What a run by cursor after it would read from, ISO 8601 in UTC, or None.
+        watermark_held_by: The transaction that holds it back, or None.
+        window: `since` and `until` of a backfill, or None.
         estimate: Size of the source table.
         statements: In the order they would be sent.
         reasons: What limits the completeness of such a run.
@@ -186,6 +192,12 @@ class Plan(Document):
     capture_reason: str
     first_load: bool
     full_read: bool
+    sweep: bool
+    completeness: Completeness
+    hard_deletes: Literal["captured", "not_captured"]
+    watermark: str | None
+    watermark_held_by: Mapping[str, Any] | None
+    window: Mapping[str, Any] | None
     estimate: Estimate
     statements: tuple[Statement, ...] = ()
     reasons: tuple[str, ...] = ()

@@ -93,7 +93,7 @@ def _report_line(report: Report) -> str:
         f"{report.table} -> {report.target_table}: {done.read:,} rows, {size(done.bytes)}, {seconds:.1f} s"
         f"{rate(done.read, seconds)}",
         f"{report.capture}{', first load' if report.first_load else ''}{', reconciled' if report.reconciled else ''}",
-        f"{report.completeness.replace('_', ' ')}, hard deletes {report.hard_deletes.replace('_', ' ')}",
+        _proven(report),
         ", ".join(f"{getattr(done, name):,} {name}" for name in FATES),
     ]
     if report.verification:
@@ -103,19 +103,27 @@ def _report_line(report: Report) -> str:
 
 def proof_lines(report: Report) -> Iterator[str]:
     """How the rows were found, why no more is proven, and what the next run starts from."""
-    yield f"capture {report.capture}: {report.capture_reason}"
-    yield from report.reasons
-    if report.window:
-        yield f"window: from {report.window['since'] or 'the first row'} to {report.window['until'] or 'the last'}"
-    if report.watermark:
-        yield f"watermark: the next run reads from {report.watermark}"
-    if report.watermark_held_by:
-        yield f"held back by {holder(report.watermark_held_by)}: the next run reads again what it may have written"
+    yield from _ground_lines(report)
     if report.swept:
         keys = f": {report.live['source']:,} keys at the source, {report.live['target']:,} here" if report.live else ""
         yield f"swept{keys}"
     if report.audit:
         yield f"audit: the cursor had missed {report.audit['missed']:,} rows"
+
+
+def _ground_lines(of: Report | Plan) -> Iterator[str]:
+    yield f"capture {of.capture}: {of.capture_reason}"
+    yield from of.reasons
+    if of.window:
+        yield f"window: from {of.window['since'] or 'the first row'} to {of.window['until'] or 'the last'}"
+    if of.watermark:
+        yield f"watermark: the next run reads from {of.watermark}"
+    if of.watermark_held_by:
+        yield f"held back by {holder(of.watermark_held_by)}: the next run reads again what it may have written"
+
+
+def _proven(of: Report | Plan) -> str:
+    return f"{of.completeness}, hard deletes {of.hard_deletes}".replace("_", " ")
 
 
 def verification_text(table: str, found: Verification) -> str:
@@ -136,13 +144,18 @@ def plan_text(plan: Plan) -> str:
     first = ", first load" if plan.first_load else ""
     lines = [
         f"-- {plan.table} ({about}, {size(n_bytes or 0)}) -> {plan.target_table}{first}",
-        f"-- reads {'every row' if plan.full_read else 'the rows changed since the last load'}",
-        f"-- capture {plan.capture}: {plan.capture_reason}",
-        *(f"-- {reason}" for reason in plan.reasons),
+        f"-- reads {_what_is_read(plan)}",
+        f"-- {_proven(plan)}",
+        *(f"-- {line}" for line in _ground_lines(plan)),
     ]
     for n, statement in enumerate(plan.statements, 1):
         lines += ["", f"-- {n}. {statement.server}: {statement.role}", statement.sql.rstrip("; \n") + ";"]
     return "\n".join(lines)
+
+
+def _what_is_read(plan: Plan) -> str:
+    rows = "the rows of the window" if plan.window else "the rows changed since the last load"
+    return f"{'every row' if plan.full_read else rows}{', and all keys' if plan.sweep else ''}"
 
 
 def error_text(error: RowferryError) -> str:
@@ -210,8 +223,8 @@ def table_lines(table: TableCheckup) -> Iterator[str]:
             yield "  --capture cursor would be best effort:"
             yield from (f"    - {reason}" for reason in proof.reasons)
     for cursor in table.cursors:
-        index = "" if cursor.indexed else ", not indexed"
-        yield f"  cursor {cursor.column} ({cursor.type}, set by {cursor.set_by}{index}) can lose rows:"
+        facts = f"{cursor.type}, set by {cursor.set_by}{'' if cursor.indexed else ', not indexed'}"
+        yield f"  cursor {cursor.column} ({facts}): who reads only what is newer can lose rows:"
         yield from (f"    - {reason}" for reason in cursor.loses)
 
 

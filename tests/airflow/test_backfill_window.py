@@ -1,4 +1,4 @@
-"""The example of a backfill as its tasks run it: real rowferry and real servers, the context of a run instead of one."""
+"""The example of a backfill as its tasks run it: real rowferry, real servers, and the context of a run instead of one."""
 
 from __future__ import annotations
 
@@ -28,8 +28,8 @@ class Shop:
     def __init__(self, source: str, target: str) -> None:
         self.source, self.target = source, target
         self.at(source, "create table orders (id int primary key, note text, created_at timestamptz)")
-        self.at(source, "insert into orders select n, 'old', '2026-01-01 12:00+00'::timestamptz + (n - 1) * '1 day'::interval"
-                        " from generate_series(1, 3) n")
+        noon = "'2026-01-01 12:00+00'::timestamptz + (n - 1) * '1 day'::interval"
+        self.at(source, f"insert into orders select n, 'old', {noon} from generate_series(1, 3) n")
         self.run()
 
     def at(self, uri: str, statement: str) -> list[tuple]:

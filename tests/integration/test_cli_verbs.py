@@ -49,6 +49,26 @@ def test_a_run_prints_one_line_a_table_and_under_it_what_it_can_prove(pair: Pair
         assert words in lines[0]
 
 
+def test_plan_says_what_the_run_after_it_reports(pair: Pair) -> None:
+    sql(pair.source, "ALTER TABLE users ADD updated_at timestamptz NOT NULL DEFAULT now()")
+    options = ("--table", "users", "--capture", "cursor", "--sweep", "every 2")
+    for _ in range(3):
+        planned, done = pair.json("plan", *options), pair.json("run", *options)
+        for name in ("capture", "capture_reason", "completeness", "hard_deletes", "window", "reasons"):
+            assert planned[name] == done[name], name
+        assert planned["sweep"] == done["swept"]
+    assert (done["capture"], done["completeness"], done["swept"]) == ("cursor", "best_effort", True)
+
+
+def test_a_window_is_loaded_again_and_its_report_names_it(pair: Pair) -> None:
+    sql(pair.source, "ALTER TABLE users ADD created_at timestamptz; UPDATE users SET created_at = '2026-01-02T12:00Z'")
+    sql(pair.source, "INSERT INTO users VALUES (3, 'c@d', '2026-02-01')")
+    done = pair.run("run", "--table", "users", "--since", "2026-01-02", "--until", "2026-01-03")
+    assert done.returncode == 0, done.stderr
+    assert "window: from 2026-01-02T00:00:00.000000+00:00 to 2026-01-03T00:00:00.000000+00:00" in done.stdout
+    assert sql(pair.target, "SELECT id FROM raw_postgres.users ORDER BY id") == [(1,), (2,)]
+
+
 def test_plan_prints_the_statements_and_changes_nothing(pair: Pair) -> None:
     relations = "SELECT count(*) FROM pg_class"
     before = [sql(uri, relations) for uri in (pair.source, pair.target)]

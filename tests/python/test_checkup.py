@@ -136,7 +136,9 @@ def test_a_superuser_sees_every_transaction() -> None:
     assert proof and proof.completeness == "bounded"
 
 
-@pytest.mark.parametrize("columns", [[_column("id", None)], [_column("deleted_at", "deleted_at")], [_column(type="text")]])
+@pytest.mark.parametrize(
+    "columns", [[_column("id", None)], [_column("deleted_at", "deleted_at")], [_column(type="text")]]
+)
 def test_a_table_without_a_time_of_its_changes_has_no_capture_by_cursor(columns: list[dict[str, Any]]) -> None:
     assert _by_cursor(columns=columns) is None
 
@@ -152,7 +154,9 @@ def test_auto_takes_the_cursor_of_a_large_table_where_it_is_indexed_and_bounded(
     assert judge(_facts(tables=[_table(**TOUCHED)]), xmin_max_bytes=1).tables[0].capture == "cursor"
 
 
-@pytest.mark.parametrize("facts", [{"columns": [_column(by_clock=True, indexed=False)]}, {"columns": [_column()]}, {"columns": []}])
+@pytest.mark.parametrize(
+    "facts", [{"columns": [_column(by_clock=True, indexed=False)]}, {"columns": [_column()]}, {"columns": []}]
+)
 def test_auto_stays_with_xmin_where_a_cursor_would_scan_or_prove_less_and_says_what_is_missing(
     facts: dict[str, Any],
 ) -> None:

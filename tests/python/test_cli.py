@@ -262,25 +262,51 @@ def test_a_signal_cancels_every_job_and_is_told_by_the_exit_code(
     assert all(made.cancelled.is_set() for made in core.made)
 
 
+PLAN: dict[str, Any] = {
+    "table": "public.orders",
+    "target_table": "raw_postgres.orders",
+    "capture": "xmin",
+    "capture_reason": "a heap table",
+    "first_load": True,
+    "full_read": True,
+    "sweep": False,
+    "completeness": "proven",
+    "hard_deletes": "captured",
+    "watermark": None,
+    "watermark_held_by": None,
+    "window": None,
+    "estimate": {"rows": None, "bytes": 8192},
+    "statements": [{"server": "target", "role": "merge", "sql": "INSERT INTO x"}],
+    "reasons": ["xmin sees no deletes"],
+    "drift": [],
+}
+
+
+def _planned(core: FakeCore, capsys: pytest.CaptureFixture[str], **other: Any) -> str:
+    core.answers["orders"] = {**PLAN, **other}
+    assert cli.main(["plan", *OPTIONS, "--table", "orders"]) == 0
+    return capsys.readouterr().out
+
+
 def test_plan_prints_each_statement_with_its_server_and_the_reason_for_the_capture(
     core: FakeCore, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    core.answers["orders"] = {
-        "table": "public.orders",
-        "target_table": "raw_postgres.orders",
-        "capture": "xmin",
-        "capture_reason": "a heap table",
-        "first_load": True,
-        "full_read": True,
-        "estimate": {"rows": None, "bytes": 8192},
-        "statements": [{"server": "target", "role": "merge", "sql": "INSERT INTO x"}],
-        "reasons": ["xmin sees no deletes"],
-        "drift": [],
-    }
-    assert cli.main(["plan", *OPTIONS, "--table", "orders"]) == 0
-    told = capsys.readouterr().out
+    told = _planned(core, capsys)
     for words in ("capture xmin: a heap table", "never analyzed", "-- 1. target: merge\nINSERT INTO x;", "no deletes"):
         assert words in told
+    assert "-- reads every row\n-- proven, hard deletes captured\n" in told
+
+
+def test_plan_says_what_such_a_run_would_prove_and_who_holds_the_watermark_back(
+    core: FakeCore, capsys: pytest.CaptureFixture[str]
+) -> None:
+    held = {"watermark": "2026-11-22T17:59:00+00:00", "completeness": "bounded", "full_read": False, "sweep": True}
+    told = _planned(core, capsys, **held, watermark_held_by={"pid": 0, "user": "bob", "application": "x", "seconds": 1})
+    assert "-- reads the rows changed since the last load, and all keys\n-- bounded, hard deletes captured\n" in told
+    assert "-- held back by a prepared transaction, open for 1 s" in told
+    assert "-- watermark: the next run reads from 2026-11-22T17:59:00+00:00" in told
+    window = {"since": "2026-01-01T00:00:00+00:00", "until": None}
+    assert "-- reads the rows of the window\n" in _planned(core, capsys, full_read=False, window=window)
 
 
 def test_state_show_prints_the_newest_loads(core: FakeCore, capsys: pytest.CaptureFixture[str]) -> None:
