@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import subprocess
+from collections.abc import Callable
+
 import psycopg
 import pytest
+from route import Route
 
 import rowferry
 from rowferry import errors
-from rowferry.demo.servers import Server, start_postgres
+from rowferry.demo.servers import Server, free_port, new_server, start_postgres
 
 
 @pytest.fixture(scope="module")
@@ -54,3 +58,59 @@ def test_a_reset_keeps_what_tells_a_lagging_standby(route):
     again = route.run("items")
     assert again.reconciled and again.extracted_at > first.extracted_at
     assert not any("another" in reason for reason in again.reasons)
+
+
+# ---- the same source, put up again ---------------------------------------------------------------------------
+
+ITEMS = "CREATE TABLE items (id int PRIMARY KEY, name text); INSERT INTO items SELECT n, 'old' FROM generate_series(1, 80) AS n"
+
+
+def do(server: Server, tool: str, *options: str) -> None:
+    """Run one of the server's own programs, as the owner of its data."""
+    ended = subprocess.run([str(server._binaries / tool), *options], **server._as_owner(), capture_output=True, text=True)
+    assert ended.returncode == 0, ended.stdout + ended.stderr
+
+
+def test_a_database_restored_from_a_dump_is_reconciled(servers: Server, route: Route):
+    """What was written after the dump is gone, and nothing in the restored rows shows it."""
+    name, dump = route.source.rpartition("/")[2], f"{servers.socket_dir}/dump"
+    route.at_source.execute(ITEMS)
+    do(servers, "pg_dump", "--file", dump, route.source)
+    route.at_source.execute("UPDATE items SET name = 'new' WHERE id > 40; INSERT INTO items VALUES (100, 'new')")
+    route.run("items")
+    route.at_source.close()
+    servers.admin(f"DROP DATABASE {name}")
+    servers.create_database(name)
+    do(servers, "psql", "--quiet", "--file", dump, route.source)
+    report = route.run("items", verify=True)
+    assert report.reconciled and any("re-created" in reason for reason in report.reasons)
+    assert (report.this_try.deleted, report.this_try.updated) == (1, 80)
+    route.at_source = psycopg.connect(route.source, autocommit=True)
+    route.assert_equal("items")
+
+
+def test_a_server_after_pg_upgrade_is_reconciled(pg15: Server, pg18: Server, route_on: Callable[..., Route]):
+    """It keeps the oids, the files, the rows' versions and the counter: only the system identifier is new."""
+    target = route_on(pg18)
+    with start_postgres(15) as old, new_server(18) as new:
+        old.admin(ITEMS)
+        target.run("items", source=old.uri())
+        old.admin("UPDATE items SET name = 'new' WHERE id > 40")
+        upgrade(old, new)
+        report = target.run("items", source=new.uri(), verify=True)
+        assert report.reconciled and any("another server" in reason for reason in report.reasons)
+        assert not any("re-created" in reason or "another database" in reason for reason in report.reasons)
+        new.admin("UPDATE items SET name = 'newer' WHERE id > 60")
+        report = target.run("items", source=new.uri(), verify=True)
+        assert not report.reconciled and report.this_try.updated == 20
+
+
+def upgrade(old: Server, new: Server) -> None:
+    """Checksums are on by default in the new version, and pg_upgrade wants both alike."""
+    old._shut_down()
+    do(old, "pg_checksums", "--enable", "--no-sync", "--pgdata", str(old._data))
+    new._initdb()
+    new._configure({})
+    places = ["-b", str(old._binaries), "-B", str(new._binaries), "-d", str(old._data), "-D", str(new._data), "-s", new.socket_dir]
+    do(new, "pg_upgrade", *places, "-p", str(free_port()), "-P", str(free_port()), "-U", "postgres", "--no-sync")
+    new._start_on_free_port()

@@ -208,6 +208,22 @@ def waits_for_replay(standby: Server) -> bool:
     return bool(standby.admin("SELECT pid FROM pg_stat_activity WHERE state = 'idle' AND query = 'ROLLBACK'"))
 
 
+def test_several_readers_of_a_standby_share_one_snapshot_of_it(ways: Ways) -> None:
+    """What is replayed while they read is in no part."""
+    ways.at_source.execute("INSERT INTO items SELECT n, repeat('x', 1000) FROM generate_series(1000, 10000) AS n")
+    ways.catch_up()
+    with gate(ways.at(ways.standby)) as keeper:
+        run = started(lambda: ways.from_standby(connections=2, where=AT_THE_GATE, verify=True))
+        until(lambda: stands_at(keeper), unless=run)
+        ways.rename("later", "true")
+        ways.catch_up()
+    report = run.result()
+    assert (report.connections, report.verification.exact) == (2, True)
+    assert ways.at_target.execute("SELECT count(*) FROM raw_postgres.items WHERE name = 'later'").fetchone() == (0,)
+    ways.from_standby(connections=2, where=AT_THE_GATE, verify=True)
+    ways.assert_equals(ways.primary)
+
+
 # ---- one that lags -----------------------------------------------------------------------------------------
 
 
