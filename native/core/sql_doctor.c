@@ -21,7 +21,7 @@ static const char CHOSEN[] =
 static const char SERVER[] =
     " SELECT json_build_object('server', json_build_object('version', current_setting('server_version_num')::int,"
     "   'in_recovery', pg_is_in_recovery(), 'system', (SELECT system_identifier::text FROM pg_control_system()),"
-    "   'timeline', (SELECT timeline_id FROM pg_control_checkpoint()), 'max_connections', current_setting('max_connections')::int,"
+    "   'max_connections', current_setting('max_connections')::int,"
     "   'connections', (SELECT count(*) FROM pg_stat_activity WHERE backend_type = 'client backend'), 'current_user', current_user,"
     "   'is_superuser', current_setting('is_superuser') = 'on', 'pg_read_all_stats', pg_has_role(current_user, 'pg_read_all_stats', 'USAGE')),"
     " 'oldest', (SELECT to_json(o) FROM ("

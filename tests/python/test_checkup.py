@@ -41,7 +41,6 @@ def _facts(**facts: Any) -> dict[str, Any]:
         "version": 150018,
         "in_recovery": False,
         "system": "7",
-        "timeline": 1,
         "max_connections": 100,
         "connections": 7,
         "current_user": "reader",
