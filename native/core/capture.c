@@ -31,16 +31,16 @@ static const struct rf_cursor_column *clocked_column(const struct rf_source_fact
 
 enum { MOST_DOUBTS = 6 };
 
-/* Why a cursor proves less than a bound; NULL-terminated. */
-static void list_doubts(const struct rf_plan *plan, const char *doubts[MOST_DOUBTS + 1]) {
+/* Why a cursor proves less than a bound; NULL-terminated. `earlier`: what earlier loads left counts too. */
+static void list_doubts(const struct rf_plan *plan, bool earlier, const char *doubts[MOST_DOUBTS + 1]) {
     const struct rf_source_facts *source = plan->source;
     const struct { bool holds; const char *doubt; } all[MOST_DOUBTS] = {
         {!clocked_column(source), "no cursor column with a time zone is known to be set to now() by row triggers on every INSERT and UPDATE"},
         {source->snapshot.in_recovery, "the source is a standby: transactions open on its primary do not show"},
         {plan->job->open_transactions == RF_OPEN_IGNORE, "open_transactions is ignore: what was open is only read again within lookback"},
         {plan->job->open_transactions == RF_OPEN_TRACK && !source->open.sees_all, "the role lacks pg_read_all_stats: since when others' transactions are open does not show"},
-        {plan->last->doubted && plan->last->missed == 0, "an earlier load by cursor was best_effort, and no run has compared row versions since"},
-        {plan->last->missed > 0, "audits found rows that the cursor had missed"},
+        {earlier && plan->last->doubted && plan->last->missed == 0, "an earlier load left to the cursor what it could not bound, and no run has compared row versions since"},
+        {earlier && plan->last->missed > 0, "audits found rows that the cursor had missed"},
     };
     int n = 0;
     for (int i = 0; i < MOST_DOUBTS; i++)
@@ -48,9 +48,9 @@ static void list_doubts(const struct rf_plan *plan, const char *doubts[MOST_DOUB
     doubts[n] = NULL;
 }
 
-static bool is_bounded(const struct rf_plan *plan) {
+static bool is_bounded(const struct rf_plan *plan, bool earlier) {
     const char *doubts[MOST_DOUBTS + 1];
-    list_doubts(plan, doubts);
+    list_doubts(plan, earlier, doubts);
     return !doubts[0];
 }
 
@@ -138,7 +138,7 @@ static void choose_automatically(struct rf_plan *plan) {
         plan->capture_reason = "auto: row versions prove every change, need no cursor column and only the right to SELECT";
     } else if (!all_indexed(source)) {
         plan->capture_reason = "auto: the table is larger than xmin_max_bytes, but a cursor without an index would scan it too";
-    } else if (!is_bounded(plan)) {
+    } else if (!is_bounded(plan, true)) {
         plan->capture_reason = "auto: the table is larger than xmin_max_bytes, but its cursor would only be best_effort";
     } else {
         plan->chosen = RF_CAPTURE_CURSOR;
@@ -155,6 +155,7 @@ static enum rf_code choose(struct rf_plan *plan, struct rf_error *err) {
     plan->chosen = plan->job->capture;
     plan->capture_reason = "asked for";
     if (plan->chosen == RF_CAPTURE_AUTO) choose_automatically(plan);
+    if (rf_job_has_window(plan->job)) plan->capture_reason = "asked for: the rows whose cursor lies in the window";
     if (plan->chosen == RF_CAPTURE_FULL) plan->capture_reason = "asked for: every row is read, and rows that are gone are closed";
     bool needs_cursor = plan->chosen == RF_CAPTURE_CURSOR || rf_job_has_window(plan->job);
     return needs_cursor && plan->source->n_cursor == 0 ? no_cursor(plan, err) : RF_OK;
@@ -186,6 +187,7 @@ static const char *why_versions(const struct rf_plan *plan) {
     int64_t watermark;
     const struct rf_open_transactions_facts *open = &plan->source->open;
     if (plan->sweep) return "a file of the table changed: this run compares row versions";
+    if (plan->triggers_changed) return "triggers of the table changed: this run compares row versions";
     if (plan->job->capture == RF_CAPTURE_AUTO && plan->source->snapshot.in_recovery) return "auto: a cursor on a standby would only be best_effort: this run compares row versions";
     if (!read_watermark(plan, &watermark)) return "there is no watermark of these cursor columns yet: this run compares row versions and sets one";
     if (open->listed_us < watermark) return "the source's clock is behind the watermark: this run compares row versions";
@@ -210,7 +212,7 @@ static enum rf_code read_by_cursor(struct rf_plan *plan, struct rf_arena *arena,
     RF_TRY(set_from(plan, arena, err));
     plan->reading = RF_READ_CURSOR;
     if (!why) return RF_OK;
-    plan->audit = plan->from;
+    plan->audit = plan->from && !plan->sweep && !plan->triggers_changed; /* what those two hide is not the cursor's to find */
     RF_TRY(rf_plan_reason(plan, arena, err, "%s", why));
     return read_versions(plan, arena, err);
 }
@@ -279,7 +281,7 @@ static enum rf_code set_next(struct rf_plan *plan, struct rf_arena *arena, struc
     next->snapshot = plan->source->snapshot.text;
     next->proven = by_cursor ? last->proven : next->snapshot;
     next->fingerprint = plan->source->fingerprint;
-    next->doubted = by_cursor && !is_bounded(plan);
+    next->doubted = !is_bounded(plan, by_cursor); /* a watermark that was set blindly bounds nothing later either */
     if (by_cursor) next->loads_since_audit = last->loads_since_audit + 1;
     if (!plan->full_read && !plan->sweep) next->loads_since_sweep = last->loads_since_sweep + 1;
     return set_watermark(plan, arena, err);
@@ -313,11 +315,11 @@ enum rf_code rf_choose_capture(struct rf_plan *plan, struct rf_arena *arena, str
 
 static enum rf_code prove_cursor(struct rf_plan *plan, struct rf_arena *arena, struct rf_error *err) {
     const char *doubts[MOST_DOUBTS + 1];
-    list_doubts(plan, doubts);
+    list_doubts(plan, true, doubts);
     plan->completeness = doubts[0] ? "best_effort" : "bounded";
     for (int i = 0; doubts[i]; i++) RF_TRY(rf_plan_reason(plan, arena, err, "%s", doubts[i]));
     if (doubts[0]) return RF_OK;
-    return rf_plan_reason(plan, arena, err, "bounded by %.6g s: a clock that is set back further, or a message that takes longer to be executed, is not covered", (double)margin_us(plan) / 1e6);
+    return rf_plan_reason(plan, arena, err, "bounded by %.6g s: a clock that is set back further, a message that takes longer to be executed, or a session that bypasses triggers is not covered", (double)margin_us(plan) / 1e6);
 }
 
 static enum rf_code prove_window(struct rf_plan *plan, struct rf_arena *arena, struct rf_error *err) {

@@ -133,16 +133,29 @@ static enum rf_code judge_new_leaf(struct rf_plan *plan, const struct line *line
     return same_file ? RF_OK : sweep(plan, "rewritten or emptied", line, arena, err);
 }
 
+/* "triggers <leaf> <hash>": those that set a cursor column were perhaps off for a while. A new leaf is read whole. */
+static void judge_new_triggers(struct rf_plan *plan, const struct line *line, const char *before) {
+    char name[32];
+    struct line was;
+    snprintf(name, sizeof name, "leaf %llu", strtoull(line->text + strlen("triggers "), NULL, 10));
+    const struct line leaf = {.text = name, .n_bytes = strlen(name)};
+    plan->triggers_changed |= find_line(before, &leaf, 2, &was);
+}
+
 static enum rf_code judge_new(struct rf_plan *plan, const struct line *line, const char *before, struct rf_arena *arena, struct rf_error *err) {
     if (is_about(line, "leaf ") && *before) return judge_new_leaf(plan, line, before, arena, err);
+    if (is_about(line, "triggers ")) {
+        judge_new_triggers(plan, line, before);
+        return RF_OK;
+    }
     return read_all(plan, "new", line, arena, err);
 }
 
-/* A column that was dropped leaves nothing to read, and an enum's labels go with its column. A line that was only
- * replaced was judged as a new one. */
+/* A column that was dropped leaves nothing to read, and an enum's labels go with its column; triggers that are gone
+ * set no cursor. A line that was only replaced was judged as a new one. */
 static enum rf_code judge_gone(struct rf_plan *plan, const struct line *line, const char *now, struct rf_arena *arena, struct rf_error *err) {
     struct line is;
-    if (is_about(line, "column ") || is_about(line, "labels ")) return RF_OK;
+    if (is_about(line, "column ") || is_about(line, "labels ") || is_about(line, "triggers ")) return RF_OK;
     if (!is_about(line, "leaf ")) return read_all(plan, "gone", line, arena, err);
     return find_line(now, line, 2, &is) ? RF_OK : sweep(plan, "detached", line, arena, err);
 }

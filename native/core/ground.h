@@ -9,7 +9,7 @@
 #include "core/plan.h"
 
 /* Sets plan->reconcile where everything must be read again, plan->sweep where rows may be gone, and
- * plan->new_leaves; adds a reason for each. */
+ * plan->new_leaves; adds a reason for each. And plan->triggers_changed, which only a cursor asks about. */
 enum rf_code rf_find_ground(struct rf_plan *plan, struct rf_arena *arena, struct rf_error *err);
 
 /* True when a standby is behind the last load of the same system. */

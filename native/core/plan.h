@@ -11,7 +11,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-enum { RF_MOST_REASONS = 16, RF_MOST_CHANGES = 12 }; /* changes of the fingerprint leave room for what limits the proof */
+enum { RF_MOST_REASONS = 24, RF_MOST_CHANGES = 12 }; /* changes of the fingerprint leave room for what limits the proof */
 
 /* From where the next run goes on; what a load record keeps. NULL where the next run cannot build on it. */
 struct rf_next {
@@ -62,6 +62,7 @@ struct rf_plan {
     int n_new_leaves;
     struct rf_part *parts; /* for readers side by side; none: one statement reads all, shape (n_parts,) */
     int n_parts;
+    bool triggers_changed; /* those that set a cursor column may have been off since the last load */
     bool audit;         /* rows come with whether the cursor would have brought them */
     bool sweep;         /* all keys are read, and rows whose key is not among them closed */
     bool first_load;    /* the target does not exist yet */

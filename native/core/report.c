@@ -42,13 +42,19 @@ static void add_seconds(cJSON *to, const struct rf_seconds *seconds) {
     for (int i = 0; i < N_SECONDS; i++) cJSON_AddNumberToObject(object, SECONDS_NAMES[i], (double)(int64_t)(values[i] * 1e6) / 1e6);
 }
 
+/* A key that a sweep found and the target lacks was missed by this load or an earlier one. */
+static int64_t missed_here(const struct rf_report *report) {
+    int64_t lacking = report->this_try.live_source - report->this_try.live_target;
+    return report->this_try.missed + (lacking > 0 ? lacking : 0);
+}
+
 int64_t rf_missed_in_all(const struct rf_report *report) {
-    return report->this_try.missed + (report->plan->full_read ? 0 : report->plan->last->missed);
+    return missed_here(report) + (report->plan->full_read ? 0 : report->plan->last->missed);
 }
 
 /* The rows that an audit finds are loaded by it; that there were some says what the cursor is worth. */
 const char *rf_report_completeness(const struct rf_report *report) {
-    return report->this_try.missed > 0 ? "best_effort" : report->plan->completeness;
+    return missed_here(report) > 0 ? "best_effort" : report->plan->completeness;
 }
 
 RF_PRINTF(2, 3)
@@ -69,7 +75,15 @@ static void add_reasons(cJSON *to, const struct rf_report *report) {
     if (counts->missed > 0)
         add_reason(list, "the audit found %" PRId64 " rows that the cursor had missed, and loaded them (%" PRId64 " since everything was last read)", counts->missed, rf_missed_in_all(report));
     if (counts->live_source != counts->live_target)
-        add_reason(list, "the source has %" PRId64 " keys and the target %" PRId64 " live rows: changes were missed; `rowferry verify` names them", counts->live_source, counts->live_target);
+        add_reason(list, "the source has %" PRId64 " keys and the target %" PRId64 " live rows: changes were missed, and the next run looks for them", counts->live_source, counts->live_target);
+}
+
+struct rf_next rf_report_next(const struct rf_report *report) {
+    struct rf_next next = report->plan->next;
+    if (report->this_try.live_source == report->this_try.live_target) return next;
+    next.watermark = NULL;
+    if (report->plan->reading != RF_READ_CURSOR) next.proven = NULL;
+    return next;
 }
 
 static void add_window(cJSON *to, const struct rf_plan *plan) {
@@ -184,7 +198,7 @@ static void add_proof(cJSON *root, const struct rf_report *report) {
     add_text(root, "extracted_at", plan->extracted_at);
     add_text(root, "snapshot", plan->source->snapshot.text);
     add_text(root, "lsn", plan->source->snapshot.lsn);
-    add_text(root, "watermark", plan->next.watermark);
+    add_text(root, "watermark", rf_report_next(report).watermark);
     add_holder(root, &plan->held_by);
     add_window(root, plan);
     add_checks(root, report);

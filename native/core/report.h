@@ -63,7 +63,10 @@ struct rf_report {
 
 /* What the plan proves, less what an audit found in this very run. */
 const char *rf_report_completeness(const struct rf_report *report);
-/* Rows that audits found missed, since everything was last read. */
+/* From where the next run goes on. When keys are missing in the target it compares row versions, and when this
+ * one did that, it reads everything. */
+struct rf_next rf_report_next(const struct rf_report *report);
+/* Rows that audits and sweeps found missed, since everything was last read. */
 int64_t rf_missed_in_all(const struct rf_report *report);
 
 bool rf_verification_failed(const struct rf_verification *verification);

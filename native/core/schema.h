@@ -29,7 +29,7 @@ struct rf_holder {
 struct rf_cursor_column {
     const char *name;
     const char *base;   /* "timestamptz", "timestamp" or "date" */
-    int64_t resolution_us;
+    int64_t resolution_us; /* by how much a time in it may lie before the clock's */
     bool not_null;
     bool indexed;       /* a valid index over all rows begins with it */
     bool set_by_clock;  /* row triggers set it to the server's clock on every INSERT and UPDATE */

@@ -50,6 +50,8 @@ extern const char RF_SQL_LIST_PREPARED[];
 extern const char RF_SQL_LIST_SESSIONS[];
 /* $1 oid → of each column that holds a time: name, base type, resolution, not null, indexed, set by the clock */
 extern const char RF_SQL_CURSOR_COLUMNS[];
+/* $1 oid → of each leaf that has triggers on its rows: fingerprint line */
+extern const char RF_SQL_TRIGGERS[];
 /* $1 text → the time it names, microseconds since 1970 */
 extern const char RF_SQL_READ_TIME[];
 /* → snapshot, in recovery, clock, lsn, database; marks the transaction as one that only reads */

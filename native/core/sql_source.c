@@ -117,11 +117,19 @@ const char RF_SQL_LIST_SESSIONS[] =
 
 /* ---- cursor columns ---- */
 
+/* A time without zone is that of some session's zone, twelve hours behind UTC at the most. */
 const char RF_SQL_CURSOR_COLUMNS[] =
-    "SELECT a.attname, t.typname, CASE WHEN t.typname = 'date' THEN 86400000000 WHEN a.atttypmod < 0 THEN 1 ELSE power(10, 6 - a.atttypmod)::bigint END,"
+    "SELECT a.attname, t.typname, CASE WHEN t.typname = 'date' THEN 86400000000 WHEN t.typname = 'timestamp' THEN 43200000000 WHEN a.atttypmod < 0 THEN 1 ELSE power(10, 6 - a.atttypmod)::bigint END,"
     " a.attnotnull, " RF_INDEXED ", " RF_SET_BY_CLOCK("$1::oid")
     " FROM pg_attribute a JOIN pg_type t ON t.oid = a.atttypid WHERE a.attrelid = $1 AND a.attnum > 0 AND NOT a.attisdropped"
     " AND t.typnamespace = 'pg_catalog'::regnamespace AND t.typname IN ('timestamptz', 'timestamp', 'date') ORDER BY a.attnum";
+
+/* Whatever touches a trigger writes its row anew: to disable it too, and to attach a leaf. */
+const char RF_SQL_TRIGGERS[] =
+    "WITH RECURSIVE tree(oid) AS (SELECT $1::oid UNION SELECT i.inhrelid FROM pg_inherits i JOIN tree t ON i.inhparent = t.oid)"
+    " SELECT concat('triggers ', c.oid, ' ', md5(string_agg(concat_ws(' ', g.oid, g.xmin, p.oid, p.xmin), ',' ORDER BY g.oid)))"
+    " FROM tree JOIN pg_class c USING (oid) JOIN pg_trigger g ON g.tgrelid = c.oid JOIN pg_proc p ON p.oid = g.tgfoid"
+    " WHERE c.relkind <> 'p' AND g.tgtype & 3 = 3 GROUP BY c.oid ORDER BY c.oid";
 
 const char RF_SQL_READ_TIME[] = "SELECT " MICROS("$1::timestamptz");
 
@@ -320,13 +328,14 @@ static void add_conditions(const struct rf_plan *plan, const struct rf_part *par
 }
 
 /* Which of two rows of one key is newer: the version written later; within one transaction, the later place. And
- * whether the cursor would have left the row out. */
+ * whether a run by cursor would have left the row out. */
 static void add_version(const struct rf_plan *plan, struct rf_text *out) {
     if (plan->dedupe) rf_text_add(out, ", pg_catalog.age(xmin) AS \"_rowferry_age\", ctid AS \"_rowferry_place\"");
     if (!plan->audit) return;
-    rf_text_add(out, ", ");
+    rf_text_add(out, ", (");
     add_cursor(plan, out);
-    rf_text_add(out, " IS NOT TRUE AS \"_rowferry_late\"");
+    add_new_leaves(plan, out);
+    rf_text_add(out, ") IS NOT TRUE AS \"_rowferry_late\"");
 }
 
 /* Of a changed row that fails the filter nothing but its key leaves the source. */

@@ -469,10 +469,22 @@ static void add_row_text(const struct rf_plan *plan, const char *side, bool stag
     rf_text_add(out, ")::text");
 }
 
+/* The staged rows, one for each key. */
+static void add_newest_rows(const struct rf_plan *plan, struct rf_text *out) {
+    rf_text_add(out, "(SELECT DISTINCT ON (");
+    add_keys(plan, out);
+    rf_text_add(out, ") * FROM ");
+    add_stage(plan, out);
+    rf_text_add(out, " ORDER BY ");
+    add_keys(plan, out);
+    rf_text_add(out, ", \"_rowferry_age\", \"_rowferry_place\" DESC)");
+}
+
 /* Before the merge. A late row that the target already has as it is was brought by an earlier run. */
 void rf_sql_count_missed(const struct rf_plan *plan, struct rf_text *out) {
     rf_text_add(out, "SELECT count(*) FROM ");
-    add_stage(plan, out);
+    if (plan->dedupe) add_newest_rows(plan, out);
+    else add_stage(plan, out);
     rf_text_add(out, " s LEFT JOIN ");
     add_target(plan, out);
     rf_text_add(out, " t ON ");

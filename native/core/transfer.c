@@ -298,6 +298,7 @@ enum rf_code rf_transfer_plan(struct rf_run *run, char **json, struct rf_error *
 }
 
 static enum rf_code verify_later(struct rf_run *run, char **json, struct rf_error *err) {
+    if (rf_job_has_window(run->job)) return rf_fail(err, RF_CONFIG, "verifying compares whole tables, and the job reads only a window of one");
     RF_TRY(look_at_both(run, err));
     if (!run->target_facts.exists) return rf_fail(err, RF_CONFIG, "%s does not exist: there is nothing to verify", run->job->target_label);
     struct rf_verification *verification = &run->report.verification;

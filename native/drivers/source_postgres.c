@@ -282,6 +282,18 @@ static enum rf_code read_leaves(struct rf_source_postgres *source, const struct 
     return code;
 }
 
+static enum rf_code read_triggers(struct rf_source_postgres *source, const struct rf_relation *relation, struct rf_text *fingerprint,
+                                  struct rf_error *err) {
+    char oid[24];
+    snprintf(oid, sizeof oid, "%" PRId64, relation->oid);
+    const char *params[] = {oid};
+    PGresult *result = NULL;
+    RF_TRY(rf_pg_execute(&source->pg, "read triggers", RF_SQL_TRIGGERS, 1, params, &result, err));
+    for (int row = 0; row < PQntuples(result); row++) rf_text_addf(fingerprint, "%s\n", PQgetvalue(result, row, 0));
+    PQclear(result);
+    return RF_OK;
+}
+
 /* The keys of the job, or else the primary key, or else a unique index over NOT NULL columns. */
 static const struct rf_unique_key *choose_key(const struct rf_unique_key *keys, int n) {
     for (int i = 0; i < n; i++)
@@ -354,7 +366,10 @@ static enum rf_code introspect(struct rf_source_postgres *source, const struct r
     RF_TRY(read_leaves(source, &relation, facts, fingerprint, err));
     RF_TRY(read_columns(source, &relation, facts, fingerprint, err));
     RF_TRY(read_keys(source, &relation, facts, err));
-    if (rf_may_use_cursor(job, last)) RF_TRY(read_cursor(source, &relation, facts, err));
+    if (rf_may_use_cursor(job, last)) {
+        RF_TRY(read_cursor(source, &relation, facts, err));
+        RF_TRY(read_triggers(source, &relation, fingerprint, err));
+    }
     rf_text_addf(fingerprint, "row security %s\n", relation.row_security ? relation.policies : "off");
     if (job->where) rf_text_addf(fingerprint, "filter %s\n", job->where);
     return rf_text_check(fingerprint, err);
