@@ -1,7 +1,9 @@
 #include "facts.h"
 
+#include "core/timestamp.h"
 #include "units.h"
 
+#include <stdio.h>
 #include <string.h>
 
 static struct rf_column column(const char *name, const char *type, const char *base, int32_t typmod) {
@@ -82,6 +84,29 @@ void never_loaded(struct facts *facts) {
 
 void without_proven_key(struct facts *facts) {
     facts->source.key_proven = false;
+}
+
+int64_t at(const char *time) {
+    char text[64];
+    int64_t micros = 0;
+    snprintf(text, sizeof text, "2026-11-22T%s+00:00", time);
+    assert_true(rf_read_timestamp(text, &micros));
+    return micros;
+}
+
+void with_cursor(struct facts *facts) {
+    const struct rf_cursor_column column = {.base = "timestamptz", .resolution_us = 1, .not_null = true, .indexed = true, .set_by_clock = true};
+    facts->source.cursor = facts->cursor;
+    facts->source.n_cursor = 2;
+    facts->cursor[0] = facts->cursor[1] = column;
+    facts->cursor[0].name = "created_at";
+    facts->cursor[1].name = "updated_at";
+    facts->source.open = (struct rf_open_transactions_facts){
+        .listed = true, .sees_all = true, .listed_us = at("18:00:00.000000"), .oldest_us = at("18:00:00.000000"), .replayed_us = INT64_MAX};
+    facts->last.chosen = "cursor";
+    facts->last.cursor = "\"created_at\",\"updated_at\"";
+    facts->last.snapshot = "1100:1100:";
+    facts->last.watermark = "2026-11-22T17:00:00.000000+00:00";
 }
 
 enum rf_code plan(struct facts *facts) {

@@ -8,7 +8,7 @@
 
 #include "core/plan.h"
 
-enum { MOST_COLUMNS = 40 };
+enum { MOST_COLUMNS = 40, MOST_CURSORS = 4 };
 
 /* The table's lines of a fingerprint: each a fact whose change row versions do not show. */
 #define DATABASE_LINE "database 5\n"
@@ -28,6 +28,7 @@ struct facts {
     struct rf_error err;
     struct rf_column source_columns[MOST_COLUMNS];
     struct rf_column target_columns[MOST_COLUMNS];
+    struct rf_cursor_column cursor[MOST_CURSORS];
     int keys[MOST_COLUMNS];
 };
 
@@ -40,6 +41,14 @@ void never_loaded(struct facts *facts);
 
 /* As if a key could repeat in a batch. */
 void without_proven_key(struct facts *facts);
+
+/* As if it was captured by cursor, which bounds what it may miss: created_at and updated_at, always there, indexed and
+ * set by the clock. Row versions were last compared at 1000:1000:, the newest load was at 1100:1100: and left the
+ * watermark 17:00. Nothing was open when transactions were listed, at 18:00. */
+void with_cursor(struct facts *facts);
+
+/* Microseconds since 1970 of a time of that day: "17:59:00.000000". */
+int64_t at(const char *time);
 
 /* Adds a column to one side; the identity is the base type's name. */
 struct rf_column *add_source_column(struct facts *facts, const char *name, const char *type, const char *base, int32_t typmod);

@@ -1,5 +1,4 @@
 /* What a run decides: facts in, decisions out. */
-#include "core/ground.h"
 #include "facts.h"
 #include "units.h"
 
@@ -30,61 +29,7 @@ TEST(unbroken_ground_is_read_from_the_last_snapshot_on) {
     drop_facts(&facts);
 }
 
-static void another_system(struct facts *facts) { facts->source.identity.system = "70002"; }
-static void no_system(struct facts *facts) { facts->last.identity.system = NULL; }
-static void another_timeline(struct facts *facts) { facts->source.identity.timeline = 2; }
-static void another_database(struct facts *facts) { facts->source.identity.database = "shop2"; }
-static void another_table(struct facts *facts) { facts->source.identity.table_oid = 16385; }
-static void counter_fell_back(struct facts *facts) { facts->source.snapshot.xmin = 999; }
-static void counter_ran_away(struct facts *facts) { facts->source.snapshot.xmax = 1000 + (UINT64_C(1) << 31); }
-static void log_fell_back(struct facts *facts) { facts->last.lsn = "0/2001"; }
-static void line_added(struct facts *facts) { facts->source.fingerprint = FINGERPRINT "labels of mood: 1 'sad'\n"; }
-static void line_gone(struct facts *facts) { facts->last.fingerprint = FINGERPRINT "filter paid\n"; }
-static void line_longer(struct facts *facts) { facts->source.fingerprint = FINGERPRINT " 12\n"; }
-static void no_fingerprint(struct facts *facts) { facts->last.fingerprint = NULL; }
-static void was_reset(struct facts *facts) { facts->last.is_reset = true; }
 static void no_snapshot(struct facts *facts) { facts->last.snapshot = NULL; }
-
-TEST(broken_ground_is_read_whole_and_said) {
-    static const struct { change *apply; const char *reason; } cases[] = {
-        {another_system, "another server"},
-        {no_system, "another server"},
-        {another_timeline, "another timeline"},
-        {another_database, "another database"},
-        {another_table, "re-created"},
-        {counter_fell_back, "transaction counter is behind"},
-        {counter_ran_away, "more than 2^31 transactions"},
-        {log_fell_back, "log is behind the last load"},
-        {line_added, "new since the last load: labels of mood: 1 'sad'"},
-        {line_gone, "gone since the last load: filter paid"},
-        {line_longer, "new since the last load:  12"},
-        {no_fingerprint, "new since the last load: leaf"},
-        {was_reset, "the state was reset"},
-    };
-    for (size_t i = 0; i < N_OF(cases); i++) {
-        struct facts facts;
-        make_plan(&facts, "", cases[i].apply);
-        if (!facts.plan.full_read || !facts.plan.reconcile || !has_reason(&facts, cases[i].reason))
-            fail_msg("case %zu is not read whole for \"%s\"", i, cases[i].reason);
-        assert_true(facts.plan.close_absent);
-        assert_string_equal(facts.plan.completeness, "proven");
-        assert_string_equal(facts.plan.hard_deletes, "captured");
-        drop_facts(&facts);
-    }
-}
-
-static void counter_nearly_ran_away(struct facts *facts) { facts->source.snapshot.xmax = 999 + (UINT64_C(1) << 31); }
-static void counter_stood_still(struct facts *facts) { facts->source.snapshot.xmin = 1000; }
-
-TEST(ground_at_the_edge_still_holds) {
-    change *const edges[] = {counter_nearly_ran_away, counter_stood_still};
-    for (size_t i = 0; i < N_OF(edges); i++) {
-        struct facts facts;
-        make_plan(&facts, "", edges[i]);
-        assert_false(facts.plan.full_read);
-        drop_facts(&facts);
-    }
-}
 
 TEST(a_load_record_without_a_snapshot_is_read_whole) {
     struct facts facts;
@@ -108,6 +53,8 @@ TEST(a_target_that_was_dropped_is_loaded_again_whole) {
     assert_true(has_reason(&facts, "missing though it was loaded before"));
     drop_facts(&facts);
 }
+
+static void another_system(struct facts *facts) { facts->source.identity.system = "70002"; }
 
 TEST(a_full_capture_reads_everything_without_being_a_reconcile) {
     struct facts facts;
@@ -387,68 +334,9 @@ TEST(snapshots_and_log_positions_are_read_as_the_server_prints_them) {
     assert_false(rf_read_lsn("16", &lsn));
 }
 
-/* make_facts leaves the source at 0/2000, the start of a page. */
-TEST(a_standby_at_the_start_of_a_page_has_all_that_stands_before_that_page) {
-    static const struct { const char *lsn; bool behind; } positions[] = {
-        {"0/2018", false}, {"0/2028", false}, {"0/2001", true}, {"0/2017", true}, {"0/2020", true}, {"0/2030", true}, {"0/4018", true}, {"0/4028", true}};
-    struct facts facts;
-    make_facts(&facts, "");
-    facts.source.snapshot.in_recovery = true;
-    for (size_t i = 0; i < sizeof positions / sizeof positions[0]; i++) {
-        facts.last.lsn = positions[i].lsn;
-        assert_int_equal(rf_source_is_behind(&facts.source, &facts.last), positions[i].behind);
-    }
-    drop_facts(&facts);
-}
-
-TEST(a_standby_behind_the_last_load_of_its_own_history_is_recognised) {
-    struct facts facts;
-    make_facts(&facts, "");
-    facts.source.snapshot.in_recovery = true;
-    assert_false(rf_source_is_behind(&facts.source, &facts.last));
-    facts.last.lsn = "0/2000";
-    assert_false(rf_source_is_behind(&facts.source, &facts.last));
-    facts.last.lsn = "0/2001";
-    assert_true(rf_source_is_behind(&facts.source, &facts.last));
-    facts.source.snapshot.in_recovery = false; /* a primary that was put back never catches up */
-    assert_false(rf_source_is_behind(&facts.source, &facts.last));
-    facts.source.snapshot.in_recovery = true;
-    facts.last.identity.timeline = facts.source.identity.timeline + 1; /* it has not replayed the promotion yet */
-    assert_true(rf_source_is_behind(&facts.source, &facts.last));
-    facts.source.identity.timeline = facts.last.identity.timeline + 1; /* another history: everything is read */
-    assert_false(rf_source_is_behind(&facts.source, &facts.last));
-    facts.last = (struct rf_load){0};
-    assert_false(rf_source_is_behind(&facts.source, &facts.last));
-    drop_facts(&facts);
-}
-
-static void standby_known_before_the_last_load(struct facts *facts) {
-    facts->source.snapshot.in_recovery = true;
-    facts->last.lsn = "0/1000";
-    facts->source.identity.timeline_bytes = 0xfff;
-}
-
-static void standby_known_at_the_last_load(struct facts *facts) {
-    standby_known_before_the_last_load(facts);
-    facts->source.identity.timeline_bytes = 0x1000;
-}
-
-TEST(a_standby_that_may_have_followed_a_failover_since_the_last_load_proves_nothing) {
-    struct facts facts;
-    make_plan(&facts, "", standby_known_before_the_last_load);
-    assert_string_equal(facts.plan.completeness, "best_effort");
-    assert_true(has_reason(&facts, "failover") && !facts.plan.reconcile);
-    drop_facts(&facts);
-    make_plan(&facts, "", standby_known_at_the_last_load);
-    assert_string_equal(facts.plan.completeness, "proven");
-    drop_facts(&facts);
-}
-
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(unbroken_ground_is_read_from_the_last_snapshot_on),
-        cmocka_unit_test(broken_ground_is_read_whole_and_said),
-        cmocka_unit_test(ground_at_the_edge_still_holds),
         cmocka_unit_test(a_load_record_without_a_snapshot_is_read_whole),
         cmocka_unit_test(a_target_that_was_dropped_is_loaded_again_whole),
         cmocka_unit_test(a_full_capture_reads_everything_without_being_a_reconcile),
@@ -475,9 +363,6 @@ int main(void) {
         cmocka_unit_test(a_target_of_another_source_table_is_refused),
         cmocka_unit_test(a_target_without_a_unique_index_on_the_keys_is_refused),
         cmocka_unit_test(snapshots_and_log_positions_are_read_as_the_server_prints_them),
-        cmocka_unit_test(a_standby_at_the_start_of_a_page_has_all_that_stands_before_that_page),
-        cmocka_unit_test(a_standby_that_may_have_followed_a_failover_since_the_last_load_proves_nothing),
-        cmocka_unit_test(a_standby_behind_the_last_load_of_its_own_history_is_recognised),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
