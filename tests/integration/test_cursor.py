@@ -170,11 +170,13 @@ def test_a_filter_with_an_or_does_not_let_the_cursor_be_passed_by(items: Route) 
 
 # ---- what is bounded -------------------------------------------------------------------------------------
 
+REPLACE = "CREATE OR REPLACE FUNCTION touch() RETURNS trigger LANGUAGE plpgsql AS"
 BOUNDED = {
     "one row trigger for both": "",
     "one trigger for each": "DROP TRIGGER touch ON items; CREATE TRIGGER one BEFORE INSERT ON items FOR EACH ROW EXECUTE FUNCTION touch();"
     " CREATE TRIGGER two BEFORE UPDATE ON items FOR EACH ROW EXECUTE FUNCTION touch()",
     "a trigger that fires for replicas too": "ALTER TABLE items ENABLE ALWAYS TRIGGER touch",
+    "an assignment between comments": f"{REPLACE} $$BEGIN /* a * b **/ NEW.updated_at = now() ; -- c\n/* d */ RETURN NEW; END$$",
     "a time in whole seconds": "ALTER TABLE items ALTER updated_at TYPE timestamptz(0)",
 }
 BEST_EFFORT = {
@@ -197,6 +199,11 @@ BEST_EFFORT = {
     " 'BEGIN\n-- NEW.updated_at := now();\n/* NEW.updated_at := now(); */\nRETURN NEW; END'",
     "a later trigger that puts the old time back": "CREATE FUNCTION undo() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN NEW.updated_at := OLD.updated_at; RETURN NEW; END';"
     " CREATE TRIGGER undo BEFORE UPDATE ON items FOR EACH ROW EXECUTE FUNCTION undo()",
+    "a clock moved to another zone": f"{REPLACE} $$BEGIN NEW.updated_at := now() AT TIME ZONE 'utc'; RETURN NEW; END$$",
+    "a clock set back": f"{REPLACE} $$BEGIN NEW.updated_at := now() - interval '1 day'; RETURN NEW; END$$",
+    "a clock that is rounded": f"{REPLACE} $$BEGIN NEW.updated_at := current_timestamp(0); RETURN NEW; END$$",
+    "an old time put back between two comments": f"{REPLACE}"
+    " $$BEGIN NEW.updated_at := now(); /* first **/ NEW.updated_at := OLD.updated_at; /* last */ RETURN NEW; END$$",
     "a child without the trigger": "CREATE TABLE items_2 (PRIMARY KEY (id)) INHERITS (items)",
 }
 
@@ -227,6 +234,8 @@ def test_a_trigger_of_a_partitioned_table_counts_for_its_partitions_until_one_is
     route.run("items", **CURSOR)
     assert route.run("items", **CURSOR).completeness == "bounded"
     route.at_source.execute("ALTER TABLE items_2 DISABLE TRIGGER touch")
+    report = route.run("items", **CURSOR)
+    assert (report.capture, report.completeness) == ("xmin", "proven") and says(report, "triggers of the table changed"), report.reasons
     assert route.run("items", **CURSOR).completeness == "best_effort"
 
 
@@ -234,9 +243,9 @@ def test_a_doubt_is_kept_until_row_versions_were_compared(items: Route) -> None:
     """Whatever its cause, rows may have been missed meanwhile, and no cursor will ever find them."""
     items.run("items", **CURSOR)
     assert items.run("items", **CURSOR).completeness == "bounded"
-    items.at_source.execute("ALTER TABLE items DISABLE TRIGGER touch; UPDATE items SET name = 'unseen' WHERE id = 1")
-    assert items.run("items", **CURSOR).completeness == "best_effort"
-    items.at_source.execute("ALTER TABLE items ENABLE TRIGGER touch")
+    with reader(items, sees=False) as settings:
+        assert items.run("items", **CURSOR, **settings).completeness == "best_effort"
+    items.at_source.execute("SET session_replication_role = replica; UPDATE items SET name = 'unseen' WHERE id = 1; RESET session_replication_role")
     for _ in range(2):
         assert items.run("items", **CURSOR).completeness == "best_effort"
     assert items.run("items", **{**CURSOR, "audit": "always"}).audit == {"missed": 1}
@@ -244,12 +253,37 @@ def test_a_doubt_is_kept_until_row_versions_were_compared(items: Route) -> None:
 
 def test_an_audit_that_finds_nothing_missed_clears_a_doubt(items: Route) -> None:
     items.run("items", **CURSOR)
-    items.at_source.execute("ALTER TABLE items DISABLE TRIGGER touch")
+    with reader(items, sees=False) as settings:
+        assert items.run("items", **CURSOR, **settings).completeness == "best_effort"
     assert items.run("items", **CURSOR).completeness == "best_effort"
-    items.at_source.execute("ALTER TABLE items ENABLE TRIGGER touch")
     assert items.run("items", **{**CURSOR, "audit": "always"}).audit == {"missed": 0}
-    items.run("items", **CURSOR)
     assert items.run("items", **CURSOR).completeness == "bounded"
+
+
+def test_a_first_load_by_a_blind_role_leaves_a_watermark_that_bounds_nothing(items: Route) -> None:
+    with reader(items, sees=False) as settings:
+        assert items.run("items", **CURSOR, **settings).completeness == "proven"
+    report = items.run("items", **CURSOR)
+    assert report.completeness == "best_effort" and says(report, "an earlier load"), report.reasons
+
+
+def test_what_was_written_while_triggers_were_off_is_found_by_row_versions(items: Route) -> None:
+    items.run("items", **CURSOR)
+    items.at_source.execute("ALTER TABLE items DISABLE TRIGGER touch; UPDATE items SET name = 'unseen' WHERE id = 1; ALTER TABLE items ENABLE TRIGGER touch")
+    report = items.run("items", **CURSOR)
+    assert (report.capture, report.completeness) == ("xmin", "proven") and says(report, "triggers of the table changed"), report.reasons
+    items.assert_equal("items")
+    assert items.run("items", **CURSOR).completeness == "bounded"
+
+
+@pytest.mark.parametrize("zone", ["America/New_York", "Etc/GMT+12", "Asia/Tokyo", "Etc/GMT-14"])
+def test_a_time_without_zone_is_found_in_whatever_zone_it_was_written(route: Route, zone: str) -> None:
+    route.at_source.execute(f"SET timezone = '{zone}'; CREATE TABLE naive (id int PRIMARY KEY, updated_at timestamp NOT NULL DEFAULT now(), day date DEFAULT now())")
+    for column in ("updated_at", "day"):
+        for _ in range(3):
+            route.at_source.execute("INSERT INTO naive SELECT 1 + count(*) FROM naive")
+            route.run("naive", **CURSOR, cursor_columns=[column])
+            route.assert_equal("naive")
 
 
 def test_without_the_right_to_see_other_sessions_the_run_is_best_effort_and_says_which_right(items: Route) -> None:
