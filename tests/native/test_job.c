@@ -150,9 +150,10 @@ TEST(a_key_of_any_length_is_refused_without_harm) {
 
 TEST(a_value_of_another_type_is_refused_naming_the_key) {
     static const char *const texts[] = {"source", "target", "source_name", "table", "target_table", "where", "run_id", "application", "control_schema",
-                                        "capture", "mode", "on_duplicate"};
+                                        "capture", "mode", "on_duplicate", "open_transactions", "audit", "sweep", "on_delete", "since", "until"};
     static const char *const not_texts[] = {"1", "true", "[]", "{}"};
-    static const char *const numbers[] = {"try_number", "map_index", "batch_bytes", "lock_timeout", "lease_seconds", "source_lag_wait", "connect_timeout"};
+    static const char *const numbers[] = {"try_number", "map_index", "batch_bytes", "lock_timeout", "lease_seconds", "source_lag_wait", "connect_timeout",
+                                          "clock_margin", "lookback", "max_hold", "wait_for_open_transactions", "xmin_max_bytes", "connections"};
     static const char *const not_numbers[] = {"\"1\"", "true", "[]", "{}"};
     char json[128];
     for (size_t k = 0; k < N_OF(texts); k++)
@@ -172,7 +173,9 @@ TEST(a_value_of_another_type_is_refused_naming_the_key) {
 
 TEST(a_null_is_refused_where_it_means_nothing) {
     static const char *const keys[] = {"source_name", "target_table", "capture", "mode", "on_duplicate", "try_number", "application", "batch_bytes",
-                                       "lock_timeout", "lease_seconds", "source_lag_wait", "connect_timeout", "control_schema", "verify"};
+                                       "lock_timeout", "lease_seconds", "source_lag_wait", "connect_timeout", "control_schema", "verify",
+                                       "open_transactions", "clock_margin", "lookback", "max_hold", "wait_for_open_transactions", "xmin_max_bytes",
+                                       "audit", "sweep", "on_delete", "connections"};
     char json[64];
     for (size_t i = 0; i < N_OF(keys); i++) {
         snprintf(json, sizeof json, "{\"%s\":null}", keys[i]);
@@ -181,7 +184,7 @@ TEST(a_null_is_refused_where_it_means_nothing) {
 }
 
 TEST(an_empty_text_is_refused) {
-    static const char *const keys[] = {"source", "target", "source_name", "table", "target_table", "where", "run_id", "application", "control_schema"};
+    static const char *const keys[] = {"source", "target", "source_name", "table", "target_table", "where", "run_id", "application", "control_schema", "since", "until"};
     char json[64];
     for (size_t i = 0; i < N_OF(keys); i++) {
         snprintf(json, sizeof json, "{\"%s\":\"\"}", keys[i]);
@@ -194,6 +197,9 @@ TEST(a_number_out_of_bounds_is_refused_and_one_at_the_bound_is_taken) {
         {"try_number", "0", "1", "1000000000", "1000000001"}, {"map_index", "-2", "-1", "1000000000", "1e10"},
         {"batch_bytes", "65535", "65536", "1073741824", "1073741825"}, {"lock_timeout", "-0.001", "0", "86400", "86400.5"},
         {"lease_seconds", "0.9", "1", "86400", "1e300"}, {"source_lag_wait", "-1", "0", "86400", "1e999"}, {"connect_timeout", "0", "1", "3600", "3601"},
+        {"clock_margin", "-1", "0", "86400", "86401"}, {"lookback", "-0.5", "0", "31622400", "31622401"}, {"max_hold", "-1", "0", "31622400", "31622401"},
+        {"wait_for_open_transactions", "-1", "0", "86400", "86401"}, {"xmin_max_bytes", "-1", "0", "9007199254740992", "9007199254740994"},
+        {"connections", "0", "1", "16", "17"},
     };
     for (size_t i = 0; i < N_OF(cases); i++) {
         const char *const values[] = {cases[i].below, cases[i].above, cases[i].least, cases[i].most};
@@ -215,6 +221,8 @@ TEST(a_number_must_be_whole_where_halves_mean_nothing) {
     refuses("{\"try_number\":1.5}", "\"try_number\" of the job must be a whole number");
     refuses("{\"batch_bytes\":65536.25}", "whole number");
     refuses("{\"connect_timeout\":2.5}", "whole number");
+    refuses("{\"connections\":1.5}", "whole number");
+    refuses("{\"xmin_max_bytes\":0.5}", "whole number");
 }
 
 TEST(an_unknown_choice_is_refused_with_those_there_are) {
@@ -224,12 +232,17 @@ TEST(an_unknown_choice_is_refused_with_those_there_are) {
     refuses("{\"capture\":\"\"}", "this release knows");
     refuses("{\"mode\":\"append\"}", "this release knows: merge");
     refuses("{\"on_duplicate\":\"oldest\"}", "newest fail");
+    refuses("{\"open_transactions\":\"wait\"}", "track ignore");
+    refuses("{\"on_delete\":\"drop\"}", "mark remove");
 }
 
 TEST(a_list_of_columns_holds_each_name_once) {
     refuses("{\"keys\":[]}", "\"keys\" of the job must be a list of 1 to 1664 column names");
     refuses("{\"keys\":[\"\"]}", "list of column names");
     refuses("{\"keys\":[\"a\",1]}", "list of column names");
+    refuses("{\"cursor_columns\":[]}", "\"cursor_columns\" of the job must be a list of 1 to 1664 column names");
+    refuses("{\"cursor_columns\":[\"a\",\"a\"]}", "names the column \"a\" twice");
+    refuses("{\"cursor_columns\":\"a\"}", "\"cursor_columns\" of the job must be a list of column names");
     refuses("{\"columns\":[\"a\",\"b\",\"a\"]}", "\"columns\" of the job names the column \"a\" twice");
     refuses("{\"columns\":[\"a\"],\"keys\":[\"a\",\"b\"]}", "the key column \"b\" is not among \"columns\"");
     char *long_list = malloc(1700 * 8);
@@ -238,6 +251,110 @@ TEST(a_list_of_columns_holds_each_name_once) {
     sprintf(long_list + used, "]}");
     refuses(long_list, "1 to 1664");
     free(long_list);
+}
+
+/* ---- captures ----------------------------------------------------------------------------------------------------- */
+
+TEST(the_settings_of_captures_have_their_defaults) {
+    struct parsed parsed;
+    accepts(&parsed, "{}");
+    const struct rf_job *job = &parsed.job;
+    assert_null(job->cursor_columns.names);
+    assert_int_equal(job->open_transactions, RF_OPEN_TRACK);
+    assert_true(job->clock_margin == 60 && job->lookback == 0 && job->max_hold == 3600 && job->wait_for_open_transactions == 0);
+    assert_int_equal(job->xmin_max_bytes, 10737418240);
+    assert_int_equal(job->audit, 24);
+    assert_int_equal(job->sweep, 0);
+    assert_int_equal(job->on_delete, RF_DELETE_MARK);
+    assert_null(job->since);
+    assert_null(job->until);
+    assert_int_equal(job->connections, 1);
+    assert_false(rf_job_has_window(job));
+    drop(&parsed);
+}
+
+TEST(every_setting_of_a_capture_is_taken_as_written) {
+    struct parsed parsed;
+    accepts(&parsed, "{\"capture\":\"cursor\",\"cursor_columns\":[\"seen\",\"made\"],\"open_transactions\":\"ignore\",\"clock_margin\":1.5,\"lookback\":2.5,"
+                     "\"max_hold\":3.5,\"wait_for_open_transactions\":4.5,\"xmin_max_bytes\":9007199254740992,\"audit\":\"never\",\"sweep\":\"every 7\","
+                     "\"on_delete\":\"remove\",\"since\":\"2026-11-01\",\"until\":\"2026-12-01T00:00:00Z\",\"connections\":16}");
+    const struct rf_job *job = &parsed.job;
+    assert_int_equal(job->capture, RF_CAPTURE_CURSOR);
+    assert_int_equal(job->cursor_columns.n, 2);
+    assert_string_equal(job->cursor_columns.names[1], "made");
+    assert_int_equal(job->open_transactions, RF_OPEN_IGNORE);
+    assert_true(job->clock_margin == 1.5 && job->lookback == 2.5 && job->max_hold == 3.5 && job->wait_for_open_transactions == 4.5);
+    assert_int_equal(job->xmin_max_bytes, 9007199254740992);
+    assert_int_equal(job->audit, 0);
+    assert_int_equal(job->sweep, 7);
+    assert_int_equal(job->on_delete, RF_DELETE_REMOVE);
+    assert_string_equal(job->since, "2026-11-01");
+    assert_string_equal(job->until, "2026-12-01T00:00:00Z");
+    assert_int_equal(job->connections, 16);
+    assert_true(rf_job_has_window(job));
+    drop(&parsed);
+}
+
+TEST(a_schedule_is_always_never_or_every_n) {
+    static const struct { const char *text; int every; } schedules[] = {{"always", 1}, {"never", 0}, {"every 1", 1}, {"every 24", 24}, {"every 999999", 999999}};
+    static const char *const keys[] = {"audit", "sweep"};
+    char json[64];
+    for (size_t k = 0; k < N_OF(keys); k++) {
+        for (size_t i = 0; i < N_OF(schedules); i++) {
+            struct parsed parsed;
+            snprintf(json, sizeof json, "{\"%s\":\"%s\"}", keys[k], schedules[i].text);
+            accepts(&parsed, json);
+            assert_int_equal(k == 0 ? parsed.job.audit : parsed.job.sweep, schedules[i].every);
+            drop(&parsed);
+        }
+    }
+}
+
+TEST(any_other_schedule_is_refused_with_those_there_are) {
+    static const char *const texts[] = {"", "every", "every ", "every 0", "every 01", "every -1", "every +1", "every  2", "every 2 ", "every 2x", "every 2.5",
+                                        "every 1000000", "every 99999999999999999999", "Always", "always ", "sometimes", "2"};
+    char json[64];
+    for (size_t i = 0; i < N_OF(texts); i++) {
+        snprintf(json, sizeof json, "{\"sweep\":\"%s\"}", texts[i]);
+        refuses(json, "\"sweep\" of the job is");
+        snprintf(json, sizeof json, "{\"audit\":\"%s\"}", texts[i]);
+        refuses(json, "write \"always\", \"never\" or \"every N\"");
+    }
+}
+
+TEST(a_window_goes_with_a_cursor_alone) {
+    refuses("{\"since\":\"2026-11-01\",\"capture\":\"full\"}", "\"capture\" is full");
+    refuses("{\"until\":\"2026-11-01\",\"capture\":\"xmin\"}", "\"capture\" is xmin");
+    refuses("{\"until\":\"2026-11-01\",\"verify\":true}", "\"verify\" compares whole tables");
+    static const char *const jobs[] = {"{\"since\":\"2026-11-01\"}", "{\"until\":\"2026-11-01\"}", "{\"since\":\"2026-11-01\",\"capture\":\"cursor\"}"};
+    for (size_t i = 0; i < N_OF(jobs); i++) {
+        struct parsed parsed;
+        accepts(&parsed, jobs[i]);
+        assert_true(rf_job_has_window(&parsed.job));
+        drop(&parsed);
+    }
+}
+
+TEST(the_end_of_a_window_has_the_form_of_iso_8601) {
+    static const char *const good[] = {"2026-11-01", "2026-11-01T00:00", "2026-11-01 00:00:00", "2026-11-01T00:00:00.123456", "2026-11-01T00:00Z",
+                                       "2026-11-01T00:00:00+02", "2026-11-01T00:00:00.5-02:30", "0001-01-01", "9999-12-31T23:59:59.999999+00:00"};
+    static const char *const bad[] = {"now", "today", "yesterday", "infinity", "-infinity", "epoch", "2026", "2026-11", "2026-11-1", "2026-11-011", "26-11-01", "01/11/2026",
+                                      "2026-11-01Z", "2026-11-01T", "2026-11-01T00", "2026-11-01T00:0", "2026-11-01x00:00", "2026-11-01T00:00z", "2026-11-01T00:00ZZ",
+                                      "2026-11-01T00:00+", "2026-11-01T00:00+x", "2026-11-01T00:00 Europe/Berlin", "2026-11-01T00:00:00 BC", "1763769600", " 2026-11-01", "2026-11-01 "};
+    static const char *const keys[] = {"since", "until"};
+    char json[96];
+    for (size_t k = 0; k < N_OF(keys); k++) {
+        for (size_t i = 0; i < N_OF(good); i++) {
+            struct parsed parsed;
+            snprintf(json, sizeof json, "{\"%s\":\"%s\"}", keys[k], good[i]);
+            accepts(&parsed, json);
+            drop(&parsed);
+        }
+        for (size_t i = 0; i < N_OF(bad); i++) {
+            snprintf(json, sizeof json, "{\"%s\":\"%s\"}", keys[k], bad[i]);
+            refuses(json, "is not a time");
+        }
+    }
 }
 
 /* ---- names of tables ----------------------------------------------------------------------------------------------- */
@@ -428,6 +545,12 @@ int main(void) {
         cmocka_unit_test(a_job_that_fills_its_memory_is_refused),
         cmocka_unit_test(the_schema_lists_every_key_with_type_meaning_and_default),
         cmocka_unit_test(the_defaults_of_the_schema_are_taken_by_the_parser),
+        cmocka_unit_test(the_settings_of_captures_have_their_defaults),
+        cmocka_unit_test(every_setting_of_a_capture_is_taken_as_written),
+        cmocka_unit_test(a_schedule_is_always_never_or_every_n),
+        cmocka_unit_test(any_other_schedule_is_refused_with_those_there_are),
+        cmocka_unit_test(a_window_goes_with_a_cursor_alone),
+        cmocka_unit_test(the_end_of_a_window_has_the_form_of_iso_8601),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -183,6 +183,53 @@ TEST(a_run_that_differs_never_commits_however_short_of_memory) {
     play(transfer_what_differs, 5);
 }
 
+static void transfer_by_cursor(void) {
+    struct fakes fakes;
+    make_ready(&fakes, ",\"capture\":\"cursor\",\"sweep\":\"always\",\"lookback\":60");
+    with_cursor(&fakes.facts);
+    prepare_keys(&fakes, 2);
+    fakes.facts.source.fingerprint = FINGERPRINT "leaf 16390 1 heap new\n";
+    transfer_is_whole(&fakes);
+}
+
+static void transfer_an_audit(void) {
+    struct fakes fakes;
+    make_ready(&fakes, ",\"capture\":\"cursor\",\"audit\":\"always\",\"where\":\"amount > 0\"");
+    with_cursor(&fakes.facts);
+    fakes.merged.missed = 1;
+    transfer_is_whole(&fakes);
+}
+
+static void transfer_a_window(void) {
+    struct fakes fakes;
+    make_ready(&fakes, ",\"since\":\"2026-11-01\"");
+    with_cursor(&fakes.facts);
+    fakes.facts.source.since = "2026-11-01T00:00:00.000000+00:00";
+    fakes.facts.source.fingerprint = FINGERPRINT "leaf 16390 1 heap new\n";
+    transfer_is_whole(&fakes);
+}
+
+TEST(a_run_by_cursor_short_of_memory_never_commits_and_closes_both_ends) {
+    play(transfer_by_cursor, 60);
+    play(transfer_an_audit, 60);
+    play(transfer_a_window, 50);
+}
+
+static void plan_a_sweep(void) {
+    struct fakes fakes;
+    char *json = NULL;
+    make_ready(&fakes, ",\"capture\":\"cursor\",\"sweep\":\"always\",\"audit\":\"always\",\"on_delete\":\"remove\",\"where\":\"paid\"");
+    with_cursor(&fakes.facts);
+    enum rf_code code = rf_transfer_plan(&fakes.run, &json, &fakes.facts.err);
+    assert_int_equal(code == RF_OK, json != NULL);
+    free(json);
+    drop_fakes(&fakes);
+}
+
+TEST(the_plan_of_a_sweep_is_printed_or_not_without_a_crash) {
+    play(plan_a_sweep, 60);
+}
+
 static void print_a_plan(void) {
     struct fakes fakes;
     char *json = NULL;
@@ -225,6 +272,8 @@ int main(void) {
         cmocka_unit_test(a_run_that_differs_never_commits_however_short_of_memory),
         cmocka_unit_test(a_plan_is_printed_or_not_without_a_crash),
         cmocka_unit_test(a_connection_that_cannot_be_registered_is_dropped),
+        cmocka_unit_test(a_run_by_cursor_short_of_memory_never_commits_and_closes_both_ends),
+        cmocka_unit_test(the_plan_of_a_sweep_is_printed_or_not_without_a_crash),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

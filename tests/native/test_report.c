@@ -100,6 +100,84 @@ TEST(a_report_says_what_was_done_and_what_it_proves) {
     drop_facts(&facts);
 }
 
+/* ---- cursors, windows, sweeps and audits --------------------------------------------------------------------------- */
+
+static void is_json(const struct rf_report *report, const char *part) {
+    char *text = rf_report_json(report);
+    assert_contains(text, part);
+    cJSON *json = parsed(text), *schema = parsed(rf_report_schema());
+    obeys(json, schema);
+    cJSON_Delete(json);
+    cJSON_Delete(schema);
+}
+
+static void make_cursor_report(struct facts *facts, const char *more, struct rf_report *report) {
+    make_facts(facts, more);
+    with_cursor(facts);
+    facts->source.since = "2026-11-01T00:00:00.000000+00:00";
+    assert_code(plan(facts), RF_OK, &facts->err);
+    *report = (struct rf_report){.plan = &facts->plan, .channel = "libpq", .connections = 4};
+}
+
+TEST(a_run_by_cursor_says_from_where_the_next_one_reads) {
+    struct facts facts;
+    struct rf_report report;
+    make_cursor_report(&facts, ",\"capture\":\"cursor\"", &report);
+    is_json(&report, "\"watermark\":\"2026-11-22T17:59:00.000000+00:00\"");
+    is_json(&report, "\"window\":null,\"swept\":false,\"live\":null,\"audit\":null,\"connections\":4");
+    is_json(&report, "\"completeness\":\"bounded\"");
+    drop_facts(&facts);
+}
+
+TEST(a_window_is_told_with_null_where_it_is_open) {
+    struct facts facts;
+    struct rf_report report;
+    make_cursor_report(&facts, ",\"since\":\"2026-11-01\"", &report);
+    is_json(&report, "\"window\":{\"since\":\"2026-11-01T00:00:00.000000+00:00\",\"until\":null}");
+    is_json(&report, "\"watermark\":\"2026-11-22T17:00:00.000000+00:00\""); /* where it was */
+    drop_facts(&facts);
+}
+
+TEST(rows_that_an_audit_found_lower_what_is_proven_and_are_added_up) {
+    struct facts facts;
+    struct rf_report report;
+    make_cursor_report(&facts, ",\"capture\":\"cursor\",\"audit\":\"always\"", &report);
+    is_json(&report, "\"audit\":{\"missed\":0}");
+    assert_string_equal(rf_report_completeness(&report), "proven");
+    assert_int_equal(rf_missed_in_all(&report), 0);
+    facts.last.missed = 4;
+    assert_string_equal(rf_report_completeness(&report), "proven");
+    report.this_try.missed = 3;
+    is_json(&report, "\"audit\":{\"missed\":3}");
+    is_json(&report, "\"completeness\":\"best_effort\"");
+    is_json(&report, "the audit found 3 rows that the cursor had missed, and loaded them (7 since everything was last read)");
+    assert_int_equal(rf_missed_in_all(&report), 7);
+    facts.plan.full_read = true;
+    assert_int_equal(rf_missed_in_all(&report), 3);
+    drop_facts(&facts);
+}
+
+TEST(keys_that_a_sweep_finds_missing_lower_what_is_proven_and_are_looked_for) {
+    struct facts facts;
+    struct rf_report report;
+    make_cursor_report(&facts, ",\"capture\":\"cursor\",\"sweep\":\"always\"", &report);
+    report.this_try.live_source = report.this_try.live_target = 9;
+    is_json(&report, "\"swept\":true,\"live\":{\"source\":9,\"target\":9}");
+    assert_string_equal(rf_report_completeness(&report), "bounded");
+    assert_non_null(rf_report_next(&report).watermark);
+    report.this_try.live_target = 7;
+    is_json(&report, "the source has 9 keys and the target 7 live rows: changes were missed");
+    is_json(&report, "\"completeness\":\"best_effort\"");
+    is_json(&report, "\"watermark\":null");
+    assert_int_equal(rf_missed_in_all(&report), 2);
+    struct rf_next next = rf_report_next(&report);
+    assert_null(next.watermark); /* the next run compares row versions */
+    assert_string_equal(next.proven, "1000:1000:");
+    facts.plan.reading = RF_READ_VERSIONS; /* and when this one did that, it reads everything */
+    assert_null(rf_report_next(&report).proven);
+    drop_facts(&facts);
+}
+
 TEST(a_count_keeps_every_digit) {
     struct facts facts;
     struct rf_report report;
@@ -137,6 +215,10 @@ int main(void) {
         cmocka_unit_test(a_count_keeps_every_digit),
         cmocka_unit_test(a_verification_fails_for_what_is_different_or_missing),
         cmocka_unit_test(a_verification_names_its_examples_and_why_less_was_compared),
+        cmocka_unit_test(a_run_by_cursor_says_from_where_the_next_one_reads),
+        cmocka_unit_test(a_window_is_told_with_null_where_it_is_open),
+        cmocka_unit_test(rows_that_an_audit_found_lower_what_is_proven_and_are_added_up),
+        cmocka_unit_test(keys_that_a_sweep_finds_missing_lower_what_is_proven_and_are_looked_for),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -124,6 +124,214 @@ TEST(a_filter_that_ends_in_a_comment_swallows_nothing) {
     }
 }
 
+/* ---- reading by cursor --------------------------------------------------------------------------------------- */
+
+#define FROM "2026-11-22T17:00:00.000000+00:00"
+#define UNTIL "2026-11-23T12:30:00.500000+00:00"
+
+/* A plan by cursor from 17:00 on; a test changes its columns and ends. */
+static void plan_cursor(struct facts *facts, const char *more) {
+    struct rf_text job = {0};
+    make_facts(facts, "");
+    drop_facts(facts);
+    rf_text_addf(&job, ",\"capture\":\"cursor\"%s", more);
+    make_facts(facts, job.data);
+    rf_text_free(&job);
+    with_cursor(facts);
+    assert_code(plan(facts), RF_OK, &facts->err);
+}
+
+/* What stands behind WHERE. */
+static void reads_where(struct facts *facts, const char *expected) {
+    struct rf_text sql = {0}, whole = {0};
+    rf_sql_read(&facts->plan, &sql);
+    rf_text_addf(&whole, "FROM \"public\".\"orders\" WHERE %s) TO STDOUT (FORMAT binary)", expected);
+    assert_contains(sql.data, whole.data);
+    rf_text_free(&sql);
+    rf_text_free(&whole);
+}
+
+TEST(a_cursor_is_compared_as_the_type_it_has) {
+    struct facts facts;
+    plan_cursor(&facts, "");
+    reads_where(&facts, "(((\"created_at\" >= '2026-11-22T17:00:00.000000+00:00'::timestamptz) OR (\"updated_at\" >= '2026-11-22T17:00:00.000000+00:00'::timestamptz)))");
+    facts.cursor[0].base = "timestamp";
+    facts.cursor[1].base = "date"; /* the day that holds the time */
+    reads_where(&facts, "(((\"created_at\" >= '2026-11-22T17:00:00.000000'::timestamp) OR (\"updated_at\" >= '2026-11-22'::date)))");
+    drop_facts(&facts);
+}
+
+TEST(rows_without_any_time_are_read_unless_one_is_always_there) {
+    struct facts facts;
+    plan_cursor(&facts, "");
+    facts.source.n_cursor = 3;
+    facts.cursor[2] = (struct rf_cursor_column){.name = "deleted_at", .base = "timestamptz", .says_deleted = true};
+    facts.cursor[0].not_null = false;
+    struct rf_text sql = {0};
+    rf_sql_read(&facts.plan, &sql);
+    assert_lacks(sql.data, "IS NULL");
+    rf_text_free(&sql);
+    facts.cursor[1].not_null = false;
+    mentions(&facts, rf_sql_read, "(\"deleted_at\" >= '2026-11-22T17:00:00.000000+00:00'::timestamptz) OR (\"created_at\" IS NULL AND \"updated_at\" IS NULL)))");
+    facts.cursor[2].says_deleted = false; /* the only sign of a change that was named */
+    mentions(&facts, rf_sql_read, " OR (\"created_at\" IS NULL AND \"updated_at\" IS NULL AND \"deleted_at\" IS NULL)))");
+    drop_facts(&facts);
+}
+
+TEST(a_window_may_be_open_at_either_end_and_holds_no_row_without_a_time) {
+    struct facts facts;
+    make_facts(&facts, ",\"since\":\"2026-11-22\"");
+    with_cursor(&facts);
+    facts.source.since = FROM;
+    facts.source.until = UNTIL;
+    facts.source.n_cursor = 1;
+    facts.cursor[0].not_null = false;
+    assert_code(plan(&facts), RF_OK, &facts.err);
+    reads_where(&facts, "(((\"created_at\" >= '2026-11-22T17:00:00.000000+00:00'::timestamptz AND \"created_at\" < '2026-11-23T12:30:00.500000+00:00'::timestamptz)))");
+    facts.cursor[0].base = "date";
+    reads_where(&facts, "(((\"created_at\" >= '2026-11-22'::date AND \"created_at\" < '2026-11-23T12:30:00.500000'::timestamp)))");
+    facts.plan.until = NULL;
+    reads_where(&facts, "(((\"created_at\" >= '2026-11-22'::date)))");
+    facts.plan.from = NULL;
+    facts.plan.until = UNTIL;
+    reads_where(&facts, "(((\"created_at\" < '2026-11-23T12:30:00.500000'::timestamp)))");
+    drop_facts(&facts);
+}
+
+static void attach_leaves(struct facts *facts) {
+    facts->source.fingerprint = FINGERPRINT "leaf 16390 1 heap a\nleaf 16391 2 heap b\n";
+    assert_code(plan(facts), RF_OK, &facts->err);
+}
+
+TEST(attached_leaves_are_read_whole_beside_what_changed) {
+    struct facts facts;
+    make_facts(&facts, "");
+    attach_leaves(&facts);
+    reads_where(&facts, "((pg_catalog.age(xmin) <= (SELECT pg_catalog.age('1000'::xid)) AND pg_catalog.age(xmin) >= 0) OR tableoid IN ('16390'::oid, '16391'::oid))");
+    struct rf_text sql = {0};
+    rf_sql_source_rows(&facts.plan, 1100, &sql);
+    assert_contains(sql.data, " OR tableoid IN ('16390'::oid, '16391'::oid)) AS p");
+    rf_text_free(&sql);
+    drop_facts(&facts);
+    plan_cursor(&facts, ",\"where\":\"paid\"");
+    attach_leaves(&facts);
+    mentions(&facts, rf_sql_read, "::timestamptz)) OR tableoid IN ('16390'::oid, '16391'::oid))) changed)");
+    drop_facts(&facts);
+}
+
+/* ---- audits --------------------------------------------------------------------------------------------------- */
+
+#define CURSOR_CONDITION "((\"created_at\" >= '2026-11-22T17:00:00.000000+00:00'::timestamptz) OR (\"updated_at\" >= '2026-11-22T17:00:00.000000+00:00'::timestamptz))"
+
+TEST(an_audit_says_of_each_row_whether_the_cursor_would_have_left_it_out) {
+    struct facts facts;
+    plan_cursor(&facts, ",\"audit\":\"always\"");
+    makes(&facts, rf_sql_read,
+          "COPY (SELECT \"id\", \"amount\", \"note\", (" CURSOR_CONDITION ") IS NOT TRUE AS \"_rowferry_late\" FROM \"public\".\"orders\""
+          " WHERE ((pg_catalog.age(xmin) <= (SELECT pg_catalog.age('1000'::xid)) AND pg_catalog.age(xmin) >= 0))) TO STDOUT (FORMAT binary)");
+    attach_leaves(&facts); /* the cursor would have brought these too */
+    mentions(&facts, rf_sql_read, ", (" CURSOR_CONDITION " OR tableoid IN ('16390'::oid, '16391'::oid)) IS NOT TRUE AS \"_rowferry_late\"");
+    drop_facts(&facts);
+}
+
+/* COPY BINARY goes by position alone. */
+TEST(an_audit_sends_its_columns_in_the_order_of_the_stage) {
+    struct facts facts;
+    plan_cursor(&facts, ",\"audit\":\"always\",\"where\":\"paid\"");
+    mentions(&facts, rf_sql_read, "CASE WHEN \"_rowferry_kept\" THEN \"note\" END, \"_rowferry_late\", NOT \"_rowferry_kept\" FROM (SELECT");
+    mentions(&facts, rf_sql_create_stage, "\"note\" text, \"_rowferry_late\" bool, \"_rowferry_gone\" bool) ON COMMIT DROP");
+    drop_facts(&facts);
+    plan_cursor(&facts, ",\"audit\":\"always\"");
+    without_proven_key(&facts);
+    assert_code(plan(&facts), RF_OK, &facts.err);
+    mentions(&facts, rf_sql_read, "\"note\", pg_catalog.age(xmin) AS \"_rowferry_age\", ctid AS \"_rowferry_place\", (" CURSOR_CONDITION ") IS NOT TRUE AS \"_rowferry_late\" FROM");
+    mentions(&facts, rf_sql_create_stage, "\"note\" text, \"_rowferry_age\" int4, \"_rowferry_place\" tid, \"_rowferry_late\" bool)");
+    drop_facts(&facts);
+}
+
+TEST(a_late_row_was_missed_unless_the_target_has_it_as_it_is) {
+    struct facts facts;
+    plan_cursor(&facts, ",\"audit\":\"always\"");
+    makes(&facts, rf_sql_count_missed,
+          "SELECT count(*) FROM pg_temp.\"rowferry_stage_8\" s LEFT JOIN \"raw_postgres\".\"orders\" t ON t.\"id\" = s.\"id\" WHERE s.\"_rowferry_late\""
+          " AND (t.\"_load_id\" IS NULL OR t.\"_deleted_at\" IS NOT NULL OR ROW(t.\"id\", t.\"amount\", t.\"note\")::text"
+          " <> ROW(s.\"id\"::bigint, s.\"amount\"::numeric(12,4), s.\"note\"::text)::text)");
+    drop_facts(&facts);
+}
+
+TEST(a_late_row_that_left_the_filter_was_missed_when_the_target_still_has_it) {
+    struct facts facts;
+    plan_cursor(&facts, ",\"audit\":\"always\",\"where\":\"paid\"");
+    mentions(&facts, rf_sql_count_missed, "AND CASE WHEN s.\"_rowferry_gone\" THEN t.\"_load_id\" IS NOT NULL AND t.\"_deleted_at\" IS NULL ELSE (t.\"_load_id\" IS NULL");
+    mentions(&facts, rf_sql_count_missed, ")::text) END");
+    drop_facts(&facts);
+}
+
+TEST(of_late_rows_that_share_a_key_only_the_newest_counts) {
+    struct facts facts;
+    plan_cursor(&facts, ",\"audit\":\"always\"");
+    without_proven_key(&facts);
+    assert_code(plan(&facts), RF_OK, &facts.err);
+    mentions(&facts, rf_sql_count_missed,
+             "FROM (SELECT DISTINCT ON (\"id\") * FROM pg_temp.\"rowferry_stage_8\" ORDER BY \"id\", \"_rowferry_age\", \"_rowferry_place\" DESC) s LEFT JOIN");
+    drop_facts(&facts);
+}
+
+/* ---- sweeps ----------------------------------------------------------------------------------------------------- */
+
+TEST(a_sweep_reads_all_keys_that_pass_the_filter_and_no_other_column) {
+    struct facts facts;
+    plan_cursor(&facts, ",\"sweep\":\"always\"");
+    makes(&facts, rf_sql_read_keys, "COPY (SELECT \"id\" FROM \"public\".\"orders\") TO STDOUT (FORMAT binary)");
+    drop_facts(&facts);
+    plan_cursor(&facts, ",\"sweep\":\"always\",\"where\":\"paid -- now\"");
+    facts.source.n_keys = 2;
+    facts.keys[0] = 2;
+    facts.keys[1] = 0;
+    makes(&facts, rf_sql_read_keys, "COPY (SELECT \"note\", \"id\" FROM \"public\".\"orders\" WHERE (\npaid -- now\n)) TO STDOUT (FORMAT binary)");
+    makes(&facts, rf_sql_create_keys, "CREATE TEMPORARY TABLE \"rowferry_keys_8\" (\"note\" text, \"id\" bigint) ON COMMIT DROP");
+    makes(&facts, rf_sql_write_keys, "COPY pg_temp.\"rowferry_keys_8\" FROM STDIN (FORMAT binary)");
+    mentions(&facts, rf_sql_sweep, " s WHERE t.\"note\" = s.\"note\" AND t.\"id\" = s.\"id\")");
+    drop_facts(&facts);
+}
+
+TEST(a_sweep_closes_rows_of_earlier_loads_whose_key_is_gone) {
+    struct facts facts;
+    plan_cursor(&facts, ",\"sweep\":\"always\"");
+    makes(&facts, rf_sql_sweep,
+          "UPDATE \"raw_postgres\".\"orders\" t SET \"_deleted_at\" = '2026-11-22T18:00:00.000000+00:00', \"_extracted_at\" = '2026-11-22T18:00:00.000000+00:00',"
+          " \"_load_id\" = 8 WHERE t.\"_load_id\" < 8 AND t.\"_deleted_at\" IS NULL AND NOT EXISTS (SELECT FROM pg_temp.\"rowferry_keys_8\" s WHERE t.\"id\" = s.\"id\")");
+    makes(&facts, rf_sql_count_live,
+          "SELECT (SELECT count(*) FROM pg_temp.\"rowferry_keys_8\"), (SELECT count(*) FROM \"raw_postgres\".\"orders\" WHERE \"_deleted_at\" IS NULL)");
+    without_proven_key(&facts);
+    assert_code(plan(&facts), RF_OK, &facts.err);
+    mentions(&facts, rf_sql_count_live, "SELECT (SELECT count(*) FROM (SELECT DISTINCT \"id\" FROM pg_temp.\"rowferry_keys_8\") k), (SELECT");
+    drop_facts(&facts);
+}
+
+TEST(keys_are_staged_as_the_source_has_them_where_the_target_is_wider) {
+    struct facts facts;
+    plan_cursor(&facts, ",\"sweep\":\"always\"");
+    facts.source_columns[0].type = "integer";
+    facts.source_columns[0].base = facts.source_columns[0].identity = "int4";
+    mentions(&facts, rf_sql_create_keys, "(\"id\" integer)");
+    drop_facts(&facts);
+}
+
+/* ---- removing --------------------------------------------------------------------------------------------------- */
+
+TEST(rows_that_are_gone_are_removed_when_the_job_says_so) {
+    struct facts facts;
+    plan_cursor(&facts, ",\"sweep\":\"always\",\"on_delete\":\"remove\",\"where\":\"paid\"");
+    makes(&facts, rf_sql_sweep,
+          "DELETE FROM \"raw_postgres\".\"orders\" t WHERE t.\"_load_id\" < 8 AND NOT EXISTS (SELECT FROM pg_temp.\"rowferry_keys_8\" s WHERE t.\"id\" = s.\"id\")");
+    makes(&facts, rf_sql_close_gone,
+          "DELETE FROM \"raw_postgres\".\"orders\" t USING (SELECT DISTINCT \"id\" FROM pg_temp.\"rowferry_stage_8\" WHERE \"_rowferry_gone\") s"
+          " WHERE t.\"_load_id\" < 8 AND t.\"id\" = s.\"id\"");
+    makes(&facts, rf_sql_close_absent, "DELETE FROM \"raw_postgres\".\"orders\" t WHERE t.\"_load_id\" < 8");
+    drop_facts(&facts);
+}
+
 /* ---- names ---------------------------------------------------------------------------------------------------- */
 
 /* Every text of a load whose schema, table, key and column all have a quote in their names. */
@@ -151,7 +359,8 @@ static void is_quoted_everywhere(const char *sql) {
 
 TEST(odd_names_are_quoted_in_every_statement) {
     static maker *const makers[] = {rf_sql_read, rf_sql_create_target, rf_sql_seal_target, rf_sql_create_stage, rf_sql_write, rf_sql_merge, rf_sql_count_stage, rf_sql_count_stale,
-                                    rf_sql_duplicate_keys, rf_sql_close_gone, rf_sql_close_absent, rf_sql_source_checksum, rf_sql_target_checksum, rf_sql_target_rows};
+                                    rf_sql_duplicate_keys, rf_sql_close_gone, rf_sql_close_absent, rf_sql_source_checksum, rf_sql_target_checksum, rf_sql_target_rows,
+                                    rf_sql_read_keys, rf_sql_create_keys, rf_sql_write_keys, rf_sql_sweep, rf_sql_count_live, rf_sql_count_missed};
     for (int first = 0; first < 2; first++) {
         struct facts facts;
         plan_odd_names(&facts, first);
@@ -299,6 +508,30 @@ TEST(a_table_of_nothing_but_its_key_can_be_merged) {
     facts.target.n_columns = 1;
     assert_code(plan(&facts), RF_OK, &facts.err);
     mentions(&facts, rf_sql_merge, "DO UPDATE SET \"id\" = excluded.\"id\", \"_extracted_at\" = excluded.\"_extracted_at\"");
+    drop_facts(&facts);
+}
+
+/* The longest names that a server takes; a quote is doubled. */
+TEST(the_longest_names_pass_whole_through_every_statement) {
+    static char name[64], quoted[160];
+    memset(name, 'x', 63);
+    name[0] = name[62] = '"';
+    snprintf(quoted, sizeof quoted, "\"\"\"%.61s\"\"\"", name + 1);
+    static maker *const makers[] = {rf_sql_read, rf_sql_read_keys, rf_sql_create_stage, rf_sql_merge, rf_sql_create_keys, rf_sql_sweep, rf_sql_count_missed, rf_sql_count_live};
+    struct facts facts;
+    plan_cursor(&facts, ",\"audit\":\"always\",\"sweep\":\"always\"");
+    without_proven_key(&facts);
+    facts.source_columns[0].name = facts.target_columns[0].name = name;
+    facts.cursor[1].name = name;
+    facts.last.cursor = "\"created_at\"";
+    assert_code(plan(&facts), RF_OK, &facts.err);
+    for (size_t i = 0; i < N_OF(makers); i++) mentions(&facts, makers[i], quoted);
+    facts.plan.reading = RF_READ_CURSOR;
+    facts.plan.from = FROM;
+    struct rf_text condition = {0};
+    rf_text_addf(&condition, "(%s >= '", quoted);
+    mentions(&facts, rf_sql_read, condition.data);
+    rf_text_free(&condition);
     drop_facts(&facts);
 }
 
@@ -450,6 +683,20 @@ int main(void) {
         cmocka_unit_test(nothing_set_at_the_source_outlives_the_transaction),
         cmocka_unit_test(a_lock_is_waited_for_at_least_a_millisecond_since_zero_means_for_ever),
         cmocka_unit_test(a_load_record_has_a_place_for_each_of_its_values),
+        cmocka_unit_test(a_cursor_is_compared_as_the_type_it_has),
+        cmocka_unit_test(rows_without_any_time_are_read_unless_one_is_always_there),
+        cmocka_unit_test(a_window_may_be_open_at_either_end_and_holds_no_row_without_a_time),
+        cmocka_unit_test(attached_leaves_are_read_whole_beside_what_changed),
+        cmocka_unit_test(an_audit_says_of_each_row_whether_the_cursor_would_have_left_it_out),
+        cmocka_unit_test(an_audit_sends_its_columns_in_the_order_of_the_stage),
+        cmocka_unit_test(a_late_row_was_missed_unless_the_target_has_it_as_it_is),
+        cmocka_unit_test(a_late_row_that_left_the_filter_was_missed_when_the_target_still_has_it),
+        cmocka_unit_test(of_late_rows_that_share_a_key_only_the_newest_counts),
+        cmocka_unit_test(a_sweep_reads_all_keys_that_pass_the_filter_and_no_other_column),
+        cmocka_unit_test(a_sweep_closes_rows_of_earlier_loads_whose_key_is_gone),
+        cmocka_unit_test(keys_are_staged_as_the_source_has_them_where_the_target_is_wider),
+        cmocka_unit_test(rows_that_are_gone_are_removed_when_the_job_says_so),
+        cmocka_unit_test(the_longest_names_pass_whole_through_every_statement),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

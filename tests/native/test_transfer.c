@@ -202,6 +202,103 @@ TEST(rows_closed_on_the_target_do_not_count_as_arrived) {
     check_counts((struct rf_counts){.staged = 3, .inserted = 1, .updated = 1, .deleted = 1}, RF_TARGET, false);
 }
 
+/* ---- sweeps ------------------------------------------------------------------------------------------------------ */
+
+#define SWEEP ",\"sweep\":\"always\""
+
+static void make_sweep(struct fakes *fakes, const char *more) {
+    struct rf_text job = {0};
+    rf_text_addf(&job, SWEEP "%s", more);
+    make_fakes(fakes, job.data);
+    rf_text_free(&job);
+    prepare_keys(fakes, 5);
+}
+
+TEST(a_sweep_reads_all_keys_after_the_rows_and_before_the_merge) {
+    struct fakes fakes;
+    make_sweep(&fakes, "");
+    assert_code(transfer(&fakes), RF_OK, &fakes.facts.err);
+    assert_string_equal(fakes.calls,
+                        "sink.open sink.lease sink.newest source.open source.snapshot sink.describe sink.begin source.read source.next sink.write source.next"
+                        " sink.write source.next sink.keys source.read source.next sink.write source.next source.close sink.merge sink.record sink.commit source.close sink.close");
+    assert_contains(fakes.steps, "[written][keys][write][merge]");
+    assert_contains(fakes.source.sql[0], "age(xmin)");
+    assert_string_equal(fakes.source.sql[1], "COPY (SELECT \"id\" FROM \"public\".\"orders\") TO STDOUT (FORMAT binary)");
+    assert_contains(fakes.record, "\"swept\":true,\"live\":{\"source\":5,\"target\":5}");
+    assert_contains(fakes.record, "\"hard_deletes\":\"captured\"");
+    drop_fakes(&fakes);
+}
+
+TEST(keys_count_as_bytes_and_not_as_rows) {
+    struct fakes fakes;
+    make_sweep(&fakes, "");
+    assert_code(transfer(&fakes), RF_OK, &fakes.facts.err);
+    assert_int_equal(fakes.run.report.this_try.read, 3);
+    assert_int_equal(fakes.run.report.this_try.keys_read, 5);
+    assert_int_equal(fakes.run.report.this_try.bytes, 25);
+    drop_fakes(&fakes);
+}
+
+TEST(keys_that_do_not_add_up_never_commit) {
+    static const int64_t staged[] = {0, 4, 6};
+    for (size_t i = 0; i < N_OF(staged); i++) {
+        struct fakes fakes;
+        make_sweep(&fakes, "");
+        fakes.merged.keys_staged = staged[i];
+        fails_clean(&fakes, RF_TARGET);
+        assert_contains(fakes.facts.err.message, "the source sent 5 keys");
+        assert_false(was_called(&fakes, "sink.record"));
+        drop_fakes(&fakes);
+    }
+}
+
+TEST(a_sweep_that_fails_anywhere_never_commits) {
+    static const struct { const char *call; int nth; } cases[] = {{"sink.keys", 1}, {"source.read", 2}, {"source.next", 4}, {"source.next", 5}, {"sink.write", 3}, {"sink.merge", 1}};
+    for (size_t i = 0; i < N_OF(cases); i++) {
+        for (int code = RF_CONFIG; code <= RF_NO_MEMORY; code++) {
+            struct fakes fakes;
+            make_sweep(&fakes, "");
+            fakes.fail_at = cases[i].call;
+            fakes.fail_nth = cases[i].nth;
+            fakes.fail_code = (enum rf_code)code;
+            fails_clean(&fakes, (enum rf_code)code);
+            assert_contains(fakes.facts.err.message, "was told to fail");
+            drop_fakes(&fakes);
+        }
+    }
+}
+
+TEST(a_run_without_a_sweep_asks_for_no_keys) {
+    static const char *const jobs[] = {"", ",\"sweep\":\"every 2\"", ",\"capture\":\"full\",\"sweep\":\"always\""};
+    for (size_t i = 0; i < N_OF(jobs); i++) {
+        struct fakes fakes;
+        make_fakes(&fakes, jobs[i]);
+        assert_code(transfer(&fakes), RF_OK, &fakes.facts.err);
+        assert_false(was_called(&fakes, "sink.keys"));
+        assert_contains(fakes.record, "\"swept\":false,\"live\":null");
+        drop_fakes(&fakes);
+    }
+}
+
+TEST(a_sweep_lists_its_statements_in_order) {
+    static const char *const roles[] = {"read", "read keys", "create stage", "load stage", "create stage of keys", "load keys", "fence", "count missed rows",
+                                        "merge", "close rows that left the filter", "sweep", "count live rows", "load record"};
+    struct fakes fakes;
+    char *json = NULL;
+    make_fakes(&fakes, SWEEP ",\"capture\":\"cursor\",\"audit\":\"always\",\"where\":\"paid\"");
+    with_cursor(&fakes.facts);
+    assert_code(rf_transfer_plan(&fakes.run, &json, &fakes.facts.err), RF_OK, &fakes.facts.err);
+    const char *at_role = json;
+    for (size_t i = 0; i < N_OF(roles); i++) {
+        char role[64];
+        snprintf(role, sizeof role, "\"role\":\"%s\"", roles[i]);
+        at_role = strstr(at_role, role);
+        if (!at_role) fail_msg("no %s in its place", role);
+    }
+    free(json);
+    drop_fakes(&fakes);
+}
+
 /* ---- several loads of one run --------------------------------------------------------------------------------- */
 
 static void check_total(const struct fakes *fakes, int64_t read, int64_t inserted, int64_t updated) {
@@ -311,6 +408,25 @@ TEST(a_comparison_that_breaks_never_commits) {
     fakes.fail_at = "sink.read";
     fakes.fail_code = RF_TARGET;
     fails_clean(&fakes, RF_TARGET);
+    drop_fakes(&fakes);
+}
+
+static void only_the_target_has_one(struct fakes *fakes) {
+    add_checksum(&fakes->source, "0", "0");
+    add_checksum(&fakes->sink, "1", "1");
+    struct fake_stream *ours = add_stream(&fakes->source), *theirs = add_stream(&fakes->sink);
+    begin_copy(ours);
+    end_copy(ours, 0);
+    begin_copy(theirs);
+    add_hash(theirs, "(1)", "x", false);
+    end_copy(theirs, 1);
+}
+
+TEST(after_a_sweep_a_key_only_in_the_target_is_an_error) {
+    struct fakes fakes;
+    make_sweep(&fakes, ",\"verify\":true");
+    only_the_target_has_one(&fakes);
+    fails_clean(&fakes, RF_DATA);
     drop_fakes(&fakes);
 }
 
@@ -437,6 +553,31 @@ TEST(verifying_what_does_not_exist_is_refused) {
     drop_fakes(&fakes);
 }
 
+TEST(verifying_a_window_is_refused_since_it_compares_whole_tables) {
+    struct fakes fakes;
+    char *json = NULL;
+    make_fakes(&fakes, ",\"since\":\"2026-11-01\"");
+    with_cursor(&fakes.facts);
+    assert_code(rf_transfer_verify(&fakes.run, &json, &fakes.facts.err), RF_CONFIG, &fakes.facts.err);
+    assert_contains(fakes.facts.err.message, "only a window of one");
+    assert_null(json);
+    wrote_nothing(&fakes);
+    drop_fakes(&fakes);
+}
+
+TEST(verifying_later_goes_by_the_newest_load_and_not_by_the_last_comparison_of_versions) {
+    struct fakes fakes;
+    char *json = NULL;
+    make_fakes(&fakes, ",\"capture\":\"cursor\"");
+    with_cursor(&fakes.facts);
+    memset(&fakes.source, 0, sizeof fakes.source);
+    only_the_target_has_one(&fakes);
+    assert_code(rf_transfer_verify(&fakes.run, &json, &fakes.facts.err), RF_OK, &fakes.facts.err);
+    assert_contains(fakes.source.sql[1], "'1100'::xid");
+    free(json);
+    drop_fakes(&fakes);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(the_lease_comes_before_the_source_and_the_record_before_the_commit),
@@ -473,6 +614,15 @@ int main(void) {
         cmocka_unit_test(a_plan_with_every_statement_fits_the_listing),
         cmocka_unit_test(verifying_later_writes_nothing_and_tells_pending_rows_apart),
         cmocka_unit_test(verifying_what_does_not_exist_is_refused),
+        cmocka_unit_test(a_sweep_reads_all_keys_after_the_rows_and_before_the_merge),
+        cmocka_unit_test(keys_count_as_bytes_and_not_as_rows),
+        cmocka_unit_test(keys_that_do_not_add_up_never_commit),
+        cmocka_unit_test(a_sweep_that_fails_anywhere_never_commits),
+        cmocka_unit_test(a_run_without_a_sweep_asks_for_no_keys),
+        cmocka_unit_test(a_sweep_lists_its_statements_in_order),
+        cmocka_unit_test(after_a_sweep_a_key_only_in_the_target_is_an_error),
+        cmocka_unit_test(verifying_a_window_is_refused_since_it_compares_whole_tables),
+        cmocka_unit_test(verifying_later_goes_by_the_newest_load_and_not_by_the_last_comparison_of_versions),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
