@@ -237,10 +237,11 @@ def judge_table(
 
 
 def _proofs(table: Facts, server: Facts) -> Iterator[Proof]:
-    """Each capture that is possible."""
+    """Each capture that is possible; the reasons are those of a report."""
     if table["kind"] not in LOADABLE:
         return
-    hidden = ("row security hides rows from this user",) if table["row_security"] else ()
+    hides = "row security hides rows of the source from this role; a change of what it hides is not seen"
+    hidden = (hides,) if table["row_security"] else ()
     proven: Completeness = "best_effort" if hidden else "proven"
     yield Proof(capture="xmin", completeness=proven, reasons=hidden)
     if cursors := _convention(table):
@@ -264,7 +265,7 @@ def _doubts(cursors: Sequence[Facts], server: Facts) -> Iterator[str]:
     if server["in_recovery"]:
         yield "the source is a standby: transactions open on its primary do not show"
     if not _sees_all(server):
-        yield "without pg_read_all_stats it does not show since when the transactions of others are open"
+        yield "the role lacks pg_read_all_stats: since when others' transactions are open does not show"
 
 
 def _auto(table: Facts, proofs: Sequence[Proof], xmin_max_bytes: int) -> Proof | None:

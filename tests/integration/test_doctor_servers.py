@@ -106,6 +106,20 @@ def test_a_view_cannot_be_loaded_as_run_says_too(pair: Pair) -> None:
 
 @pytest.mark.parametrize("table", ["kept", "defaulted", "touched_late", "touched_sometimes", "parted"])
 def test_what_doctor_says_of_a_capture_is_what_its_run_reports(pair: Pair, table: str) -> None:
+    _assert_runs_prove_what_doctor_says(pair, table)
+
+
+def test_a_role_that_sees_less_is_told_what_its_runs_will_report(pair: Pair, servers: Server) -> None:
+    sql(pair.source, "DROP ROLE IF EXISTS partly")
+    sql(pair.source, "CREATE ROLE partly LOGIN; GRANT SELECT ON kept TO partly; ALTER TABLE kept ENABLE ROW LEVEL SECURITY")
+    try:
+        as_partly = Pair(source=pair.source.replace("postgres@", "partly@", 1), target=pair.target)
+        _assert_runs_prove_what_doctor_says(as_partly, "kept")
+    finally:
+        sql(pair.source, "DROP OWNED BY partly; DROP ROLE partly")
+
+
+def _assert_runs_prove_what_doctor_says(pair: Pair, table: str) -> None:
     """Of the second run: the first reads everything, and that is proven whatever the capture."""
     (found,) = _doctor(pair, "--table", table)[1].values()
     for proof in found["proofs"]:
