@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Any
 
 import psycopg
@@ -43,7 +44,7 @@ class Books:
     rows: dict[int, Row] = field(default_factory=dict)
     closed: set[int] = field(default_factory=set)
     newest: int = 0
-    carried: int = 0
+    extracted_at: datetime | None = None
     _session: psycopg.Connection[Any] | None = None
 
     def connect(self) -> psycopg.Connection[Any]:
@@ -101,10 +102,12 @@ class Books:
             raise Wrong(f"load {load['load_id']} read older versions than its forerunner: {went_back}", lost=len(went_back))
         self._check_counts(load, inserted, len(gone))
         self._check_proof(load)
+        if self.extracted_at and load["extracted_at"] <= self.extracted_at:
+            raise Wrong(f"load {load['load_id']} was extracted at {load['extracted_at']}, not after {self.extracted_at}")
+        self.extracted_at = load["extracted_at"]
         self.rows = {key: row for key, row in (self.rows | kept).items() if key not in gone}
         self.closed = set() if self.removes else (self.closed | gone) - kept.keys()
         self.newest = load["load_id"]
-        self.carried += load["rows_read"]
 
     def _check_counts(self, load: dict[str, Any], inserted: int, deleted: int) -> None:
         told = {name: load[f"rows_{name}"] for name in ("read", "inserted", "updated", "deleted", "duplicate", "stale")}

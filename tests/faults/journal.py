@@ -95,12 +95,14 @@ class Journal:
     makes the same history.
 
     Attributes:
+        is_altered: The table as a whole is changed now and then: TRUNCATE, ALTER, VACUUM FULL, its partitions.
         was_rewritten: Rows have changed or come without their triggers: by ALTER, or with a partition.
     """
 
     def __init__(self, uri: str, chance: random.Random, shape: str, *, rows: int = 30, note: int = 4000) -> None:
         self._uri, self._chance, self._note = uri, chance, note
         self._partitioned, self._may_repeat = shape == "partitions", shape == "no key"
+        self.is_altered = True
         self._detached: list[int] = []
         self.was_rewritten = False
         self._next_id, self._n_prepared = rows + 1, 0
@@ -145,7 +147,7 @@ class Journal:
         """`n_steps` of writers' steps, and now and then a change of the whole table; `during` a run or between two."""
         for _ in range(n_steps):
             self._chance.choice(self._writers).step()
-            if self._chance.random() < 0.04:
+            if self.is_altered and self._chance.random() < 0.04:
                 self._change_table(during)
 
     def end_writers(self) -> None:

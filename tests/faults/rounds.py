@@ -27,12 +27,12 @@ Process = subprocess.Popen[bytes]
 BATCH_BYTES = 65536  # the smallest: three dozen rows of 4 kB make several batches
 PATIENCE_S = 90
 
-SPARING = {"trickle", "delay", "recv short", "recv EINTR", "send short", "send EINTR", "poll EINTR", "writes"}
+SPARING = {"trickle", "delay", "recv short", "recv EINTR", "send short", "send EINTR", "poll EINTR", "writes", "clock"}
 BREAKING = {"cut", "truncate", "lose answer", "terminate", "recv reset", "send reset"}
 DEADLY = {"kill", "kill after", "recv kill", "send kill"}
 CALLS = ("malloc", "recv short", "recv EINTR", "recv reset", "recv kill", "send short", "send EINTR", "send reset", "send kill", "poll EINTR")
 TO_THE_STEP = ("cut", "truncate", "lose answer", "trickle", "kill")
-BESIDE_THE_STEP = ("kill after", "delay", "terminate", "writes", "rival", "zombie", "tamper", "crash")
+BESIDE_THE_STEP = ("kill after", "delay", "terminate", "writes", "rival", "zombie", "tamper", "crash")  # and "clock", where it can be stepped
 
 # Someone's change of the target, and how it is undone; a dropped table is loaded anew.
 TAMPERING = {
@@ -69,12 +69,13 @@ class Setting:
     shape: str = "heap"
     where: bool = False
     removes: bool = False
+    clock_margin: float = 0.05
 
     def job(self) -> dict[str, Any]:
         """Settings of the job beyond its ends."""
         settings: dict[str, Any] = {"capture": self.capture, "table": TABLE, "batch_bytes": BATCH_BYTES}
         if self.capture == "cursor":
-            settings |= {"sweep": "every 3", "audit": "every 5", "clock_margin": 0.05}
+            settings |= {"sweep": "every 3", "audit": "every 5", "clock_margin": self.clock_margin}
         if self.shape == "no key":
             settings["keys"] = ["id"]
         if self.where:
@@ -133,6 +134,7 @@ class Round:
     def __init__(self, seed: int, setting: Setting, servers: tuple[Server, Server], program: Path, folder: Path) -> None:
         self.seed, self.setting, self._tally = seed, setting, Tally()
         self.chance = random.Random(seed)
+        self.step_clock: Callable[[], None] = nothing
         self.steps: dict[tuple[str, str], int] = {}  # of the latest run that met no fault
         self._program, self._folder = program, folder
         self._servers = dict(zip(("source", "target"), servers, strict=True))
@@ -290,6 +292,9 @@ class Round:
     def _terminate(self, way: Way, session: Session, process: Process) -> None:
         side = self.journal if way.end == "source" else self.books
         side.execute(f"SELECT pg_terminate_backend({session.backend})")
+
+    def _clock(self, way: Way, session: Session, process: Process) -> None:
+        self.step_clock()
 
     def _writes(self, way: Way, session: Session, process: Process) -> None:
         self.journal.write(12, during=True)

@@ -90,6 +90,7 @@ class Server:
         self._data = folder / "data"
         self._binaries = binaries
         self._user = user
+        self._environment: Mapping[str, str] = {}
         self._disposable = disposable
         self._process: subprocess.Popen[bytes] | None = None
         self._guard: subprocess.Popen[bytes] | None = None
@@ -191,7 +192,7 @@ class Server:
         with open(self.log_path, "ab") as log:
             self._process = subprocess.Popen(
                 [str(self._binaries / "postgres"), "-D", str(self._data), "-p", str(self.port)],
-                **self._as_owner(),
+                **{**self._as_owner(), "env": clean_environment(self._environment)},
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=subprocess.STDOUT,
@@ -264,6 +265,7 @@ def start_postgres(
     *,
     folder: str | os.PathLike[str] | None = None,
     settings: Mapping[str, object] | None = None,
+    environment: Mapping[str, str] | None = None,
 ) -> Server:
     """Create a cluster (UTF8, C.UTF-8, superuser `postgres` without a password) and start it; takes about a second.
 
@@ -272,10 +274,12 @@ def start_postgres(
         folder: New or empty folder for data and log, which is then kept; by default a temporary one,
             removed by `stop`. Must be short: the Unix socket lives in it.
         settings: Entries of postgresql.conf, such as `{"wal_level": "replica"}`; they go over our own.
+        environment: Variables of the server's own, as a preloaded library asks for.
     Raises:
         ServerError: The version is not installed, or the server does not start.
     """
     server = new_server(version, folder)
+    server._environment = environment or {}
     try:
         server._initdb()
         server._configure(settings or {})
