@@ -10,11 +10,13 @@ enum { ASK_AGAIN_MS = 250, ASK_TIMES = 40 };
 
 struct rf_cancel_slot {
     struct rf_cancel_slot *next;
+    struct rf_cancel *cancel;
     void (*ask)(void *arg);
     void (*drop)(void *arg);
     void *arg;
     atomic_bool busy;
-    int holders; /* guarded by the token's mutex */
+    int holders; /* this and `gone` are guarded by the token's mutex */
+    bool gone;   /* unregistered */
 };
 
 struct rf_cancel {
@@ -22,7 +24,6 @@ struct rf_cancel {
     pthread_cond_t changed;
     struct rf_cancel_slot *slots;
     int holders;
-    bool asking; /* the thread was started */
     atomic_bool requested;
 };
 
@@ -75,58 +76,51 @@ static struct timespec after_ms(int ms) {
     return when;
 }
 
-/* Asks every busy connection once. Called with the mutex held, which is let go while a server is asked. */
-static void ask_round(struct rf_cancel *cancel) {
-    enum { MOST = 16 };
-    struct rf_cancel_slot *round[MOST];
-    int n = 0;
-    for (struct rf_cancel_slot *slot = cancel->slots; slot && n < MOST; slot = slot->next) {
-        if (!atomic_load(&slot->busy)) continue;
-        slot->holders++;
-        round[n++] = slot;
-    }
-    pthread_mutex_unlock(&cancel->mutex);
-    for (int i = 0; i < n; i++)
-        if (atomic_load(&round[i]->busy)) round[i]->ask(round[i]->arg);
+/* One thread a connection: a server that does not answer delays no other. */
+static void *ask_server(void *arg) {
+    struct rf_cancel_slot *slot = arg;
+    struct rf_cancel *cancel = slot->cancel;
     pthread_mutex_lock(&cancel->mutex);
-    for (int i = 0; i < n; i++) release_slot(round[i]);
-}
-
-static void *ask_servers(void *arg) {
-    struct rf_cancel *cancel = arg;
-    pthread_mutex_lock(&cancel->mutex);
-    for (int i = 0; i < ASK_TIMES && cancel->slots; i++) {
-        ask_round(cancel);
+    for (int i = 0; i < ASK_TIMES && !slot->gone; i++) {
+        pthread_mutex_unlock(&cancel->mutex);
+        if (atomic_load(&slot->busy)) slot->ask(slot->arg);
         struct timespec until = after_ms(ASK_AGAIN_MS);
-        pthread_cond_timedwait(&cancel->changed, &cancel->mutex, &until);
+        pthread_mutex_lock(&cancel->mutex);
+        while (!slot->gone && pthread_cond_timedwait(&cancel->changed, &cancel->mutex, &until) == 0) continue;
     }
+    release_slot(slot);
     pthread_mutex_unlock(&cancel->mutex);
     rf_cancel_release(cancel);
     return NULL;
 }
 
 /* The caller holds the mutex. Without a thread the flag alone still ends the run at its next wait. */
-static void start_asking(struct rf_cancel *cancel) {
-    sigset_t all, before;
-    sigfillset(&all);
+static void start_asking(struct rf_cancel *cancel, struct rf_cancel_slot *slot) {
     pthread_attr_t attributes;
     pthread_attr_init(&attributes);
     pthread_attr_setdetachstate(&attributes, PTHREAD_CREATE_DETACHED);
-    pthread_sigmask(SIG_SETMASK, &all, &before);
     pthread_t thread;
+    slot->holders++;
     cancel->holders++;
-    if (pthread_create(&thread, &attributes, ask_servers, cancel) != 0) cancel->holders--;
-    pthread_sigmask(SIG_SETMASK, &before, NULL);
+    if (pthread_create(&thread, &attributes, ask_server, slot) != 0) {
+        slot->holders--;
+        cancel->holders--;
+    }
     pthread_attr_destroy(&attributes);
+}
+
+/* The caller holds the mutex. Signals are for the threads that were there before. */
+static void ask_all(struct rf_cancel *cancel) {
+    sigset_t all, before;
+    sigfillset(&all);
+    pthread_sigmask(SIG_SETMASK, &all, &before);
+    for (struct rf_cancel_slot *slot = cancel->slots; slot; slot = slot->next) start_asking(cancel, slot);
+    pthread_sigmask(SIG_SETMASK, &before, NULL);
 }
 
 void rf_cancel_request(struct rf_cancel *cancel) {
     pthread_mutex_lock(&cancel->mutex);
-    atomic_store(&cancel->requested, true);
-    if (!cancel->asking && cancel->slots) {
-        cancel->asking = true;
-        start_asking(cancel);
-    }
+    if (!atomic_exchange(&cancel->requested, true)) ask_all(cancel);
     pthread_cond_broadcast(&cancel->changed);
     pthread_mutex_unlock(&cancel->mutex);
 }
@@ -142,6 +136,7 @@ struct rf_cancel_slot *rf_cancel_register(struct rf_cancel *cancel, void (*ask)(
         drop(arg);
         return NULL;
     }
+    slot->cancel = cancel;
     slot->ask = ask;
     slot->drop = drop;
     slot->arg = arg;
@@ -166,6 +161,7 @@ void rf_cancel_unregister(struct rf_cancel *cancel, struct rf_cancel_slot *slot)
         *at = slot->next;
         break;
     }
+    slot->gone = true;
     release_slot(slot);
     pthread_cond_broadcast(&cancel->changed);
     pthread_mutex_unlock(&cancel->mutex);

@@ -2,8 +2,8 @@
  *
  * A token is shared by the calling thread and the core's thread and counts its holders. Each connection
  * registers how to ask its server to stop. Asking may block (libpq's PQcancel opens a connection of its
- * own), so it is done on a thread of its own, again every 250 ms while a statement is under way: a request
- * that lands between two statements is lost. The token knows no database library.
+ * own), so each connection has a thread for it, which asks again every 250 ms while a statement is under way: a
+ * request that lands between two statements is lost. The token knows no database library.
  */
 #ifndef RF_CANCEL_H
 #define RF_CANCEL_H
@@ -21,11 +21,12 @@ struct rf_cancel *rf_cancel_new(void);
 struct rf_cancel *rf_cancel_hold(struct rf_cancel *cancel);
 void rf_cancel_release(struct rf_cancel *cancel);
 
-/* Any thread. The first call starts the thread that asks the servers; later calls change nothing. */
+/* Any thread. The first call starts to ask the servers of all connections registered by then; a later one begins
+ * no statement. Later calls change nothing. */
 void rf_cancel_request(struct rf_cancel *cancel);
 bool rf_cancel_requested(struct rf_cancel *cancel);
 
-/* Registers a connection. `ask` runs on the cancelling thread with `arg`, which `drop` frees once neither
+/* Registers a connection. `ask` runs on a thread of its own with `arg`, which `drop` frees once neither
  * side needs it. Returns NULL when memory is short; `arg` is then dropped. */
 struct rf_cancel_slot *rf_cancel_register(struct rf_cancel *cancel, void (*ask)(void *arg),
                                           void (*drop)(void *arg), void *arg);

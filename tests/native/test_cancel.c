@@ -144,6 +144,44 @@ TEST(a_connection_closed_while_it_is_asked_is_freed_after_the_answer) {
     pause_ms(20); /* lets the asking thread give its hold back before the process ends */
 }
 
+/* A connection that answers nothing until it may, and the test's own that does. */
+TEST(a_server_that_does_not_answer_delays_no_other) {
+    atomic_int silent = 0, lively = 0, dropped = 0;
+    atomic_bool may_answer = false;
+    struct rf_cancel *cancel = rf_cancel_new();
+    struct rf_cancel_slot *slots[] = {
+        connect_to(cancel, &lively, &dropped, NULL),
+        connect_to(cancel, &silent, &dropped, &may_answer),
+        connect_to(cancel, &lively, &dropped, NULL),
+    };
+    for (size_t i = 0; i < N_OF(slots); i++) rf_cancel_set_busy(slots[i], true);
+    rf_cancel_request(cancel);
+    assert_true(reaches(&silent, 1));
+    assert_true(reaches(&lively, 4)); /* both, and both again */
+    assert_int_equal(silent, 1);
+    for (size_t i = 0; i < N_OF(slots); i++) rf_cancel_unregister(cancel, slots[i]);
+    assert_true(reaches(&dropped, 2));
+    atomic_store(&may_answer, true);
+    assert_true(reaches(&dropped, 3));
+    rf_cancel_release(cancel);
+}
+
+TEST(every_connection_is_asked_however_many_there_are) {
+    enum { MANY = 40 };
+    atomic_int asked[MANY] = {0}, dropped = 0;
+    struct rf_cancel *cancel = rf_cancel_new();
+    struct rf_cancel_slot *slots[MANY];
+    for (int i = 0; i < MANY; i++) {
+        slots[i] = connect_to(cancel, &asked[i], &dropped, NULL);
+        rf_cancel_set_busy(slots[i], true);
+    }
+    rf_cancel_request(cancel);
+    for (int i = 0; i < MANY; i++) assert_true(reaches(&asked[i], 1));
+    for (int i = 0; i < MANY; i++) rf_cancel_unregister(cancel, slots[i]);
+    assert_true(reaches(&dropped, MANY));
+    rf_cancel_release(cancel);
+}
+
 TEST(unregistering_nothing_does_nothing) {
     struct rf_cancel *cancel = rf_cancel_new();
     rf_cancel_unregister(cancel, NULL);
@@ -194,6 +232,8 @@ int main(void) {
         cmocka_unit_test(a_request_before_any_connection_is_still_there_when_one_registers),
         cmocka_unit_test(nobody_is_asked_without_a_request),
         cmocka_unit_test(a_connection_closed_while_it_is_asked_is_freed_after_the_answer),
+        cmocka_unit_test(a_server_that_does_not_answer_delays_no_other),
+        cmocka_unit_test(every_connection_is_asked_however_many_there_are),
         cmocka_unit_test(unregistering_nothing_does_nothing),
         cmocka_unit_test(a_token_lives_as_long_as_its_last_holder),
         cmocka_unit_test(a_wait_ends_with_its_time_or_with_a_request),
