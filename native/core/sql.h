@@ -12,6 +12,12 @@
 
 /* ---- both sides (catalogs) ---- */
 
+/* Have the server look whether its client is still there while it works. Systems that cannot see a client go
+ * refuse it with 22023; the local form then leaves a transaction to undo. None of it takes a snapshot. */
+extern const char RF_SQL_WATCH_CLIENT[];
+extern const char RF_SQL_WATCH_CLIENT_LOCALLY[];
+extern const char RF_SQL_UNDO_WATCH[];
+
 /* → the process that serves this session; behind a pooler not the one the session began with */
 extern const char RF_SQL_BACKEND_PID[];
 

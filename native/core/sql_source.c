@@ -8,6 +8,11 @@
 
 const char RF_SQL_BACKEND_PID[] = "SELECT pg_backend_pid()";
 
+const char RF_SQL_WATCH_CLIENT[] = "SET client_connection_check_interval = '1s'";
+const char RF_SQL_WATCH_CLIENT_LOCALLY[] =
+    "SAVEPOINT rowferry; SET LOCAL client_connection_check_interval = '1s'; RELEASE SAVEPOINT rowferry";
+const char RF_SQL_UNDO_WATCH[] = "ROLLBACK TO SAVEPOINT rowferry; RELEASE SAVEPOINT rowferry";
+
 const char RF_SQL_SERVER[] =
     "SELECT current_setting('server_version_num'), pg_encoding_to_char(encoding), current_setting('lc_monetary'), oid"
     " FROM pg_database WHERE datname = current_database()";
@@ -77,7 +82,6 @@ void rf_sql_source_settings(const struct rf_job *job, int server_version, struct
                      " SET LOCAL bytea_output = 'hex'; SET LOCAL extra_float_digits = 1; SET LOCAL statement_timeout = 0;"
                      " SET LOCAL idle_in_transaction_session_timeout = 0; SET LOCAL max_parallel_workers_per_gather = 0; SET LOCAL jit = off; ");
     rf_sql_lock_timeout(job->lock_timeout, out);
-    if (server_version >= 140000) rf_text_add(out, "; SET LOCAL client_connection_check_interval = '1s'");
     if (server_version >= 170000) rf_text_add(out, "; SET LOCAL transaction_timeout = 0");
 }
 

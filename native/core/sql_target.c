@@ -16,7 +16,7 @@ void rf_sql_target_session(const struct rf_job *job, int server_version, struct 
                  " SET client_min_messages = error",
                  (int64_t)(job->lease_seconds * 1000));
     rf_text_addf(out, "; SET lock_timeout = %" PRId64, rf_lock_timeout_ms(job->lock_timeout));
-    if (server_version >= 140000) rf_text_add(out, "; SET idle_session_timeout = 0; SET client_connection_check_interval = '1s'");
+    if (server_version >= 140000) rf_text_add(out, "; SET idle_session_timeout = 0");
     if (server_version >= 170000) rf_text_add(out, "; SET transaction_timeout = 0");
 }
 

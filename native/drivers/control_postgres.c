@@ -34,7 +34,8 @@ enum rf_code rf_postgres_connect_target(struct rf_sink_postgres *sink, struct rf
     RF_TRY(refuse_pooler(sink, err));
     struct rf_text settings = {0};
     rf_sql_target_session(job, sink->pg.version, &settings);
-    return rf_pg_execute_script(&sink->pg, "set up the session", &settings, err);
+    RF_TRY(rf_pg_execute_script(&sink->pg, "set up the session", &settings, err));
+    return rf_pg_watch_client(&sink->pg, err);
 }
 
 struct presence {

@@ -20,6 +20,7 @@ static enum rf_code look_at_source(const struct rf_job *job, struct rf_cancel *c
     enum rf_code code = rf_pg_execute(&pg, "begin", RF_SQL_BEGIN_READ, 0, NULL, NULL, err);
     if (code == RF_OK) rf_sql_source_settings(job, pg.version, &settings);
     if (code == RF_OK) code = rf_pg_execute_script(&pg, "set up the transaction", &settings, err);
+    if (code == RF_OK) code = rf_pg_watch_client(&pg, err);
     const char *params[] = {job->source_schema, job->source_table};
     rf_sql_inspect(&sql);
     if (code == RF_OK) code = rf_text_check(&sql, err);

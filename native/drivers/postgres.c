@@ -1,6 +1,8 @@
 #include "drivers/postgres.h"
 
 #include "core/copy_binary.h"
+#include "core/sql.h"
+#include "drivers/connect_postgres.h"
 
 #include <errno.h>
 #include <poll.h>
@@ -14,64 +16,6 @@ static int64_t now_ms(void) {
     struct timespec time;
     clock_gettime(CLOCK_MONOTONIC, &time);
     return (int64_t)time.tv_sec * 1000 + time.tv_nsec / 1000000;
-}
-
-static enum rf_code side_code(const struct rf_pg *pg) {
-    return pg->side == RF_SIDE_SOURCE ? RF_SOURCE : RF_TARGET;
-}
-
-static const char *side_name(const struct rf_pg *pg) {
-    return pg->side == RF_SIDE_SOURCE ? "source" : "target";
-}
-
-/* ---- diagnosing ---- */
-
-/* What a SQLSTATE means to the user of a job. The first row that begins the state wins; RF_OK stands for the
- * side's own class. Source of the states: postgresql.org/docs/current/errcodes-appendix.html. */
-static const struct {
-    const char *state;
-    enum rf_code code;
-    bool retryable;
-    const char *hint;
-} STATES[] = {
-    {"28", RF_AUTH, false, "Check user and password of the connection, and pg_hba.conf of the server."},
-    {"42501", RF_AUTH, false, "Grant the role what it lacks: SELECT on the source table; CREATE on the target's database or schemas."},
-    {"3D000", RF_CONFIG, false, "Check the database name of the connection."},
-    {"3F000", RF_CONFIG, false, "Check the schema's name."},
-    {"55P03", RF_BUSY, true, "Another session holds a lock on the table; raise lock_timeout or run at another time."},
-    {"57P03", RF_OK, true, "The server is starting up or shutting down."},
-    {"40001", RF_OK, true, "On a standby: replay needed what was being read. Set hot_standby_feedback = on there, raise max_standby_streaming_delay, or read the primary."},
-    {"53300", RF_OK, true, "The server has no free connection: run fewer tasks at once (an Airflow pool), or raise max_connections."},
-    {"53100", RF_OK, true, "The server's disk is full."},
-    {"25006", RF_CONFIG, false, "The server accepts no writes: it is a standby, or read-only by default."},
-    {"0A000", RF_CONFIG, false, NULL},
-    {"42", RF_CONFIG, false, NULL},
-    {"54000", RF_DATA, false, NULL},
-    {"54011", RF_CONFIG, false, "The target has three columns of its own: name at most 1597 in \"columns\"."},
-    {"54", RF_CONFIG, false, NULL},
-    {"23502", RF_DATA, false, "A key, or another column that may not be NULL, is NULL in a row of the source: choose other \"keys\", or a filter that leaves such rows out."},
-    {"22", RF_DATA, false, NULL},
-    {"23", RF_DATA, false, NULL},
-};
-
-static void diagnose_state(const struct rf_pg *pg, const char *state, struct rf_error *err) {
-    err->code = side_code(pg);
-    err->retryable = true;
-    for (size_t i = 0; state && i < sizeof STATES / sizeof STATES[0]; i++) {
-        if (strncmp(state, STATES[i].state, strlen(STATES[i].state)) != 0) continue;
-        if (STATES[i].code != RF_OK) err->code = STATES[i].code;
-        err->retryable = STATES[i].retryable;
-        if (STATES[i].hint) rf_copy_text(err->hint, sizeof err->hint, STATES[i].hint);
-        return;
-    }
-}
-
-/* libpq's own texts end in a line feed and may have several lines. */
-static void copy_line(char *to, size_t to_size, const char *from) {
-    rf_copy_text(to, to_size, from);
-    for (char *p = to; *p; p++)
-        if (*p == '\n') *p = ' ';
-    for (size_t n = strlen(to); n > 0 && to[n - 1] == ' '; n--) to[n - 1] = '\0';
 }
 
 static enum rf_code cancelled(struct rf_error *err) {
@@ -88,24 +32,24 @@ static enum rf_code fail_with_result(const struct rf_pg *pg, const char *role, c
     /* A COMMIT that waits is asked to stop as well; its answer tells that it did, and rolled back. */
     if (state && strcmp(state, "57014") == 0 && rf_cancel_requested(pg->cancel)) return cancelled(err);
     char text[512];
-    copy_line(text, sizeof text, PQresultErrorField(result, PG_DIAG_MESSAGE_PRIMARY));
-    if (!*text) copy_line(text, sizeof text, PQerrorMessage(pg->conn));
-    rf_fail(err, RF_INTERNAL, "%s: %s: %s", side_name(pg), role, *text ? text : "the server gave no reason");
-    diagnose_state(pg, state, err);
+    rf_pg_copy_line(text, sizeof text, PQresultErrorField(result, PG_DIAG_MESSAGE_PRIMARY));
+    if (!*text) rf_pg_copy_line(text, sizeof text, PQerrorMessage(pg->conn));
+    rf_fail(err, RF_INTERNAL, "%s: %s: %s", rf_pg_side_name(pg->side), role, *text ? text : "the server gave no reason");
+    rf_pg_diagnose(pg->side, state, err);
     rf_copy_text(err->sqlstate, sizeof err->sqlstate, state);
     rf_copy_text(err->role, sizeof err->role, role);
     rf_copy_text(err->server_message, sizeof err->server_message, text);
-    copy_line(err->detail, sizeof err->detail, PQresultErrorField(result, PG_DIAG_MESSAGE_DETAIL));
+    rf_pg_copy_line(err->detail, sizeof err->detail, PQresultErrorField(result, PG_DIAG_MESSAGE_DETAIL));
     const char *hint = PQresultErrorField(result, PG_DIAG_MESSAGE_HINT);
-    if (hint && !*err->hint) copy_line(err->hint, sizeof err->hint, hint);
+    if (hint && !*err->hint) rf_pg_copy_line(err->hint, sizeof err->hint, hint);
     return err->code;
 }
 
 static enum rf_code fail_with_connection(const struct rf_pg *pg, const char *role, struct rf_error *err) {
     if (is_cancelled(pg)) return cancelled(err);
     char text[512];
-    copy_line(text, sizeof text, pg->conn ? PQerrorMessage(pg->conn) : "the session is closed");
-    rf_fail(err, side_code(pg), "%s: %s: the connection failed: %s", side_name(pg), role, text);
+    rf_pg_copy_line(text, sizeof text, pg->conn ? PQerrorMessage(pg->conn) : "the session is closed");
+    rf_fail(err, rf_pg_side_code(pg->side), "%s: %s: the connection failed: %s", rf_pg_side_name(pg->side), role, text);
     rf_copy_text(err->role, sizeof err->role, role);
     rf_copy_text(err->server_message, sizeof err->server_message, text);
     return err->code;
@@ -150,7 +94,7 @@ static enum rf_code wait_for_result(struct rf_pg *pg, const char *role, struct r
     return RF_OK;
 }
 
-/* ---- connecting ---- */
+/* ---- opening and closing ---- */
 
 static void ask_to_cancel(void *arg) {
     char text[256];
@@ -161,71 +105,10 @@ static void drop_cancel(void *arg) {
     PQfreeCancel(arg);
 }
 
-/* The parser's message may quote the URI, and with it a password. */
-static enum rf_code check_uri(const struct rf_pg *pg, const char *uri, struct rf_error *err) {
-    char *ignored = NULL;
-    PQconninfoOption *options = PQconninfoParse(uri, &ignored);
-    if (ignored) PQfreemem(ignored);
-    if (options) {
-        PQconninfoFree(options);
-        return RF_OK;
-    }
-    rf_fail(err, RF_CONFIG, "the %s is not a connection URI of PostgreSQL", side_name(pg));
-    return rf_hint(err, "Write postgresql://user@host:5432/database; encode odd characters of a password as %%XX.");
-}
-
-static PGconn *start_connecting(const char *uri, const char *application) {
-    const char *keys[] = {"dbname", "application_name", "client_encoding", "keepalives_idle", "keepalives_interval",
-                          "keepalives_count", "tcp_user_timeout", NULL};
-    const char *values[] = {uri, application, "UTF8", "30", "10", "3", "60000", NULL};
-    return PQconnectStartParams(keys, values, 1);
-}
-
-static enum rf_code refuse_connection(const struct rf_pg *pg, struct rf_error *err) {
-    if (is_cancelled(pg)) return cancelled(err);
-    char text[512];
-    copy_line(text, sizeof text, PQerrorMessage(pg->conn));
-    /* libpq hands on no SQLSTATE for a refused connection; the server's words are those of its source. */
-    static const struct { const char *words; const char *state; } refusals[] = {
-        {"password authentication failed", "28P01"}, {"no password supplied", "28P01"}, {"authentication failed", "28000"},
-        {"no pg_hba.conf entry", "28000"}, {"role \"", "28000"}, {"is not permitted to log in", "28000"},
-        {"permission denied for database", "42501"}, {"database \"", "3D000"}, {"too many clients", "53300"},
-        {"remaining connection slots", "53300"}, {"the database system is", "57P03"},
-        {"could not translate host name", "08001"},
-    };
-    const char *state = "08006";
-    for (size_t i = sizeof refusals / sizeof refusals[0]; i-- > 0;)
-        if (strstr(text, refusals[i].words)) state = refusals[i].state;
-    rf_fail(err, side_code(pg), "%s: cannot connect: %s", side_name(pg), text);
-    diagnose_state(pg, state, err);
-    rf_copy_text(err->sqlstate, sizeof err->sqlstate, state);
-    rf_copy_text(err->role, sizeof err->role, "connect");
-    rf_copy_text(err->server_message, sizeof err->server_message, text);
-    if (!*err->hint) rf_hint(err, "Check host and port of the %s, and that the server is reachable from here.", side_name(pg));
-    return err->code;
-}
-
-static enum rf_code finish_connecting(struct rf_pg *pg, int timeout_s, struct rf_error *err) {
-    int64_t deadline = now_ms() + (int64_t)timeout_s * 1000;
-    PostgresPollingStatusType status = PGRES_POLLING_WRITING;
-    while (status != PGRES_POLLING_OK) {
-        if (status == PGRES_POLLING_FAILED) return refuse_connection(pg, err);
-        if (is_cancelled(pg)) return cancelled(err);
-        if (now_ms() > deadline) {
-            rf_fail(err, side_code(pg), "%s: no connection within %d s", side_name(pg), timeout_s);
-            return rf_hint(err, "Check host, port and firewall of the %s, or raise connect_timeout.", side_name(pg));
-        }
-        struct pollfd socket = {.fd = PQsocket(pg->conn), .events = status == PGRES_POLLING_READING ? POLLIN : POLLOUT};
-        int ready = poll(&socket, 1, SLICE_MS);
-        if (ready > 0) status = PQconnectPoll(pg->conn);
-    }
-    return RF_OK;
-}
-
 static enum rf_code set_up(struct rf_pg *pg, struct rf_error *err) {
     if (PQsetnonblocking(pg->conn, 1) != 0) return fail_with_connection(pg, "connect", err);
     pg->version = PQserverVersion(pg->conn);
-    if (pg->version < 130000) return rf_fail(err, RF_CONFIG, "the %s is PostgreSQL %d; rowferry needs 13 or later", side_name(pg), pg->version / 10000);
+    if (pg->version < 130000) return rf_fail(err, RF_CONFIG, "the %s is PostgreSQL %d; rowferry needs 13 or later", rf_pg_side_name(pg->side), pg->version / 10000);
     PGcancel *handle = PQgetCancel(pg->conn);
     if (!handle) return rf_no_memory(err);
     pg->slot = rf_cancel_register(pg->cancel, ask_to_cancel, drop_cancel, handle);
@@ -235,11 +118,8 @@ static enum rf_code set_up(struct rf_pg *pg, struct rf_error *err) {
 enum rf_code rf_pg_open(struct rf_pg *pg, enum rf_side side, const char *uri, const char *application, int timeout_s,
                         struct rf_cancel *cancel, struct rf_error *err) {
     *pg = (struct rf_pg){.side = side, .cancel = cancel};
-    if (is_cancelled(pg)) return cancelled(err);
-    RF_TRY(check_uri(pg, uri, err));
-    pg->conn = start_connecting(uri, application);
-    if (!pg->conn) return rf_no_memory(err);
-    enum rf_code code = PQstatus(pg->conn) == CONNECTION_BAD ? refuse_connection(pg, err) : finish_connecting(pg, timeout_s, err);
+    const struct rf_connecting how = {.side = side, .uri = uri, .application = application, .timeout_s = timeout_s, .cancel = cancel};
+    enum rf_code code = rf_pg_connect(&how, &pg->conn, err);
     if (code == RF_OK) code = set_up(pg, err);
     if (code != RF_OK) rf_pg_close(pg);
     return code;
@@ -324,6 +204,17 @@ enum rf_code rf_pg_execute_script(struct rf_pg *pg, const char *role, struct rf_
     if (code == RF_OK) code = finish(pg, role, PQsendQuery(pg->conn, sql->data), NULL, err);
     rf_text_free(sql);
     return code;
+}
+
+enum rf_code rf_pg_watch_client(struct rf_pg *pg, struct rf_error *err) {
+    if (pg->version < 140000) return RF_OK;
+    bool inside = PQtransactionStatus(pg->conn) == PQTRANS_INTRANS;
+    struct rf_text watch = {0}, undo = {0};
+    rf_text_add(&watch, inside ? RF_SQL_WATCH_CLIENT_LOCALLY : RF_SQL_WATCH_CLIENT);
+    enum rf_code code = rf_pg_execute_script(pg, "watch the client", &watch, err);
+    if (code == RF_OK || strcmp(err->sqlstate, "22023") != 0) return code;
+    if (inside) rf_text_add(&undo, RF_SQL_UNDO_WATCH);
+    return inside ? rf_pg_execute_script(pg, "do without a watch", &undo, err) : RF_OK;
 }
 
 /* ---- copying out ---- */

@@ -10,6 +10,7 @@
 #include "core/cancel.h"
 #include "core/error.h"
 #include "core/text.h"
+#include "drivers/diagnose_postgres.h"
 
 #include <libpq-fe.h>
 
@@ -17,8 +18,6 @@
 #include <stdint.h>
 
 enum { RF_MOST_SESSIONS = 16 }; /* that one can wait for together */
-
-enum rf_side { RF_SIDE_SOURCE, RF_SIDE_TARGET };
 
 struct rf_pg {
     PGconn *conn; /* NULL when closed */
@@ -41,7 +40,7 @@ struct rf_pg {
     int64_t buffer_rows;
 };
 
-/* Connects within timeout_s seconds. Fails with RF_AUTH, RF_CONFIG or the side's class; never shows the URI. */
+/* Connects, as connect_postgres.h says. */
 enum rf_code rf_pg_open(struct rf_pg *pg, enum rf_side side, const char *uri, const char *application, int timeout_s,
                         struct rf_cancel *cancel, struct rf_error *err);
 
@@ -56,6 +55,10 @@ enum rf_code rf_pg_execute(struct rf_pg *pg, const char *role, const char *sql, 
 /* Runs what a maker of core/sql.h wrote, and frees the text. */
 enum rf_code rf_pg_execute_text(struct rf_pg *pg, const char *role, struct rf_text *sql, int n_params,
                                 const char *const *params, PGresult **result, struct rf_error *err);
+
+/* Has the server look each second whether we are still there while it works for us, in the present transaction
+ * alone when there is one. Servers before 14, and systems that cannot see a client go, do without. */
+enum rf_code rf_pg_watch_client(struct rf_pg *pg, struct rf_error *err);
 
 /* Several statements in one message, without parameters; stops at the first failure. */
 enum rf_code rf_pg_execute_script(struct rf_pg *pg, const char *role, struct rf_text *sql, struct rf_error *err);

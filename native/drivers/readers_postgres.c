@@ -17,6 +17,7 @@ static enum rf_code set_up_reader(struct rf_readers *readers, struct rf_pg *pg, 
     RF_TRY(rf_pg_execute(pg, "begin", RF_SQL_BEGIN_READ, 0, NULL, NULL, err));
     rf_sql_source_settings(job, pg->version, &settings);
     RF_TRY(rf_pg_execute_script(pg, "set up the transaction", &settings, err));
+    RF_TRY(rf_pg_watch_client(pg, err));
     rf_sql_take_over_snapshot(snapshot, &take_over);
     RF_TRY(rf_pg_execute_text(pg, "take the snapshot over", &take_over, 0, NULL, NULL, err));
     rf_sql_lock_source_now(job, &lock);

@@ -583,15 +583,14 @@ TEST(rows_closed_on_the_target_are_not_compared) {
 /* ---- sessions and control tables ---------------------------------------------------------------------------------------- */
 
 TEST(a_session_sets_only_what_its_server_knows) {
-    static const struct { int version; bool check, transaction; } cases[] = {{130000, false, false}, {140000, true, false}, {160009, true, false}, {170000, true, true}, {180001, true, true}};
+    static const struct { int version; bool idle, transaction; } cases[] = {{130000, false, false}, {140000, true, false}, {160009, true, false}, {170000, true, true}, {180001, true, true}};
     struct facts facts;
     make_facts(&facts, "");
     for (size_t i = 0; i < N_OF(cases); i++) {
         struct rf_text source = {0}, target = {0};
         rf_sql_source_settings(&facts.job, cases[i].version, &source);
         rf_sql_target_session(&facts.job, cases[i].version, &target);
-        assert_int_equal(strstr(source.data, "client_connection_check_interval") != NULL, cases[i].check);
-        assert_int_equal(strstr(target.data, "client_connection_check_interval") != NULL, cases[i].check);
+        assert_int_equal(strstr(target.data, " idle_session_timeout") != NULL, cases[i].idle);
         assert_int_equal(strstr(source.data, " transaction_timeout") != NULL, cases[i].transaction);
         assert_int_equal(strstr(target.data, " transaction_timeout") != NULL, cases[i].transaction);
         rf_text_free(&source);
