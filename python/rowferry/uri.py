@@ -2,7 +2,8 @@
 
 libpq reads a server's URI; this module only keeps passwords out of what people see. libpq quotes a URI
 that it cannot read in its error, and a password with an unencoded `@` or `/` ends up in the name of the
-host or the database, so such a URI is refused here, before libpq sees it.
+host or the database, so such a URI is refused here, before libpq sees it. One with a space is refused too:
+in the middle of a text nobody could say where it ends.
 
 Format: postgresql.org/docs/current/libpq-connect.html#LIBPQ-CONNSTRING.
 """
@@ -48,6 +49,8 @@ def problem(uri: str) -> str | None:
     """What makes `uri` unreadable or unsafe to hand to libpq, in words that quote none of it; None when nothing does."""
     if not _SCHEME.match(uri):
         return None if _PAIRS.match(uri) else "is neither postgresql://user@host/database nor key=value pairs"
+    if re.search(r"\s", uri):
+        return "has a space or a line break: write it as %20 or %0A"
     user = _USER.match(uri)
     place = uri[user.end() :] if user else uri
     if "@" in place.partition("?")[0]:
