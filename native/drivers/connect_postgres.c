@@ -3,6 +3,7 @@
 #include "core/text.h"
 
 #include <arpa/inet.h>
+#include <limits.h>
 #include <locale.h>
 #include <netdb.h>
 #include <poll.h>
@@ -55,11 +56,17 @@ static const char *option(PQconninfoOption *options, const char *keyword) {
     return find_option(options, keyword)->val;
 }
 
+static bool is_out_of_memory(const char *text) {
+    return !text || strstr(text, "out of memory");
+}
+
 /* The parser's message may quote the URI, and with it a password. */
 static enum rf_code check_uri(const struct rf_connecting *how, bool *says_sslmode, struct rf_error *err) {
-    char *ignored = NULL;
-    PQconninfoOption *options = PQconninfoParse(how->uri, &ignored);
-    if (ignored) PQfreemem(ignored);
+    char *said = NULL;
+    PQconninfoOption *options = PQconninfoParse(how->uri, &said);
+    bool no_memory = !options && is_out_of_memory(said);
+    if (said) PQfreemem(said);
+    if (no_memory) return rf_no_memory(err);
     if (options) {
         *says_sslmode = is_said(option(options, "sslmode"));
         PQconninfoFree(options);
@@ -76,7 +83,9 @@ static enum rf_code read_options(const struct rf_connecting *how, PQconninfoOpti
     PGconn *conn = PQconnectStartParams(keys, values, 1);
     if (!conn) return rf_no_memory(err);
     enum rf_code code = RF_OK;
-    if (!strstr(PQerrorMessage(conn), "channel_binding")) {
+    if (is_out_of_memory(PQerrorMessage(conn))) {
+        code = rf_no_memory(err);
+    } else if (!strstr(PQerrorMessage(conn), "channel_binding")) {
         char text[512];
         rf_pg_copy_line(text, sizeof text, PQerrorMessage(conn));
         rf_fail(err, RF_CONFIG, "the connection of the %s cannot work as written: %s", rf_pg_side_name(how->side), text);
@@ -138,11 +147,9 @@ static bool has_own_authorities(void) {
     struct passwd entry, *found = NULL;
     char buffer[4096];
     if (!is_said(home) && getpwuid_r(geteuid(), &entry, buffer, sizeof buffer, &found) == 0 && found) home = found->pw_dir;
-    struct rf_text path = {0};
-    rf_text_addf(&path, "%s/.postgresql/root.crt", home ? home : "");
-    bool there = path.data && access(path.data, F_OK) == 0;
-    rf_text_free(&path);
-    return there;
+    char path[PATH_MAX];
+    snprintf(path, sizeof path, "%s/.postgresql/root.crt", home ? home : "");
+    return access(path, F_OK) == 0;
 }
 
 /* Where Debian, Red Hat, SUSE, and Alpine and macOS keep the authorities that the system trusts. libpq 16 finds
@@ -217,6 +224,7 @@ static void take_line(const char *line, struct rf_text *words, char state[STATE_
 static void take_words(PGconn *conn, struct rf_text *words, char state[STATE_CHARS + 1]) {
     *state = '\0';
     char *text = strdup(PQerrorMessage(conn)), *rest = text;
+    words->failed |= !text;
     for (char *line; rest && (line = strsep(&rest, "\n"));)
         if (*line) take_line(line, words, state);
     free(text);
@@ -254,7 +262,7 @@ static enum rf_code refuse(struct search *search, struct rf_error *err) {
     take_words(search->conn, &words, state);
     if (!*state && PQconnectionNeedsPassword(search->conn)) rf_copy_text(state, sizeof state, "28P01");
     if (words.length == 0) rf_text_add(&words, "the server gave no reason");
-    enum rf_code code = rf_text_check(&words, err);
+    enum rf_code code = is_out_of_memory(words.data) ? rf_no_memory(err) : rf_text_check(&words, err);
     if (code == RF_OK) code = *state ? fail_attempt(search, state, words.data, err) : fail_by_words(search, words.data, err);
     rf_text_free(&words);
     return code;
@@ -324,6 +332,7 @@ static enum rf_code try_name(struct search *search, const char *host, const char
     const struct addrinfo wanted = {.ai_family = AF_UNSPEC, .ai_socktype = SOCK_STREAM};
     struct addrinfo *addresses = NULL;
     int problem = getaddrinfo(host, NULL, &wanted, &addresses);
+    if (problem == EAI_MEMORY) return rf_no_memory(err);
     if (problem != 0) return fail_unknown(search, host, gai_strerror(problem), err);
     enum rf_code code = RF_INTERNAL;
     for (const struct addrinfo *at = addresses; at && (at == addresses || may_go_on(search, code, err)); at = at->ai_next) {
