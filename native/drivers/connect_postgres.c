@@ -262,7 +262,7 @@ static enum rf_code refuse(struct search *search, struct rf_error *err) {
     take_words(search->conn, &words, state);
     if (!*state && PQconnectionNeedsPassword(search->conn)) rf_copy_text(state, sizeof state, "28P01");
     if (words.length == 0) rf_text_add(&words, "the server gave no reason");
-    enum rf_code code = is_out_of_memory(words.data) ? rf_no_memory(err) : rf_text_check(&words, err);
+    enum rf_code code = !*state && is_out_of_memory(words.data) ? rf_no_memory(err) : rf_text_check(&words, err);
     if (code == RF_OK) code = *state ? fail_attempt(search, state, words.data, err) : fail_by_words(search, words.data, err);
     rf_text_free(&words);
     return code;
