@@ -18,7 +18,7 @@ from rowferry.demo.servers import Server
 
 RUNS = 50
 SEED = 20261122
-CURSOR = {"capture": "cursor", "audit": "never", "clock_margin": 0.05}
+CURSOR = {"capture": "cursor", "audit": "never", "clock_margin": 0.15}
 """The margin is for messages on their way. It is far shorter than these writers keep a transaction open."""
 
 

@@ -1,7 +1,7 @@
 """Ten writers who commit in every way that makes a cursor lose rows, paced by runs instead of by a clock.
 
 Each owns the rows `id % 10 = number`, so that no writer waits for another; those with short transactions also
-share the rows 1 to 5. A writer who keeps a transaction open does so until a run, or two, have passed.
+share the rows 1 to 5. A writer who keeps a transaction open does so until some runs have passed.
 """
 
 from __future__ import annotations
@@ -125,7 +125,7 @@ class Writer(threading.Thread):
 
     def _long(self) -> None:
         self._do("BEGIN", self._write(), self._write())
-        self._wait(2)
+        self._wait(self._chance.randint(2, 6))
         self._do(self._write(), "COMMIT")
 
     def _savepoints(self) -> None:
