@@ -7,6 +7,9 @@ ratio survives a noisy machine, a number of seconds does not. Limits are what a 
 - changed rows: a COPY of them by the index on updated_at into a temporary table, then INSERT … ON CONFLICT in
   one transaction. rowferry scans row versions instead, keeps metadata and counts, and commits a load record.
 
+Readers side by side (`--connections 2`) stand next to one reader. Fifty tables at once stand next to fifty psql pipes
+at once, on a server with no connection to spare.
+
 The workload is the 14-column orders table of make_source.sql, 5 % changed by make_changes.sql.
 """
 
@@ -34,7 +37,7 @@ TABLE = (
     " ALTER TABLE public.orders ADD PRIMARY KEY (id)"
 )
 UPDATES = ", ".join(f"{name} = excluded.{name}" for name in COLUMNS.split(",") if name != "id")
-SETTINGS = {"fsync": "on", "synchronous_commit": "on", "full_page_writes": "on", "shared_buffers": "1GB", "max_wal_size": "8GB"}
+SETTINGS = {"fsync": "on", "synchronous_commit": "on", "full_page_writes": "on", "shared_buffers": "1GB", "max_wal_size": "8GB", "max_connections": 110}
 
 #: What the project holds itself to: (measure, most).
 GOALS = {
@@ -43,7 +46,10 @@ GOALS = {
     "first load, peak MB": 48.0,
     "5 % changed, wall ratio": 1.10,
     "first load of many, peak MB": 48.0,
+    "sweep of many, peak MB": 48.0,
+    "fifty tables, peak MB": 100.0,
 }
+TABLES = 50
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -117,10 +123,34 @@ class Bench:
             f' -c "insert into public.orders select * from stage on conflict (id) do update set {UPDATES}"'
         )
 
-    def rowferry(self, template: str | None = None) -> Figures:
+    def rowferry(self, template: str | None = None, *options: str) -> Figures:
         self.fresh_target(template)
-        command = [str(Path(sys.executable).parent / "rowferry"), "run", "--source", self.server.uri("src"), "--target", self.server.uri("dst")]
-        return measure([*command, "--table", "public.orders", "--json"], self.log)
+        return self.run("src", "--table", "public.orders", *options)
+
+    def run(self, source: str, *options: str) -> Figures:
+        command = [str(Path(sys.executable).parent / "rowferry"), "run", "--source", self.server.uri(source), "--target", self.server.uri("dst")]
+        return measure([*command, "--json", *options], self.log)
+
+    def make_tables(self) -> None:
+        self.admin("CREATE DATABASE fifty")
+        for table in range(TABLES):
+            self.admin(f"CREATE TABLE t{table} AS SELECT i AS id, repeat('x', 100) AS x FROM generate_series(1, 20000) i", dbname="fifty")
+            self.admin(f"ALTER TABLE t{table} ADD PRIMARY KEY (id)", dbname="fifty")
+
+    def tables_limit(self) -> Figures:
+        self.fresh_target()
+        source, target = self.server.uri("fifty"), self.server.uri("dst")
+        one = (
+            '"$1" -qX -d "$3" -c "CREATE TABLE t$t (id int PRIMARY KEY, x text)" &&'
+            ' "$1" -qX -d "$2" -c "copy t$t to stdout (format binary)" | "$1" -qX -d "$3" -c "copy t$t from stdin (format binary)"'
+        )
+        script = f"for t in $(seq 0 {TABLES - 1}); do ({one}) & done; wait"
+        return measure(["bash", "-euo", "pipefail", "-c", script, "limit", self.psql, source, target], self.log)
+
+    def tables(self) -> Figures:
+        self.fresh_target()
+        names = [option for table in range(TABLES) for option in ("--table", f"public.t{table}")]
+        return self.run("fifty", *names, "--jobs", str(TABLES))
 
     def keep_target(self, name: str) -> None:
         self.admin(f"CREATE DATABASE {name} TEMPLATE dst")
@@ -168,20 +198,35 @@ def run_all(bench: Bench, rows: int, runs: int, many_rows: int) -> dict[str, flo
     bench.script("src", HERE / "make_changes.sql", rows)
     medians |= compare("5 % changed", runs, bench.changed_limit, lambda: bench.rowferry("ours_loaded"))
     bench.same_as_source()
-    if many_rows > rows:
-        medians["first load of many, peak MB"] = many(bench, rows, many_rows)
-    return medians
+    medians |= two_readers(bench, runs)
+    bench.make_tables()
+    medians |= compare("fifty tables", runs, bench.tables_limit, bench.tables)
+    return medians | (many(bench, rows, many_rows) if many_rows > rows else {})
 
 
-def many(bench: Bench, rows: int, many_rows: int) -> float:
-    """Peak memory of a first load of more rows; only memory is looked at."""
+def two_readers(bench: Bench, runs: int) -> dict[str, float]:
+    """Two readers beside one: a first load, 5 % changed, and a scan that finds nothing."""
+    two = ("--connections", "2")
+    medians = compare("first load by two", runs, bench.rowferry, lambda: bench.rowferry(None, *two))
+    medians |= compare("5 % changed by two", runs, lambda: bench.rowferry("ours_loaded"), lambda: bench.rowferry("ours_loaded", *two))
+    bench.rowferry("ours_loaded")
+    bench.keep_target("ours_changed")
+    medians |= compare("nothing changed by two", runs, lambda: bench.rowferry("ours_changed"), lambda: bench.rowferry("ours_changed", *two))
+    return {name: value for name, value in medians.items() if "ratio" in name}
+
+
+def many(bench: Bench, rows: int, many_rows: int) -> dict[str, float]:
+    """Peak memory of a first load of more rows, and of a sweep of their keys by two readers; only memory is looked at."""
     print(f"Making {many_rows:,} rows.", flush=True)
     for copy in range(1, many_rows // rows):
         others = ", ".join(COLUMNS.split(",")[1:])
         bench.admin(f"INSERT INTO public.orders SELECT id + {copy} * 1000000000::bigint, {others} FROM public.orders WHERE id <= {rows}", dbname="src")
-    figures = bench.rowferry()
-    print(f"first load of {many_rows:,} rows: {figures.wall:.1f} s, client CPU {figures.cpu:.2f} s, peak {figures.peak_mb:.1f} MB", flush=True)
-    return figures.peak_mb
+    first = bench.rowferry()
+    bench.admin(f"DELETE FROM public.orders WHERE id <= {rows} AND id % 20 = 0", dbname="src")
+    sweep = bench.run("src", "--table", "public.orders", "--sweep", "always", "--connections", "2")
+    for title, figures in (("first load", first), ("sweep", sweep)):
+        print(f"{title} of {many_rows:,} rows: {figures.wall:.1f} s, client CPU {figures.cpu:.2f} s, peak {figures.peak_mb:.1f} MB", flush=True)
+    return {"first load of many, peak MB": first.peak_mb, "sweep of many, peak MB": sweep.peak_mb}
 
 
 def report(medians: dict[str, float]) -> int:
