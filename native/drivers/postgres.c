@@ -219,9 +219,7 @@ enum rf_code rf_pg_watch_client(struct rf_pg *pg, struct rf_error *err) {
 
 /* ---- copying out ---- */
 
-enum rf_code rf_pg_copy_out(struct rf_pg *pg, const char *role, const char *sql, size_t batch_bytes, struct rf_error *err) {
-    RF_TRY(rf_pg_execute(pg, role, sql, 0, NULL, NULL, err));
-    pg->copy_ended = pg->begun = false;
+static enum rf_code make_buffer(struct rf_pg *pg, size_t batch_bytes, struct rf_error *err) {
     pg->buffer_used = 0;
     pg->buffer_rows = 0;
     if (pg->buffer_bytes != batch_bytes || !pg->buffer) {
@@ -230,6 +228,38 @@ enum rf_code rf_pg_copy_out(struct rf_pg *pg, const char *role, const char *sql,
         pg->buffer_bytes = batch_bytes;
     }
     return pg->buffer ? RF_OK : rf_no_memory(err);
+}
+
+enum rf_code rf_pg_copy_send(struct rf_pg *pg, const char *sql, size_t batch_bytes, struct rf_error *err) {
+    RF_TRY(make_buffer(pg, batch_bytes, err));
+    RF_TRY(begin_statement(pg, "read", err));
+    if (!PQsendQueryParams(pg->conn, sql, 0, NULL, NULL, NULL, NULL, 0)) return fail_with_connection(pg, "read", err);
+    pg->copy_starting = true;
+    pg->copy_ended = pg->begun = false;
+    return flush(pg, "read", err);
+}
+
+/* A server tells that a COPY begins only along with its first rows. */
+static enum rf_code start_copy(struct rf_pg *pg, bool *dry, struct rf_error *err) {
+    if (!PQconsumeInput(pg->conn)) return fail_with_connection(pg, "read", err);
+    *dry = PQisBusy(pg->conn);
+    if (*dry) return RF_OK;
+    PGresult *result = NULL;
+    enum rf_code code = take_results(pg, "read", &result, err);
+    pg->copy_starting = false;
+    if (code != RF_OK) rf_cancel_set_busy(pg->slot, false);
+    PQclear(result);
+    return code;
+}
+
+enum rf_code rf_pg_copy_out(struct rf_pg *pg, const char *sql, size_t batch_bytes, struct rf_error *err) {
+    RF_TRY(rf_pg_copy_send(pg, sql, batch_bytes, err));
+    for (;;) {
+        bool dry;
+        RF_TRY(start_copy(pg, &dry, err));
+        if (!dry) return RF_OK;
+        RF_TRY(wait_slice(pg, POLLIN, err));
+    }
 }
 
 static void drop_row(struct rf_pg *pg) {
@@ -298,7 +328,10 @@ static enum rf_code collect(struct rf_pg *pg, bool *dry, struct rf_error *err) {
 }
 
 enum rf_code rf_pg_copy_try(struct rf_pg *pg, struct rf_batch *batch, bool *dry, struct rf_error *err) {
+    *dry = false;
     if (pg->row_lent) drop_row(pg);
+    if (pg->copy_starting) RF_TRY(start_copy(pg, dry, err));
+    if (*dry) return RF_OK;
     RF_TRY(collect(pg, dry, err));
     if (pg->buffer_used == 0 && pg->copy_ended) return end_copy_out(pg, batch, err);
     if (*dry && pg->buffer_used <= pg->buffer_bytes / 2) return RF_OK;

@@ -27,6 +27,7 @@ struct rf_pg {
     struct rf_cancel_slot *slot;
     bool past_cancel;       /* COMMIT was sent: its outcome is waited for */
     int64_t cancel_seen_ms; /* when this session first saw the cancel; 0 before */
+    bool copy_starting;     /* of COPY OUT: sent, and not yet answered */
     bool copy_ended;        /* of COPY OUT: the last row was read */
     char *row;              /* of COPY OUT: read but not yet handed over */
     size_t row_bytes;
@@ -65,9 +66,10 @@ enum rf_code rf_pg_execute_script(struct rf_pg *pg, const char *role, struct rf_
 
 /* COPY … TO STDOUT: start, then batches of whole rows of at most batch_bytes (a longer row comes alone). At the
  * end n_bytes is 0 and n_rows the server's own count. */
-enum rf_code rf_pg_copy_out(struct rf_pg *pg, const char *role, const char *sql, size_t batch_bytes, struct rf_error *err);
+enum rf_code rf_pg_copy_out(struct rf_pg *pg, const char *sql, size_t batch_bytes, struct rf_error *err);
 enum rf_code rf_pg_copy_next(struct rf_pg *pg, struct rf_batch *batch, struct rf_error *err);
-/* The same without waiting: *dry is set when there is nothing to hand over yet. */
+/* The start and the next batch without waiting: *dry is set when there is nothing to hand over yet. */
+enum rf_code rf_pg_copy_send(struct rf_pg *pg, const char *sql, size_t batch_bytes, struct rf_error *err);
 enum rf_code rf_pg_copy_try(struct rf_pg *pg, struct rf_batch *batch, bool *dry, struct rf_error *err);
 /* Waits until one of the sessions has something to read, or a slice of time. */
 enum rf_code rf_pg_wait_any(struct rf_pg *const *sessions, int n, struct rf_error *err);

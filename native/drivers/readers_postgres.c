@@ -59,7 +59,7 @@ static enum rf_code start_part(struct rf_readers *readers, int reader, struct rf
     size_t bytes = (size_t)readers->job->batch_bytes / (size_t)readers->n;
     rf_sql_read_part(readers->plan, readers->next_part++, &sql);
     enum rf_code code = rf_text_check(&sql, err);
-    if (code == RF_OK) code = rf_pg_copy_out(readers->sessions[reader], "read", sql.data, bytes < LEAST_BATCH_BYTES ? LEAST_BATCH_BYTES : bytes, err);
+    if (code == RF_OK) code = rf_pg_copy_send(readers->sessions[reader], sql.data, bytes < LEAST_BATCH_BYTES ? LEAST_BATCH_BYTES : bytes, err);
     rf_text_free(&sql);
     return code;
 }

@@ -269,7 +269,7 @@ static enum rf_code commit_load(void *self, struct rf_error *err) {
 static enum rf_code read_target(void *self, const char *sql, struct rf_error *err) {
     struct rf_sink_postgres *sink = self;
     RF_TRY(limit_idling(sink, 0, err));
-    return rf_pg_copy_out(&sink->pg, "read for comparing", sql, (size_t)sink->job->batch_bytes, err);
+    return rf_pg_copy_out(&sink->pg, sql, (size_t)sink->job->batch_bytes, err);
 }
 
 static enum rf_code next_of_target(void *self, struct rf_batch *batch, struct rf_error *err) {

@@ -461,7 +461,7 @@ static enum rf_code snapshot_source(void *self, const struct rf_load *last, stru
 
 static enum rf_code read_source(void *self, const char *sql, struct rf_error *err) {
     struct rf_source_postgres *source = self;
-    return hint_at_filter(source, rf_pg_copy_out(&source->pg, "read", sql, (size_t)source->job->batch_bytes, err), err);
+    return hint_at_filter(source, rf_pg_copy_out(&source->pg, sql, (size_t)source->job->batch_bytes, err), err);
 }
 
 static enum rf_code read_parts_of_source(void *self, const struct rf_plan *plan, int *n_readers, struct rf_error *err) {

@@ -161,7 +161,7 @@ def sql(uri: str, text: str) -> list[tuple[Any, ...]]:
     return cursor.fetchall() if cursor.description else []
 
 
-def start(job: Settings, together: threading.Barrier | None = None) -> Future[rowferry.Report]:
+def start(job: Settings | rowferry.Job, together: threading.Barrier | None = None) -> Future[rowferry.Report]:
     """The job on a thread of its own; with `together` not before as many are ready."""
     outcome: Future[rowferry.Report] = Future()
 
@@ -169,7 +169,7 @@ def start(job: Settings, together: threading.Barrier | None = None) -> Future[ro
         try:
             if together:
                 together.wait(SECONDS)
-            outcome.set_result(rowferry.run(job))
+            outcome.set_result(job.run() if isinstance(job, rowferry.Job) else rowferry.run(job))
         except BaseException as error:
             outcome.set_exception(error)
 
