@@ -70,10 +70,16 @@ class Setting:
     where: bool = False
     removes: bool = False
     clock_margin: float = 0.05
+    connections: int = 1
 
     def job(self) -> dict[str, Any]:
         """Settings of the job beyond its ends."""
-        settings: dict[str, Any] = {"capture": self.capture, "table": TABLE, "batch_bytes": BATCH_BYTES}
+        settings: dict[str, Any] = {
+            "table": TABLE,
+            "capture": self.capture,
+            "batch_bytes": BATCH_BYTES,
+            "connections": self.connections,
+        }
         if self.capture == "cursor":
             settings |= {"sweep": "every 3", "audit": "every 5", "clock_margin": self.clock_margin}
         if self.shape == "no key":

@@ -28,7 +28,7 @@ from rowferry.demo.servers import Server, clean_own_environment, start_postgres
 WORKERS = 2
 FAULTS_A_ROUND = 100
 MOST_CALLS = {"malloc": 800, "recv": 90, "send": 60, "poll": 120}
-WEIGHTS = {kind: 4.0 for kind in TO_THE_STEP + BESIDE_THE_STEP} | {kind: 2.0 for kind in CALLS} | {"malloc": 6.0, "crash": 0.3, "delay": 1.0}
+WEIGHTS = {kind: 4.0 for kind in TO_THE_STEP + BESIDE_THE_STEP} | {kind: 2.0 for kind in CALLS} | {"malloc": 6.0, "crash": 0.6, "delay": 1.0}
 
 Report = Callable[[Tally], None]
 
@@ -83,7 +83,13 @@ def play(seed: int, servers: tuple[Server, Server], program: Path, folder: Path,
     """One round; what is wrong ends it, and is told with the command that plays it again."""
     chance = random.Random(seed)
     ends = chance.choice(servers), chance.choice(servers)
-    setting = Setting(capture=chance.choice(CAPTURES), shape=chance.choice(list(SHAPES)), where=chance.random() < 0.25, removes=chance.random() < 0.25)
+    setting = Setting(
+        capture=chance.choice(CAPTURES),
+        shape=chance.choice(list(SHAPES)),
+        where=chance.random() < 0.25,
+        removes=chance.random() < 0.25,
+        connections=chance.choice([1, 1, 1, 3]),
+    )
     try:
         round_ = Round(seed, setting, ends, program, folder)
         try:

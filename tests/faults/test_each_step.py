@@ -31,9 +31,10 @@ LATER_LOADS = {
 }
 FIRST_LOADS = ("cut", "lose answer", "kill")
 OTHERS = {
-    "full read of partitions": Setting(capture="full", shape="partitions"),
-    "filter, and a key that may repeat": Setting(shape="no key", where=True),
-    "cursor, audits and sweeps": Setting(capture="cursor", removes=True),
+    "full read of partitions": ("lose answer", Setting(capture="full", shape="partitions")),
+    "filter, and a key that may repeat": ("cut", Setting(shape="no key", where=True)),
+    "cursor, audits and sweeps": ("lose answer", Setting(capture="cursor", removes=True)),
+    "three readers": ("terminate", Setting(capture="full", connections=3)),
 }
 CALLS = {"malloc": 12, "recv short": 2, "recv EINTR": 3, "recv reset": 2, "send short": 2, "send EINTR": 3, "send reset": 2, "poll EINTR": 3}
 
@@ -71,10 +72,11 @@ def test_no_step_of_a_first_load_loses_or_doubles_a_row_when_it_fails(start: Cal
 
 @pytest.mark.parametrize("setting", OTHERS)
 def test_no_step_of_another_way_to_load_loses_or_doubles_a_row_when_it_fails(start: Callable[[Setting], Round], setting: str) -> None:
-    round_ = start(OTHERS[setting])
+    fault, others = OTHERS[setting]
+    round_ = start(others)
     round_.strike()
     for end, direction in REQUESTS:
-        assert round_.every_step("lose answer", end, direction) >= 10
+        assert round_.every_step(fault, end, direction) >= 10
     round_.settle()
 
 

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-from runs import Pair, crash, sessions, shut_gate, sql, stands_at_gate, start, through_gate, wait_until
+from runs import Pair, crash, held, sessions, shut_gate, sql, stands_at_gate, start, through_gate, wait_until
 
 import rowferry
 from rowferry.demo.servers import Server, start_postgres
@@ -55,6 +55,25 @@ def test_a_server_that_crashes_while_rows_are_read_is_an_error_of_its_side_and_l
         server.restart()
         check_failure(pair, run, end, before)
         check_next_run(pair)
+
+
+@pytest.mark.parametrize("waits_for", ["source", "target"])
+def test_limits_that_a_database_sets_on_its_sessions_end_no_run(pair: Pair, waits_for: str) -> None:
+    """Statements run, and transactions idle, for longer than the source allows by default."""
+    pair.make_table("orders")
+    pair.run("orders")
+    pair.change("orders")
+    name = pair.source.rpartition("/")[2]
+    limits = ["statement_timeout", "idle_in_transaction_session_timeout"] + ["transaction_timeout"] * (pair.version >= 17)
+    way = shut_gate(pair.source) if waits_for == "source" else held(pair.target, "LOCK TABLE raw_postgres.orders IN EXCLUSIVE MODE")
+    with way:
+        sql(pair.source, "; ".join(f"ALTER DATABASE {name} SET {limit} = '1s'" for limit in limits))
+        run = start(pair.job("orders", where=through_gate(), verify=True))
+        state = "active" if waits_for == "source" else "idle in transaction"
+        long_ago = f"state = '{state}' AND state_change < clock_timestamp() - interval '2 s'"
+        wait_until(lambda: run.done() or sessions(pair.source, long_ago), "the limit has passed twice")
+    verification = run.result(60).verification
+    assert verification is not None and verification.result == "equal"
 
 
 def prepare(pair: Pair, loaded_before: bool) -> object:
