@@ -6,8 +6,10 @@ import os
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 from pathlib import Path
+from typing import Any
 
 import psycopg
 import pytest
@@ -56,11 +58,19 @@ def test_settings_go_over_our_own():
         assert server.admin("SHOW log_line_prefix") == [("it's ",)]
 
 
-def test_a_setting_that_does_not_exist_is_named_by_the_error_and_leaves_nothing_behind():
-    before = set(Path("/tmp").glob("rf-pg*"))
+def test_a_setting_that_does_not_exist_is_named_by_the_error_and_leaves_nothing_behind(monkeypatch: pytest.MonkeyPatch):
+    made: list[Path] = []
+    make = tempfile.mkdtemp
+
+    def remembered(**how: Any) -> str:
+        made.append(Path(make(**how)))
+        return str(made[-1])
+
+    monkeypatch.setattr(tempfile, "mkdtemp", remembered)
     with pytest.raises(ServerError, match="no_such_setting"):
         start_postgres(settings={"no_such_setting": 1})
-    assert set(Path("/tmp").glob("rf-pg*")) == before
+    (folder,) = (path for path in made if path.name.startswith("rf-pg"))
+    assert not folder.exists()
 
 
 def test_a_folder_given_by_the_caller_is_kept():
