@@ -4,6 +4,7 @@
 #include "core/job.h"
 #include "core/report.h"
 #include "drivers/drivers.h"
+#include "drivers/rights.h"
 
 #include <string.h>
 
@@ -66,6 +67,7 @@ enum rf_code rf_execute(enum rf_verb verb, const char *job_json, struct rf_cance
     *json = NULL;
     enum rf_code code = rf_job_parse(job_json, &arena, &job, err);
     if (code == RF_OK) code = dispatch(verb, &job, cancel, observer, &arena, json, err);
+    if (code == RF_AUTH) rf_hint_at_right(&job, err);
     rf_arena_free(&arena);
     return code;
 }

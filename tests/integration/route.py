@@ -11,6 +11,7 @@ from typing import Any
 import psycopg
 import pytest
 from psycopg.types.json import set_json_loads
+from rights import LOADER, READER, as_role, let_loader_in, let_reader_in
 
 import rowferry
 from rowferry import errors
@@ -22,8 +23,10 @@ PATIENCE_S = 60.0
 class Route:
     """A source and a target database.
 
+    Its jobs connect as roles that may do no more than the README's section "Rights" says.
+
     Attributes:
-        source: URI of the source; `target` likewise.
+        source: URI of the source, for the superuser; `target` likewise.
         at_source: Session of the superuser there, in autocommit; `at_target` likewise.
     """
 
@@ -32,13 +35,16 @@ class Route:
         self.at_source = psycopg.connect(source, autocommit=True)
         self.at_target = psycopg.connect(target, autocommit=True)
         set_json_loads(lambda text: text, self.at_target)
+        let_reader_in(self.at_source)
+        let_loader_in(self.at_target)
 
     def close(self) -> None:
         self.at_source.close()
         self.at_target.close()
 
     def job(self, table: str, **settings: Any) -> rowferry.Job:
-        return rowferry.Job(**{"source": self.source, "target": self.target, "table": table, **settings})
+        roles = {"source": as_role(self.source, READER), "target": as_role(self.target, LOADER)}
+        return rowferry.Job(**{**roles, "table": table, **settings})
 
     def run(self, table: str, **settings: Any) -> rowferry.Report:
         return self.job(table, **settings).run()

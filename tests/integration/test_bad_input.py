@@ -16,6 +16,7 @@ from typing import Any
 
 import psycopg
 import pytest
+from rights import let_loader_in
 from route import Route, described
 
 import rowferry
@@ -313,6 +314,7 @@ def test_a_disk_that_fills_up_leaves_nothing_behind_and_the_next_try_with_more_r
     secretive.at_target.close()
     secretive.target = server.uri("on_small").replace("postgres@", f"postgres:{SECRET}@", 1)
     secretive.at_target = psycopg.connect(secretive.target, autocommit=True)
+    let_loader_in(secretive.at_target)
     secretive.at_source.execute("CREATE TABLE items (id int PRIMARY KEY, noise bytea)")
     if not first:
         secretive.at_source.execute("INSERT INTO items VALUES (0, 'before')")

@@ -1,4 +1,7 @@
-"""The shop, loaded by rowferry and built by dbt over some nights: the mart says what the source says."""
+"""The shop, loaded by rowferry and built by dbt over some nights: the mart says what the source says.
+
+Reader, loader and dbt have no other rights than the README's section "Rights" gives them.
+"""
 
 from __future__ import annotations
 
@@ -7,10 +10,12 @@ from pathlib import Path
 
 import psycopg
 from dbt_shop import PostgresShop
+from rights import ANALYST, LOADER, READER, as_role, let_analyst_in, let_loader_in, let_reader_in
 
 import rowferry
 from rowferry.demo import shop
 from rowferry.demo.servers import Server
+from rowferry.demo.warehouse import DbtProject, dbt_environment
 
 # What orders_daily should say, asked of the source itself; days without an order are not in here.
 SOURCE = """
@@ -28,6 +33,10 @@ class Loaded(PostgresShop):
 
     raw_tables = ""
 
+    def __init__(self, folder: Path, uri: str) -> None:
+        super().__init__(folder, uri)
+        self.project = DbtProject(folder=folder, environment=dbt_environment(as_role(uri, ANALYST)))
+
 
 def test_the_mart_says_what_the_source_says_night_after_night(
     servers: Server, database: Callable[[Server], str], tmp_path: Path
@@ -35,10 +44,14 @@ def test_the_mart_says_what_the_source_says_night_after_night(
     source, target = database(servers), database(servers)
     shop.create(source, orders=3000)
     warehouse = Loaded(tmp_path, target)
+    reader, loader = as_role(source, READER), as_role(target, LOADER)
+    with psycopg.connect(source) as at_source, psycopg.connect(target) as at_target:
+        let_reader_in(at_source)
+        let_loader_in(at_target)
 
     def night(capture: str = "auto") -> None:
         for table in shop.KEYS:
-            rowferry.run(rowferry.Job(source=source, target=target, table=table, capture=capture))
+            rowferry.run(rowferry.Job(source=reader, target=loader, table=table, capture=capture))
         nodes = warehouse.dbt("build")
         assert {node.status for node in nodes.values()} <= {"success", "pass", "warn"}
 
@@ -49,6 +62,10 @@ def test_the_mart_says_what_the_source_says_night_after_night(
         assert [row for row in rows if row[1]] == expected
         assert all(row[1:] == (0, 0, 0) for row in rows if not row[1])
 
+    for table in shop.KEYS:
+        rowferry.run(rowferry.Job(source=reader, target=loader, table=table))
+    with psycopg.connect(target) as at_target:
+        let_analyst_in(at_target)
     night()
     check()
     with shop.open_late_transaction(source) as late:

@@ -1,66 +1,85 @@
-"""What a role must be allowed, and no more; what it lacks is named."""
+"""What a role must be allowed, and no more; what it lacks is named.
+
+The rights are those of the README's section "Rights", word for word.
+"""
 
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from typing import Any
 
 import psycopg
 import pytest
+import rights
+from rights import as_role
 from route import Route, described
 
 import rowferry
 from rowferry.demo.servers import Server
 from rowferry.errors import AuthenticationError
 
-READER, WRITER, STRANGER = (f"{name}_{os.getpid()}" for name in ("reader", "writer", "stranger"))
+ROLES = {name: f"{name}_{os.getpid()}" for name in ("ferry_reader", "ferry_loader", "ferry_filler", "ferry_viewer")}
+READER, LOADER, FILLER, VIEWER = ROLES.values()
+ROWS = "SELECT n, 'x' FROM generate_series(1, 50) AS n"
 
 
 @dataclass(frozen=True)
 class Roles:
-    """A route whose jobs connect as a reader and a writer; its own sessions are the superuser's."""
+    """A route between databases that let nobody in, and roles that exist and may do nothing."""
 
     route: Route
-    settings: dict[str, str]
 
-    def grant(self, *statements: str) -> None:
-        """At the source when the statement names the reader, else at the target."""
-        name = self.route.target.rpartition("/")[2]
+    def execute(self, *statements: str) -> None:
+        """At the side that the statement's role belongs to."""
         for statement in statements:
-            session = self.route.at_source if "{reader}" in statement else self.route.at_target
-            session.execute(statement.format(reader=READER, writer=WRITER, stranger=STRANGER, database=name))
+            session = self.route.at_source if READER in statement else self.route.at_target
+            session.execute(statement)
+
+    def grant(self, *titles: str) -> None:
+        for title in titles:
+            self.execute(*self.statements(title))
+
+    def statements(self, title: str) -> list[str]:
+        """Those of a block but CREATE ROLE: these roles are there."""
+        databases = {"shop": self.route.at_source.info.dbname, "warehouse": self.route.at_target.info.dbname}
+        return [s for s in rights.block(title, **ROLES, **databases) if not s.startswith("CREATE ROLE")]
+
+    def settings(self, loader: str = LOADER) -> dict[str, str]:
+        return {"source": as_role(self.route.source, READER), "target": as_role(self.route.target, loader)}
+
+    def run(self, table: str = "items", loader: str = LOADER, **more: Any) -> rowferry.Report:
+        return self.route.run(table, **self.settings(loader), **more)
+
+    def refused(self, table: str = "items", loader: str = LOADER, **more: Any) -> AuthenticationError:
+        error = self.route.refused(AuthenticationError, table, **self.settings(loader), **more)
+        assert isinstance(error, AuthenticationError) and error.sqlstate == "42501" and not error.retryable, described(error)
+        return error
 
 
 @pytest.fixture
 def roles(servers: Server, route_on: Callable[..., Route]) -> Iterator[Roles]:
     route = route_on(servers)
-    for role in (READER, WRITER, STRANGER):
-        servers.admin(f"CREATE ROLE {role} LOGIN NOSUPERUSER NOCREATEDB NOCREATEROLE")
+    for role in ROLES.values():
+        servers.admin(f"CREATE ROLE {role} LOGIN")
     for session in (route.at_source, route.at_target):
-        session.execute("REVOKE ALL ON SCHEMA public FROM PUBLIC")
-        session.execute(f"REVOKE ALL ON DATABASE {session.info.dbname} FROM PUBLIC")
-    route.at_source.execute("CREATE TABLE items (id int PRIMARY KEY, name text); INSERT INTO items SELECT n, 'x' FROM generate_series(1, 50) AS n")
-    made = Roles(route, {side: getattr(route, side).replace("postgres@", f"{role}@", 1) for side, role in (("source", READER), ("target", WRITER))})
-    yield made
+        rights.let_nobody_in(session)
+    route.at_source.execute(f"CREATE TABLE items (id int PRIMARY KEY, name text); INSERT INTO items {ROWS}")
+    yield Roles(route)
     for session in (route.at_source, route.at_target):
-        for role in (READER, WRITER, STRANGER):
+        for role in ROLES.values():
             session.execute(f"REASSIGN OWNED BY {role} TO postgres; DROP OWNED BY {role}")
         session.close()
-    for role in (READER, WRITER, STRANGER):
+    for role in ROLES.values():
         servers.admin(f"DROP ROLE {role}")
 
 
 @pytest.fixture
 def least(roles: Roles) -> Roles:
-    """All that a job needs: to connect and to select here; to connect, to create and a stage of its own there."""
-    source = roles.route.at_source.info.dbname
-    roles.grant(
-        f"GRANT CONNECT ON DATABASE {source} TO {{reader}}",
-        "GRANT USAGE ON SCHEMA public TO {reader}",
-        "GRANT SELECT ON items TO {reader}",
-        "GRANT CONNECT, CREATE, TEMPORARY ON DATABASE {database} TO {writer}",
-    )
+    """With all that a first load needs."""
+    roles.grant(rights.READING, rights.FIRST_LOAD)
     return roles
 
 
@@ -68,87 +87,43 @@ def _change(roles: Roles) -> None:
     roles.route.at_source.execute("UPDATE items SET name = name || 'y' WHERE id < 9; INSERT INTO items SELECT max(id) + 1, 'new' FROM items")
 
 
-def test_the_least_of_rights_is_enough_and_the_rights_to_create_are_needed_once(least: Roles) -> None:
-    report = least.route.run("items", **least.settings, verify=True)
+# ---- enough --------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("capture", ["xmin", "full"])
+def test_the_least_of_rights_is_enough_and_the_right_to_create_is_needed_once(least: Roles, capture: str) -> None:
+    report = least.run(verify=True, capture=capture)
     assert (report.first_load, report.completeness) == (True, "proven")
     assert int(report.source["system"]) > 0 and report.source["timeline"] == 1
-    least.grant("REVOKE CREATE ON DATABASE {database} FROM {writer}", "REVOKE CREATE ON SCHEMA raw_postgres FROM {writer}")
+    least.grant(rights.LATER)
     for _ in range(2):
         _change(least)
-        assert not least.route.run("items", **least.settings, verify=True).reconciled
+        assert not least.run(verify=True, capture=capture).reconciled
         least.route.assert_equal("items")
+    assert rowferry.verify(least.route.job("items", **least.settings())).result == "equal"
+
+
+def test_with_two_schemas_of_its_own_a_loader_never_creates_one(roles: Roles) -> None:
+    roles.grant(rights.READING, rights.SCHEMAS_GIVEN)
+    assert roles.run(verify=True).first_load
 
 
 def test_a_role_that_owns_nothing_loads_with_rights_on_rows_alone(least: Roles) -> None:
     """What another role has made, this one fills."""
-    least.route.run("items", **least.settings)
-    least.grant(
-        "GRANT CONNECT, TEMPORARY ON DATABASE {database} TO {stranger}",
-        "GRANT USAGE ON SCHEMA _rowferry, raw_postgres TO {stranger}",
-        "GRANT SELECT, INSERT, UPDATE ON ALL TABLES IN SCHEMA _rowferry, raw_postgres TO {stranger}",
-    )
+    least.run()
+    least.grant(rights.FILLING)
     _change(least)
-    settings = {**least.settings, "target": least.settings["target"].replace(WRITER, STRANGER)}
-    assert least.route.run("items", **settings, verify=True).this_try.inserted == 1
+    assert least.run(loader=FILLER, verify=True).this_try.inserted == 1
     least.route.assert_equal("items")
 
 
-def test_rights_on_the_carried_columns_are_not_yet_enough_and_it_is_said_so(least: Roles) -> None:
-    """The lock that comes before the snapshot asks for a right on the whole table."""
-    least.grant("REVOKE SELECT ON items FROM {reader}", "GRANT SELECT (id, name) ON items TO {reader}")
-    error = least.route.refused(AuthenticationError, "items", **least.settings)
-    assert error.sqlstate == "42501" and "GRANT SELECT" in error.hint
-
-
-# What is taken away, and what the error must name.
-MISSING = {
-    "the right to connect to the source": ("REVOKE CONNECT ON DATABASE {source} FROM {reader}", ("source", "{source}")),
-    "the schema of the source": ("REVOKE USAGE ON SCHEMA public FROM {reader}", ("source", "public", "USAGE")),
-    "the table of the source": ("REVOKE SELECT ON items FROM {reader}", ("source", "items", "SELECT")),
-    "the right to connect to the target": ("REVOKE CONNECT ON DATABASE {database} FROM {writer}", ("target", "{database}")),
-    "the right to create schemas": ("REVOKE CREATE ON DATABASE {database} FROM {writer}", ("target", "CREATE")),
-}
-
-
-@pytest.mark.parametrize(("revoked", "says"), MISSING.values(), ids=MISSING)
-def test_a_right_that_is_missing_at_the_first_load_is_named(least: Roles, revoked: str, says: tuple[str, ...]) -> None:
-    names = {"source": least.route.at_source.info.dbname, "database": least.route.at_target.info.dbname}
-    least.grant(revoked.replace("{source}", names["source"]))
-    error = least.route.refused(AuthenticationError, "items", **least.settings)
-    for word in says:
-        assert word.format(**names) in described(error), described(error)
-    assert error.sqlstate == "42501" and not error.retryable
-    schemas = "SELECT FROM pg_namespace WHERE nspname IN ('_rowferry', 'raw_postgres')"
-    assert "create" not in revoked.lower() or least.route.at_target.execute(schemas).fetchall() == []
-
-
-@pytest.mark.parametrize(
-    ("revoked", "says"),
-    [
-        ("REVOKE TEMPORARY ON DATABASE {database} FROM {writer}", "temporary"),
-        ("ALTER TABLE raw_postgres.items OWNER TO postgres", "items"),
-        ("ALTER TABLE _rowferry.loads OWNER TO postgres", "loads"),
-        ("ALTER TABLE _rowferry.leases OWNER TO postgres", "leases"),
-        ("ALTER SCHEMA raw_postgres OWNER TO postgres", "raw_postgres"),
-        ("ALTER SCHEMA _rowferry OWNER TO postgres", "_rowferry"),
-    ],
-    ids=["the stage", "the table", "the records", "the leases", "the schema", "the control schema"],
-)
-def test_a_right_that_was_taken_away_since_the_first_load_is_named(least: Roles, revoked: str, says: str) -> None:
-    least.route.run("items", **least.settings)
-    least.grant(revoked)
-    _change(least)
-    error = least.route.refused(AuthenticationError, "items", **least.settings)
-    assert says in str(error) and "target" in str(error), described(error)
-    assert error.hint and not error.retryable
-
-
-def test_a_schema_that_exists_and_is_another_role_s_is_named(least: Roles) -> None:
-    least.grant("CREATE SCHEMA raw_postgres")
-    error = least.route.refused(AuthenticationError, "items", **least.settings)
-    assert "raw_postgres" in str(error) and "CREATE" in error.hint
-    least.grant("GRANT USAGE, CREATE ON SCHEMA raw_postgres TO {writer}")
-    assert least.route.run("items", **least.settings, verify=True).first_load
+def test_verify_plan_and_state_need_no_right_to_write(least: Roles) -> None:
+    least.run()
+    least.grant(rights.LOOKING)
+    job = least.route.job("items", **least.settings(VIEWER))
+    assert rowferry.verify(job).result == "equal"
+    assert not job.plan().first_load
+    assert len(job.state()) == 1
 
 
 def test_rights_on_a_partitioned_table_cover_its_partitions(least: Roles) -> None:
@@ -156,28 +131,140 @@ def test_rights_on_a_partitioned_table_cover_its_partitions(least: Roles) -> Non
         "CREATE TABLE parted (id int PRIMARY KEY) PARTITION BY RANGE (id); CREATE TABLE parted_1 PARTITION OF parted DEFAULT;"
         " INSERT INTO parted SELECT generate_series(1, 9)"
     )
-    least.grant("GRANT SELECT ON parted TO {reader}")
-    assert least.route.run("parted", **least.settings, verify=True).this_try.read == 9
+    least.execute(f"GRANT SELECT ON parted TO {READER}")
+    assert least.run("parted", verify=True).this_try.read == 9
 
 
 def test_the_holder_of_the_watermark_is_hidden_from_a_role_that_may_not_see_it_and_named_to_one_that_may(least: Roles) -> None:
     """Without the right nobody is named, least of all somebody innocent."""
     with psycopg.connect(least.route.source, application_name="month end") as holder:
         holder.execute("UPDATE items SET name = 'held' WHERE id = 1")
-        held_by = least.route.run("items", **least.settings).watermark_held_by
+        held_by = least.run().watermark_held_by
         assert held_by is None or held_by["pid"] == holder.info.backend_pid
-        least.grant("GRANT pg_read_all_stats TO {reader}")
-        assert least.route.run("items", **least.settings).watermark_held_by["application"] == "month end"
+        least.grant(rights.SEEING_OTHERS)
+        assert least.run().watermark_held_by["application"] == "month end"
 
 
-def test_verify_and_plan_need_no_right_to_write(least: Roles) -> None:
-    least.route.run("items", **least.settings)
-    least.grant(
-        "GRANT CONNECT ON DATABASE {database} TO {stranger}",
-        "GRANT USAGE ON SCHEMA _rowferry, raw_postgres TO {stranger}",
-        "GRANT SELECT ON ALL TABLES IN SCHEMA _rowferry, raw_postgres TO {stranger}",
-    )
-    job = least.route.job("items", **{**least.settings, "target": least.settings["target"].replace(WRITER, STRANGER)})
-    assert rowferry.verify(job).result == "equal"
-    assert not job.plan().first_load
-    assert len(job.state()) == 1
+# ---- not enough ----------------------------------------------------------------------------------------------
+
+GRANT = re.compile(r"GRANT (?P<rights>[A-Z, ]+) ON (?P<kind>DATABASE|SCHEMA|ALL TABLES IN SCHEMA) (?P<objects>[\w, ]+) TO \w+")
+
+
+def _single(statement: str) -> list[tuple[str, str]]:
+    """Each right on each object of a GRANT."""
+    grant = GRANT.fullmatch(statement)
+    return [(right, name) for right in grant["rights"].split(", ") for name in grant["objects"].split(", ")] if grant else []
+
+
+def _each_right(*titles: str) -> list[Any]:
+    """A case for each right of the blocks: the block, and the right that is left out."""
+    singles = ((title, *single) for title in titles for statement in rights.block(title) for single in _single(statement))
+    return [pytest.param(title, right, name, id=f"{title}, {right} on {name}") for title, right, name in singles]
+
+
+def _grant_but(roles: Roles, title: str, left_out: tuple[str, str]) -> None:
+    """The block without one right; names are those of the README, schemas keep theirs."""
+    for plain, statement in zip((s for s in rights.block(title) if not s.startswith("CREATE ROLE")), roles.statements(title), strict=True):
+        roles.execute(statement)
+        if left_out in _single(plain):
+            right, name = left_out
+            grant = GRANT.fullmatch(statement)
+            roles.execute(f"REVOKE {right} ON {grant['kind']} {_named(roles, name)} FROM {statement.rpartition(' ')[2]}")
+
+
+def _named(roles: Roles, name: str) -> str:
+    return {"shop": roles.route.at_source.info.dbname, "warehouse": roles.route.at_target.info.dbname}.get(name, name)
+
+
+def _assert_named(error: AuthenticationError, right: str, name: str) -> None:
+    assert "GRANT" in error.hint and right in error.hint, described(error)
+    assert ("DATABASE" if name in ("shop", "warehouse") else f'"{name}"') in error.hint, described(error)
+
+
+@pytest.mark.parametrize(("title", "right", "name"), _each_right(rights.READING, rights.FIRST_LOAD))
+def test_a_first_load_without_one_right_says_which_and_loads_nothing(roles: Roles, title: str, right: str, name: str) -> None:
+    for block in (rights.READING, rights.FIRST_LOAD):
+        _grant_but(roles, block, (right, name) if block == title else ("", ""))
+    roles.route.at_source.execute("ALTER TABLE items DROP CONSTRAINT items_pkey")  # so that it takes the stage
+    error = roles.refused(keys=["id"])
+    _assert_named(error, right, name)
+    assert ("source" if title == rights.READING else "target") in str(error)
+
+
+@pytest.mark.parametrize(("title", "right", "name"), _each_right(rights.FILLING))
+def test_a_later_load_without_one_right_says_which(least: Roles, title: str, right: str, name: str) -> None:
+    least.run()
+    _grant_but(least, title, (right, name))
+    _change(least)
+    _assert_named(least.refused(loader=FILLER), right, name)
+
+
+@pytest.mark.parametrize(("title", "right", "name"), _each_right(rights.LOOKING))
+def test_verify_without_one_right_says_which(least: Roles, title: str, right: str, name: str) -> None:
+    least.run()
+    _grant_but(least, title, (right, name))
+    with pytest.raises(AuthenticationError) as caught:
+        rowferry.verify(least.route.job("items", **least.settings(VIEWER)))
+    _assert_named(caught.value, right, name)
+
+
+@pytest.mark.parametrize("schema", ["_rowferry", "raw_postgres"])
+def test_a_schema_that_is_not_there_yet_has_to_be_made_for_a_loader_that_may_not(roles: Roles, schema: str) -> None:
+    roles.grant(rights.READING, rights.SCHEMAS_GIVEN)
+    roles.execute(f"DROP SCHEMA {schema}")
+    hint = roles.refused().hint
+    assert "GRANT CREATE ON the DATABASE" in hint and "AUTHORIZATION" in hint
+
+
+def test_a_type_in_a_schema_that_the_loader_may_not_use_is_said_to_need_it(least: Roles) -> None:
+    for session in (least.route.at_source, least.route.at_target):
+        session.execute("CREATE TYPE mood AS ENUM ('good')")
+    least.route.at_source.execute("ALTER TABLE items ADD mood mood")
+    error = least.refused()
+    assert "GRANT USAGE ON the SCHEMA" in error.hint and "public" in str(error)
+    least.grant(rights.USING_TYPES)
+    assert least.run(verify=True).first_load
+
+
+def test_rights_on_the_carried_columns_are_not_enough_and_it_is_said_so(least: Roles) -> None:
+    """The lock that comes before the snapshot asks for a right on the whole table."""
+    least.execute(f"REVOKE SELECT ON items FROM {READER}", f"GRANT SELECT (id, name) ON items TO {READER}")
+    hint = least.refused().hint
+    assert "SELECT ON public.items" in hint and "columns alone is not enough" in hint
+    least.execute(f"GRANT SELECT ON items TO {READER}")
+    assert least.run(columns=["id"], verify=True).first_load
+
+
+@pytest.mark.parametrize(
+    ("taken", "says"),
+    [
+        ("REVOKE TEMPORARY ON DATABASE {database} FROM {loader}", ("temporary", "GRANT TEMPORARY")),
+        ("ALTER TABLE raw_postgres.items OWNER TO postgres", ("items", "SELECT, INSERT, UPDATE ON raw_postgres.items")),
+        ("ALTER TABLE _rowferry.loads OWNER TO postgres", ("loads", "SELECT", '"_rowferry"')),
+        ("ALTER TABLE _rowferry.leases OWNER TO postgres", ("leases", "SELECT, INSERT, UPDATE", '"_rowferry"')),
+        ("ALTER SCHEMA raw_postgres OWNER TO postgres", ("raw_postgres", 'USAGE ON SCHEMA "raw_postgres"')),
+        ("ALTER SCHEMA _rowferry OWNER TO postgres", ("_rowferry", 'USAGE ON SCHEMA "_rowferry"')),
+    ],
+    ids=["the stage", "the table", "the records", "the leases", "the schema", "the control schema"],
+)
+def test_a_right_that_was_taken_away_since_the_first_load_is_named(least: Roles, taken: str, says: tuple[str, ...]) -> None:
+    least.run()
+    least.execute(taken.format(database=least.route.at_target.info.dbname, loader=LOADER))
+    _change(least)
+    error = least.refused()
+    for word in ("target", *says):
+        assert word in described(error), described(error)
+
+
+def test_a_schema_that_exists_and_is_another_role_s_is_named(least: Roles) -> None:
+    least.execute("CREATE SCHEMA raw_postgres")
+    error = least.refused()
+    assert "raw_postgres" in str(error) and 'USAGE, CREATE ON SCHEMA "raw_postgres"' in error.hint
+    least.execute(f"GRANT USAGE, CREATE ON SCHEMA raw_postgres TO {LOADER}")
+    assert least.run(verify=True).first_load
+
+
+def test_a_filter_that_uses_what_the_role_may_not_read_is_named(least: Roles) -> None:
+    least.route.at_source.execute("CREATE TABLE wanted AS SELECT 1 AS id")
+    error = least.refused(where="id IN (SELECT id FROM wanted)")
+    assert "wanted" in str(error) and "filter" in error.hint
