@@ -427,14 +427,22 @@ static enum rf_code fill(const cJSON *root, struct rf_arena *arena, struct rf_jo
         if (!key) return unknown_key(value->string, err);
         RF_TRY(set_value(job, key, value, arena, err));
     }
+    if (strlen(job->control_schema) > IDENTIFIER_BYTES) return rf_fail(err, RF_CONFIG, "\"control_schema\" of the job is longer than 63 bytes");
     RF_TRY(check_keys_selected(job, err));
     RF_TRY(check_window(job, err));
     RF_TRY(name_run(job, arena, err));
     return name_tables(job, arena, err);
 }
 
+/* \u0000, unless its backslash is itself escaped. */
+static bool holds_nul(const char *json) {
+    for (const char *p = strchr(json, '\\'); p && p[1]; p = strchr(p + 2, '\\'))
+        if (strncmp(p, "\\u0000", 6) == 0) return true;
+    return false;
+}
+
 enum rf_code rf_job_parse(const char *json, struct rf_arena *arena, struct rf_job *job, struct rf_error *err) {
-    if (strstr(json, "\\u0000")) return rf_fail(err, RF_CONFIG, "a text of the job holds the character NUL (\\u0000), which would cut it short");
+    if (holds_nul(json)) return rf_fail(err, RF_CONFIG, "a text of the job holds the character NUL (\\u0000), which would cut it short");
     const char *end = NULL;
     cJSON *root = cJSON_ParseWithOpts(json, &end, 1);
     if (!root) return rf_fail(err, RF_CONFIG, "the job is not valid JSON, from byte %td on", end ? end - json : (ptrdiff_t)0);

@@ -75,10 +75,11 @@ const char RF_SQL_UNIQUE_KEYS[] =
 const char RF_SQL_TYPE_OIDS[] =
     "SELECT coalesce(to_regtype(name)::oid, 0) FROM unnest($1::text[]) WITH ORDINALITY w(name, n) ORDER BY n";
 
-/* SET LOCAL only: behind a pooler the session is someone else's next. None of it takes a snapshot, so the table
+/* SET LOCAL only: behind a pooler the session is someone else's next. The bare search path keeps out functions that others
+ * may have put where the role's own path finds them first. None of it takes a snapshot, so the table
  * can still be locked first. Compiling catalog queries to machine code took 20 times as long as running them. Waits are bounded by lock_timeout alone: a long read is not an error. */
 void rf_sql_source_settings(const struct rf_job *job, int server_version, struct rf_text *out) {
-    rf_text_add(out, "SET LOCAL timezone = 'UTC'; SET LOCAL datestyle = 'ISO, YMD'; SET LOCAL intervalstyle = 'postgres';"
+    rf_text_add(out, "SET LOCAL search_path = pg_catalog; SET LOCAL timezone = 'UTC'; SET LOCAL datestyle = 'ISO, YMD'; SET LOCAL intervalstyle = 'postgres';"
                      " SET LOCAL bytea_output = 'hex'; SET LOCAL extra_float_digits = 1; SET LOCAL statement_timeout = 0;"
                      " SET LOCAL idle_in_transaction_session_timeout = 0; SET LOCAL max_parallel_workers_per_gather = 0; SET LOCAL jit = off; ");
     rf_sql_lock_timeout(job->lock_timeout, out);
@@ -97,14 +98,16 @@ const char RF_SQL_SNAPSHOT[] =
 
 /* ---- open transactions ---- */
 
-#define MICROS(time) "(extract(epoch FROM " time ") * 1000000)::bigint"
+/* Outside the transaction the role's own search path holds. What is called by exactly its types, or by its full name,
+ * is not found elsewhere before pg_catalog: so the casts. */
+#define MICROS(time) "(extract(epoch FROM " time ")::numeric * 1000000::numeric)::bigint"
 
 /* The message's arrival is before anything the listing sees. */
 const char RF_SQL_LIST_LOCKS[] =
     "SELECT " MICROS("statement_timestamp()") ","
-    " coalesce(array_agg(pid) FILTER (WHERE locktype = 'virtualxid' AND mode = 'ExclusiveLock'), '{}'),"
-    " coalesce(array_agg(pid) FILTER (WHERE locktype = 'advisory' AND mode = 'ShareLock' AND granted AND classid = " READER_CLASS " AND objid = 1 AND objsubid = 2), '{}'),"
-    " pg_has_role(current_user, 'pg_read_all_stats', 'USAGE'),"
+    " coalesce(pg_catalog.array_agg(pid) FILTER (WHERE locktype = 'virtualxid' AND mode = 'ExclusiveLock'), '{}'),"
+    " coalesce(pg_catalog.array_agg(pid) FILTER (WHERE locktype = 'advisory' AND mode = 'ShareLock' AND granted AND classid = '" READER_CLASS "' AND objid = '1' AND objsubid = 2), '{}'),"
+    " pg_catalog.pg_has_role(current_user, 'pg_read_all_stats', 'USAGE'),"
     " CASE WHEN pg_is_in_recovery() THEN coalesce(" MICROS("pg_last_xact_replay_timestamp()") ", 0) END FROM pg_locks";
 
 const char RF_SQL_LIST_PREPARED[] = "SELECT gid, owner FROM pg_prepared_xacts WHERE database = current_database() ORDER BY prepared";
@@ -144,7 +147,7 @@ const char RF_SQL_LSN[] =
  * Source: postgresql.org/docs/current/wal-async-commit.html. */
 const char RF_SQL_IS_DURABLE[] =
     "SELECT pg_current_wal_flush_lsn() >= $1::pg_lsn"
-    " OR clock_timestamp() > $2::timestamptz + 3 * current_setting('wal_writer_delay')::interval";
+    " OR clock_timestamp() > $2::timestamptz + 3::float8 * current_setting('wal_writer_delay')::interval";
 
 /* The control file names the old timeline until the next checkpoint, for minutes on a standby that follows a
  * promoted one. On a primary the name of the segment being written is right at once. On a standby it is the receiver

@@ -6,11 +6,12 @@
 
 /* ---- sessions and control tables ---- */
 
-/* A stopped or vanished client must not keep the table: an idle transaction ends with the lease, a dead
+/* The bare search path keeps out functions that others may have put where the role's own path finds them first; rows are
+ * merged under the role's, which triggers may need. A stopped or vanished client must not keep the table: an idle transaction ends with the lease, a dead
  * connection within a minute. A lock that someone else holds is waited for as long as the job says. */
 void rf_sql_target_session(const struct rf_job *job, int server_version, struct rf_text *out) {
     rf_text_addf(out,
-                 "SET timezone = 'UTC'; SET datestyle = 'ISO, YMD'; SET intervalstyle = 'postgres'; SET bytea_output = 'hex';"
+                 "SET search_path = pg_catalog; SET timezone = 'UTC'; SET datestyle = 'ISO, YMD'; SET intervalstyle = 'postgres'; SET bytea_output = 'hex';"
                  " SET extra_float_digits = 1; SET statement_timeout = 0; SET default_transaction_isolation = 'read committed';"
                  " SET idle_in_transaction_session_timeout = %" PRId64 "; SET max_parallel_workers_per_gather = 0; SET jit = off;"
                  " SET client_min_messages = error",
@@ -151,7 +152,7 @@ void rf_sql_insert_load(const struct rf_job *job, struct rf_text *out) {
                 " bytes_read, report, chosen, proven_snapshot, watermark, loads_since_audit, loads_since_sweep, rows_missed, cursor_columns, doubted, target_file) SELECT $1, $2::bigint, $3, $4, $5, $6, $7::int, $8::int, nullif($9::int, -1), $10, $11, $12, $13, $14,"
                 " $15::int, $16, $17::bigint, $18, $19, $20::timestamptz, $21::bigint, $22::bigint, $23::bigint, $24::bigint, $25::bigint,"
                 " $26::bigint, $27::bigint, $28::jsonb, $29, $30, $31::timestamptz, $32::bigint, $33::bigint, $34::bigint, $35, $36::boolean,"
-                " (SELECT concat(c.oid, '/', pg_relation_filenode(c.oid)) FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace WHERE n.nspname = ");
+                " (SELECT pg_catalog.concat(c.oid, '/', pg_relation_filenode(c.oid)) FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace WHERE n.nspname = ");
     rf_text_literal(out, job->target_schema);
     rf_text_add(out, " AND c.relname = ");
     rf_text_literal(out, job->target_table);

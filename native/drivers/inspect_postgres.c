@@ -36,6 +36,7 @@ static enum rf_code look_at_target(const struct rf_job *job, struct rf_cancel *c
     RF_TRY(rf_pg_open(&pg, RF_SIDE_TARGET, job->target, job->application, job->connect_timeout, cancel, err));
     const char *params[] = {job->control_schema};
     enum rf_code code = rf_pg_execute(&pg, "begin", RF_SQL_BEGIN_READ, 0, NULL, NULL, err);
+    if (code == RF_OK) code = rf_pg_execute(&pg, "set the search path", "SET LOCAL search_path = pg_catalog", 0, NULL, NULL, err);
     if (code == RF_OK) code = look(&pg, "inspect the target", RF_SQL_INSPECT_TARGET, 1, params, out, err);
     rf_pg_close(&pg);
     return code;

@@ -73,7 +73,6 @@ static enum rf_code lock_table(struct rf_source_postgres *source, struct rf_erro
         rf_hint(err, "The source has no table %s; check its schema, its spelling and the database of the connection.", job->source_label);
     if (code == RF_CONFIG && strcmp(err->sqlstate, "42809") == 0)
         rf_hint(err, "Name a table: only its rows have versions by which changes can be proven.");
-    if (code == RF_AUTH) rf_hint(err, "GRANT SELECT ON %s, and USAGE on its schema, to the role of the connection.", job->source_label);
     return code;
 }
 
@@ -386,7 +385,6 @@ static void join_lines(char *filter) {
  * text and gets the user's path back. */
 static enum rf_code read_catalogs(struct rf_source_postgres *source, const struct rf_load *last, struct rf_source_facts *facts, struct rf_error *err) {
     struct rf_text fingerprint = {0};
-    RF_TRY(rf_pg_execute(&source->pg, "set the search path", "SET LOCAL search_path = pg_catalog", 0, NULL, NULL, err));
     enum rf_code code = introspect(source, last, facts, &fingerprint, err);
     if (code == RF_OK) {
         char *copy = rf_arena_copy(source->arena, fingerprint.data);
@@ -454,9 +452,9 @@ static enum rf_code snapshot_source(void *self, const struct rf_load *last, stru
     }
     source->snapshot = facts->snapshot;
     RF_TRY(read_window(source, facts, err));
+    RF_TRY(find_holder(source, facts, err));
     RF_TRY(read_catalogs(source, last, facts, err));
-    RF_TRY(check_filter(source, err));
-    return find_holder(source, facts, err);
+    return check_filter(source, err);
 }
 
 static enum rf_code read_source(void *self, const char *sql, struct rf_error *err) {

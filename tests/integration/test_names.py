@@ -193,6 +193,15 @@ def carried(place: Place, name: str) -> None:
     run(capture="full")
     place.assert_equal(name, name, columns[:-1])
 
+    stamped = SQL("CREATE TABLE {0}.stamped ({1} text PRIMARY KEY, {0} timestamptz NOT NULL DEFAULT now())")
+    at_source.execute(stamped.format(Identifier(name), Identifier(twin)))
+    at_source.execute(statement("INSERT INTO {}.stamped SELECT {} || n FROM generate_series(1, 9) AS n", name, Literal(name)))
+    for gone in (0, 1):
+        report = route.run(quoted(name) + ".stamped", verify=True, capture="cursor", cursor_columns=[name], sweep="always", **names)
+        assert (report.capture, report.this_try.deleted, report.verification.result) == ("cursor", gone, "equal")
+        place.assert_equal(name, "stamped", [name, twin])
+        at_source.execute(SQL("DELETE FROM {0}.stamped WHERE {1} = {2}").format(Identifier(name), Identifier(twin), Literal(name + "3")))
+
     job = route.job(quoted(name, name), **names)
     assert rowferry.verify(job).result == "equal"
     assert {record.record["run_id"] for record in job.state()} == {name}
@@ -231,7 +240,7 @@ def test_columns_that_are_called_as_parts_of_our_statements_are(place: Place, un
 anything = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"), min_size=1, max_size=15)
 
 
-@settings(max_examples=15, derandomize=True, deadline=None, database=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=8, derandomize=True, deadline=None, database=None, suppress_health_check=list(HealthCheck))
 @given(name=anything.filter(lambda name: len(name.encode()) <= 60 and not name.startswith("pg_")))
 def test_any_text_can_be_a_name(place: Place, name: str) -> None:
     if place.route.at_source.execute("SELECT FROM pg_namespace WHERE nspname = %s", [name]).fetchone():
@@ -282,11 +291,14 @@ PAYLOADS = (
 LITERAL = {"source_name", "target_table", "control_schema", "run_id", "application"}
 """Settings that may be any text: it is then a name, or a value that is kept."""
 
-NAMES_THERE = {"table", "keys", "columns"}
+NAMES_THERE = {"table", "keys", "columns", "cursor_columns"}
 """Settings that name what has to be there."""
 
-PARSED: set[str] = set()
-"""Settings of a form of their own; anything else is refused."""
+USED_BY = dict.fromkeys(("cursor_columns", "since", "until"), {"capture": "cursor"})
+"""What else a job must say for a setting to matter."""
+
+PARSED = {"since", "until"}
+"""Settings that the server reads as a time."""
 
 ELSEWHERE = {"source", "target", "where"}
 """Settings with tests of their own, below."""
@@ -306,7 +318,7 @@ def attacks(name: str, schema: dict[str, Any], payload: str) -> list[Any]:
 def prey(place: Place) -> Iterator[Callable[..., rowferry.Report]]:
     """Runs jobs as superuser, whom nothing but the quoting keeps from the canaries."""
     route = place.route
-    route.at_source.execute("DROP TABLE IF EXISTS prey; CREATE TABLE prey (id int PRIMARY KEY, v text); INSERT INTO prey SELECT n, 'x' FROM generate_series(1, 9) n")
+    route.at_source.execute("DROP TABLE IF EXISTS prey; CREATE TABLE prey (id int PRIMARY KEY, v text, updated_at timestamptz NOT NULL DEFAULT now()); INSERT INTO prey SELECT n, 'x' FROM generate_series(1, 9) n")
     route.at_target.execute("DROP SCHEMA IF EXISTS raw_postgres, _rowferry CASCADE")
     def run(**more: Any) -> rowferry.Report:
         route.at_target.execute("DROP TABLE IF EXISTS raw_postgres.prey")
@@ -332,7 +344,7 @@ def test_what_a_setting_carries_is_refused_by_its_name_or_taken_to_the_letter(pl
     for payload in PAYLOADS:
         for attack in attacks(name, SETTINGS[name], payload):
             try:
-                report = prey(**{name: attack})
+                report = prey(**{name: attack, **USED_BY.get(name, {})})
             except RowferryError as error:
                 assert isinstance(error, ConfigurationError), described(error)
                 assert name in described(error) or name == "table" and "public" in str(error), described(error)

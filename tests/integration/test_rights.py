@@ -268,3 +268,57 @@ def test_a_filter_that_uses_what_the_role_may_not_read_is_named(least: Roles) ->
     least.route.at_source.execute("CREATE TABLE wanted AS SELECT 1 AS id")
     error = least.refused(where="id IN (SELECT id FROM wanted)")
     assert "wanted" in str(error) and "filter" in error.hint
+
+
+# ---- what others may have put in the way -----------------------------------------------------------------------
+
+# Each takes exactly the types of a call whose own function or operator takes others and converts.
+BAIT = (
+    "FUNCTION hashtextextended(text, int) RETURNS bigint",
+    "FUNCTION json_build_object(text, json) RETURNS json",
+    "FUNCTION json_build_object(text, text) RETURNS json",
+    "FUNCTION to_jsonb(record) RETURNS jsonb",
+    "FUNCTION concat(text, text) RETURNS text",
+    "FUNCTION concat(oid, text, oid) RETURNS text",
+    "FUNCTION pg_has_role(name, text, text) RETURNS bool",
+    "FUNCTION pg_terminate_backend(int) RETURNS bool",
+    "FUNCTION make_interval(secs float8) RETURNS interval",
+    "FUNCTION unnest(oid[]) RETURNS SETOF oid",
+    "FUNCTION unnest(text[]) RETURNS SETOF text",
+    "FUNCTION has_database_privilege(name, text) RETURNS bool",
+    "FUNCTION row_security_active(oid) RETURNS bool",
+    "FUNCTION bait_product(numeric, int) RETURNS numeric",
+    "FUNCTION bait_product(int, interval) RETURNS interval",
+    "FUNCTION bait_equal(oid, int) RETURNS bool",
+    "FUNCTION bait_step(int[], int) RETURNS int[]",
+    "FUNCTION bait_step(json, jsonb) RETURNS json",
+    "FUNCTION bait_step(json, json) RETURNS json",
+    "OPERATOR * (FUNCTION = bait_product, LEFTARG = numeric, RIGHTARG = int)",
+    "OPERATOR * (FUNCTION = bait_product, LEFTARG = int, RIGHTARG = interval)",
+    "OPERATOR = (FUNCTION = bait_equal, LEFTARG = oid, RIGHTARG = int)",
+    "AGGREGATE array_agg(int) (SFUNC = bait_step, STYPE = int[], INITCOND = '{}')",
+    "AGGREGATE json_agg(jsonb) (SFUNC = bait_step, STYPE = json, INITCOND = '{}')",
+    "AGGREGATE json_agg(json) (SFUNC = bait_step, STYPE = json, INITCOND = '{}')",
+)
+
+
+@pytest.mark.parametrize("capture", ["xmin", "cursor"])
+def test_a_function_that_another_put_into_the_search_path_is_never_called(route: Route, capture: str) -> None:
+    """Who may create in a schema of that path could otherwise do what the loader may, or the DBA who asks the doctor."""
+    route.at_source.execute(f"CREATE TABLE items (id int PRIMARY KEY, name text, updated_at timestamptz NOT NULL DEFAULT now()); INSERT INTO items {ROWS}")
+    for session in (route.at_source, route.at_target):
+        for bait in BAIT:
+            kind, name = bait.split("(")[0].split(maxsplit=1)
+            body = f" LANGUAGE plpgsql AS $$BEGIN RAISE EXCEPTION 'the bait {name} was taken'; END$$" if kind == "FUNCTION" else ""
+            session.execute(f"CREATE {kind} public.{bait.split(maxsplit=1)[1]}{body}")
+    job = route.job("items", capture=capture, where="id > 0", sweep="always", verify=True)
+    with psycopg.connect(route.source) as holder:
+        holder.execute("UPDATE items SET name = 'held' WHERE id = 1")
+        for _ in range(2):
+            route.at_source.execute("UPDATE items SET updated_at = now() WHERE id = 2")
+            assert job.run().verification.result == "equal"
+    job.plan()
+    assert rowferry.verify(job).result == "equal"
+    assert len(job.state()) == 2
+    rowferry.doctor(job.source, job.target)
+    job.reset()
