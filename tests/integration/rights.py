@@ -13,7 +13,8 @@ README = Path(__file__).parents[2] / "README.md"
 def _blocks() -> dict[str, tuple[str, ...]]:
     section = README.read_text().partition("\n## Rights\n")[2].partition("\n## ")[0]
     found = re.findall(r"^```sql\n-- (.*)\n((?:.*\n)*?)```$", section, re.MULTILINE)
-    return {title: tuple(statement.strip() for statement in body.split(";") if statement.strip()) for title, body in found}
+    bare = {title: re.sub(r"^--.*$", "", body, flags=re.MULTILINE) for title, body in found}
+    return {title: tuple(s.strip() for s in body.split(";") if s.strip()) for title, body in bare.items()}
 
 
 _BLOCKS = _blocks()
@@ -32,6 +33,7 @@ FIRST_LOAD = "target: up to the first load"
 LATER = "target: from then on"
 SCHEMAS_GIVEN = "target: or never"
 FILLING = "target: into tables"
+REMOVING = "target: and there to remove"
 USING_TYPES = "target: where a column's type"
 LOOKING = "target: to verify"
 DBT = "target: dbt"

@@ -103,6 +103,44 @@ def test_the_least_of_rights_is_enough_and_the_right_to_create_is_needed_once(le
     assert rowferry.verify(least.route.job("items", **least.settings())).result == "equal"
 
 
+STAMPED = """
+CREATE TABLE stamped (id int PRIMARY KEY, name text, updated_at timestamptz NOT NULL);
+CREATE FUNCTION stamp() RETURNS trigger LANGUAGE plpgsql AS $$BEGIN NEW.updated_at := clock_timestamp(); RETURN NEW; END$$;
+CREATE TRIGGER stamp BEFORE INSERT OR UPDATE ON stamped FOR EACH ROW EXECUTE FUNCTION stamp();
+"""
+
+
+@pytest.fixture
+def stamped(roles: Roles) -> Roles:
+    """`least`, with a table that can be read by cursor."""
+    roles.route.at_source.execute(f"{STAMPED} INSERT INTO stamped (id, name) {ROWS}")
+    roles.grant(rights.READING, rights.FIRST_LOAD)
+    return roles
+
+
+def test_a_cursor_is_bounded_only_for_a_reader_that_sees_the_transactions_of_others(stamped: Roles) -> None:
+    stamped.run("stamped", capture="cursor")
+    stamped.grant(rights.LATER)
+    report = stamped.run("stamped", capture="cursor", sweep="always", verify=True)
+    assert report.completeness == "best_effort" and any("pg_read_all_stats" in reason for reason in report.reasons)
+    stamped.grant(rights.SEEING_OTHERS)
+    stamped.route.at_source.execute("UPDATE stamped SET name = 'new' WHERE id < 5; DELETE FROM stamped WHERE id > 45")
+    report = stamped.run("stamped", capture="cursor", sweep="always", audit="always", connections=2, verify=True)
+    assert (report.completeness, report.this_try.deleted, report.verification.result) == ("bounded", 5, "equal"), report.reasons
+    stamped.route.assert_equal("stamped")
+
+
+def test_to_remove_rows_takes_a_right_of_its_own(stamped: Roles) -> None:
+    stamped.run("stamped", capture="cursor")
+    stamped.grant(rights.FILLING)
+    stamped.route.at_source.execute("DELETE FROM stamped WHERE id > 45")
+    settings: dict[str, Any] = {"loader": FILLER, "sweep": "always", "on_delete": "remove"}
+    assert "DELETE" in stamped.refused("stamped", **settings).hint
+    stamped.grant(rights.REMOVING)
+    assert stamped.run("stamped", verify=True, **settings).this_try.deleted == 5
+    stamped.route.assert_equal("stamped")
+
+
 def test_with_two_schemas_of_its_own_a_loader_never_creates_one(roles: Roles) -> None:
     roles.grant(rights.READING, rights.SCHEMAS_GIVEN)
     assert roles.run(verify=True).first_load

@@ -41,6 +41,18 @@ static void accepts(struct parsed *parsed, const char *json) {
 /* cJSON ends a text at such a character: a filter would lose its second half without a word. */
 TEST(a_text_with_the_character_nul_is_refused) {
     refuses("{\"where\":\"id > 1\\u0000 AND paid\"}", "NUL");
+    refuses("{\"where\":\"a\\\\\\u0000\"}", "NUL");
+}
+
+TEST(a_backslash_before_the_letters_of_the_character_nul_is_a_text_like_others) {
+    struct parsed parsed;
+    accepts(&parsed, "{\"where\":\"a\\\\u0000\"}");
+    assert_string_equal(parsed.job.where, "a\\u0000");
+    drop(&parsed);
+}
+
+TEST(a_control_schema_that_a_server_would_cut_is_refused) {
+    refuses("{\"control_schema\":\"_234567890123456789012345678901234567890123456789012345678901234\"}", "63 bytes");
 }
 
 /* ---- defaults ------------------------------------------------------------------------------------------------- */
@@ -521,6 +533,8 @@ TEST(the_defaults_of_the_schema_are_taken_by_the_parser) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_text_with_the_character_nul_is_refused),
+        cmocka_unit_test(a_backslash_before_the_letters_of_the_character_nul_is_a_text_like_others),
+        cmocka_unit_test(a_control_schema_that_a_server_would_cut_is_refused),
         cmocka_unit_test(what_a_job_does_not_say_has_its_default),
         cmocka_unit_test(a_null_means_the_default),
         cmocka_unit_test(every_key_is_taken_as_written),
