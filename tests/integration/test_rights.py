@@ -124,8 +124,9 @@ def test_a_cursor_is_bounded_only_for_a_reader_that_sees_the_transactions_of_oth
     report = stamped.run("stamped", capture="cursor", sweep="always", verify=True)
     assert report.completeness == "best_effort" and any("pg_read_all_stats" in reason for reason in report.reasons)
     stamped.grant(rights.SEEING_OTHERS)
+    assert stamped.run("stamped", capture="cursor", audit="always", connections=2).completeness == "proven"
     stamped.route.at_source.execute("UPDATE stamped SET name = 'new' WHERE id < 5; DELETE FROM stamped WHERE id > 45")
-    report = stamped.run("stamped", capture="cursor", sweep="always", audit="always", connections=2, verify=True)
+    report = stamped.run("stamped", capture="cursor", sweep="always", audit="never", verify=True)
     assert (report.completeness, report.this_try.deleted, report.verification.result) == ("bounded", 5, "equal"), report.reasons
     stamped.route.assert_equal("stamped")
 
