@@ -38,6 +38,9 @@ extern const char RF_SQL_SERVER[];
 
 /* ---- source ---- */
 
+/* Keeps out functions that others may have put where the role's own path finds them first; takes no snapshot. Behind it
+ * catalog names are printed with their schemas. */
+extern const char RF_SQL_BARE_PATH[];
 extern const char RF_SQL_BEGIN_READ[];
 /* Settings of a transaction that only reads, sent first in it. */
 void rf_sql_source_settings(const struct rf_job *job, int server_version, struct rf_text *out);

@@ -75,16 +75,17 @@ const char RF_SQL_UNIQUE_KEYS[] =
 const char RF_SQL_TYPE_OIDS[] =
     "SELECT coalesce(to_regtype(name)::oid, 0) FROM unnest($1::text[]) WITH ORDINALITY w(name, n) ORDER BY n";
 
-/* SET LOCAL only: behind a pooler the session is someone else's next. The bare search path keeps out functions that others
- * may have put where the role's own path finds them first. None of it takes a snapshot, so the table
+/* SET LOCAL only: behind a pooler the session is someone else's next. None of it takes a snapshot, so the table
  * can still be locked first. Compiling catalog queries to machine code took 20 times as long as running them. Waits are bounded by lock_timeout alone: a long read is not an error. */
 void rf_sql_source_settings(const struct rf_job *job, int server_version, struct rf_text *out) {
-    rf_text_add(out, "SET LOCAL search_path = pg_catalog; SET LOCAL timezone = 'UTC'; SET LOCAL datestyle = 'ISO, YMD'; SET LOCAL intervalstyle = 'postgres';"
+    rf_text_add(out, "SET LOCAL timezone = 'UTC'; SET LOCAL datestyle = 'ISO, YMD'; SET LOCAL intervalstyle = 'postgres';"
                      " SET LOCAL bytea_output = 'hex'; SET LOCAL extra_float_digits = 1; SET LOCAL statement_timeout = 0;"
                      " SET LOCAL idle_in_transaction_session_timeout = 0; SET LOCAL max_parallel_workers_per_gather = 0; SET LOCAL jit = off; ");
     rf_sql_lock_timeout(job->lock_timeout, out);
     if (server_version >= 170000) rf_text_add(out, "; SET LOCAL transaction_timeout = 0");
 }
+
+const char RF_SQL_BARE_PATH[] = "SET LOCAL search_path = pg_catalog";
 
 const char RF_SQL_BEGIN_READ[] = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY";
 

@@ -21,6 +21,7 @@ static enum rf_code look_at_source(const struct rf_job *job, struct rf_cancel *c
     if (code == RF_OK) rf_sql_source_settings(job, pg.version, &settings);
     if (code == RF_OK) code = rf_pg_execute_script(&pg, "set up the transaction", &settings, err);
     if (code == RF_OK) code = rf_pg_watch_client(&pg, err);
+    if (code == RF_OK) code = rf_pg_execute(&pg, "set the search path", RF_SQL_BARE_PATH, 0, NULL, NULL, err);
     const char *params[] = {job->source_schema, job->source_table};
     rf_sql_inspect(&sql);
     if (code == RF_OK) code = rf_text_check(&sql, err);
@@ -36,7 +37,7 @@ static enum rf_code look_at_target(const struct rf_job *job, struct rf_cancel *c
     RF_TRY(rf_pg_open(&pg, RF_SIDE_TARGET, job->target, job->application, job->connect_timeout, cancel, err));
     const char *params[] = {job->control_schema};
     enum rf_code code = rf_pg_execute(&pg, "begin", RF_SQL_BEGIN_READ, 0, NULL, NULL, err);
-    if (code == RF_OK) code = rf_pg_execute(&pg, "set the search path", "SET LOCAL search_path = pg_catalog", 0, NULL, NULL, err);
+    if (code == RF_OK) code = rf_pg_execute(&pg, "set the search path", RF_SQL_BARE_PATH, 0, NULL, NULL, err);
     if (code == RF_OK) code = look(&pg, "inspect the target", RF_SQL_INSPECT_TARGET, 1, params, out, err);
     rf_pg_close(&pg);
     return code;

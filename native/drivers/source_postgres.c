@@ -67,6 +67,7 @@ static enum rf_code lock_table(struct rf_source_postgres *source, struct rf_erro
     rf_sql_source_settings(job, source->pg.version, &settings);
     RF_TRY(rf_pg_execute_script(&source->pg, "set up the transaction", &settings, err));
     RF_TRY(rf_pg_watch_client(&source->pg, err));
+    RF_TRY(rf_pg_execute(&source->pg, "set the search path", RF_SQL_BARE_PATH, 0, NULL, NULL, err));
     rf_sql_lock_source(job, &lock);
     enum rf_code code = rf_pg_execute_text(&source->pg, "lock the table", &lock, 0, NULL, NULL, err);
     if (code == RF_CONFIG && (strcmp(err->sqlstate, "42P01") == 0 || strcmp(err->sqlstate, "3F000") == 0))
