@@ -209,18 +209,20 @@ def waits_for_replay(standby: Server) -> bool:
 
 
 def test_several_readers_of_a_standby_share_one_snapshot_of_it(ways: Ways) -> None:
-    """What is replayed while they read is in no part."""
+    """What is replayed after the first of them took it is in nobody's part."""
+    ways.at_source.execute(TRAP)
     ways.at_source.execute("INSERT INTO items SELECT n, repeat('x', 1000) FROM generate_series(1000, 10000) AS n")
     ways.catch_up()
+    settings = {"source": ways.at(ways.standby) + TRAPPED, "connections": 2, "verify": True}
     with gate(ways.at(ways.standby)) as keeper:
-        run = started(lambda: ways.from_standby(connections=2, where=AT_THE_GATE, verify=True))
+        run = started(lambda: ways.from_standby(**settings))
         until(lambda: stands_at(keeper), unless=run)
         ways.rename("later", "true")
         ways.catch_up()
     report = run.result()
     assert (report.connections, report.verification.exact) == (2, True)
     assert ways.at_target.execute("SELECT count(*) FROM raw_postgres.items WHERE name = 'later'").fetchone() == (0,)
-    ways.from_standby(connections=2, where=AT_THE_GATE, verify=True)
+    ways.from_standby(**settings)
     ways.assert_equals(ways.primary)
 
 
