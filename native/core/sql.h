@@ -85,6 +85,8 @@ void rf_sql_read_part(const struct rf_plan *plan, int part, struct rf_text *out)
 void rf_sql_take_over_snapshot(const char *name, struct rf_text *out);
 /* → name under which other sessions may take the present snapshot over */
 extern const char RF_SQL_EXPORT_SNAPSHOT[];
+/* what was exported with it → whether this session is at the same server, under the same snapshot */
+extern const char RF_SQL_IS_TOGETHER[];
 /* As rf_sql_lock_source, without waiting. */
 void rf_sql_lock_source_now(const struct rf_job *job, struct rf_text *out);
 /* The keys of all rows, whatever the capture reads. */

@@ -197,7 +197,11 @@ void rf_sql_lock_source_now(const struct rf_job *job, struct rf_text *out) {
     rf_text_add(out, " NOWAIT");
 }
 
-const char RF_SQL_EXPORT_SNAPSHOT[] = "SELECT pg_export_snapshot()";
+#define WHERE_I_AM "concat_ws(' ', extract(epoch FROM pg_postmaster_start_time()), pg_current_snapshot())"
+
+const char RF_SQL_EXPORT_SNAPSHOT[] = "SELECT pg_export_snapshot(), " WHERE_I_AM;
+
+const char RF_SQL_IS_TOGETHER[] = "SELECT $1 = " WHERE_I_AM;
 
 void rf_sql_take_over_snapshot(const char *name, struct rf_text *out) {
     rf_text_add(out, "SET TRANSACTION SNAPSHOT ");

@@ -2,6 +2,7 @@
 
 #include "core/copy_binary.h"
 #include "core/sql.h"
+#include "drivers/catalog_postgres.h"
 
 #include <string.h>
 
@@ -9,8 +10,19 @@ enum { LEAST_BATCH_BYTES = 65536 };
 
 /* ---- starting ---- */
 
+/* An address may lead to several servers, and elsewhere a snapshot of the same name is another one: names are made of
+ * the numbers of sessions. */
+static enum rf_code check_together(struct rf_pg *pg, const char *leader, struct rf_error *err) {
+    const char *params[] = {leader};
+    PGresult *result = NULL;
+    RF_TRY(rf_pg_execute(pg, "look for the leader", RF_SQL_IS_TOGETHER, 1, params, &result, err));
+    bool together = rf_pg_flag(result, 0, 0);
+    PQclear(result);
+    return together ? RF_OK : rf_fail(err, RF_SOURCE, "a reader came to another server than its leader");
+}
+
 /* The lock is asked for without waiting: behind someone who waits for the leader's it would never be granted. */
-static enum rf_code set_up_reader(struct rf_readers *readers, struct rf_pg *pg, const char *snapshot, struct rf_error *err) {
+static enum rf_code set_up_reader(struct rf_readers *readers, struct rf_pg *pg, const PGresult *exported, struct rf_error *err) {
     const struct rf_job *job = readers->job;
     struct rf_text settings = {0}, take_over = {0}, lock = {0};
     RF_TRY(rf_pg_open(pg, RF_SIDE_SOURCE, job->source, job->application, job->connect_timeout, readers->sessions[0]->cancel, err));
@@ -18,27 +30,17 @@ static enum rf_code set_up_reader(struct rf_readers *readers, struct rf_pg *pg, 
     rf_sql_source_settings(job, pg->version, &settings);
     RF_TRY(rf_pg_execute_script(pg, "set up the transaction", &settings, err));
     RF_TRY(rf_pg_watch_client(pg, err));
-    rf_sql_take_over_snapshot(snapshot, &take_over);
+    rf_sql_take_over_snapshot(PQgetvalue(exported, 0, 0), &take_over);
     RF_TRY(rf_pg_execute_text(pg, "take the snapshot over", &take_over, 0, NULL, NULL, err));
+    RF_TRY(check_together(pg, PQgetvalue(exported, 0, 1), err));
     rf_sql_lock_source_now(job, &lock);
     return rf_pg_execute_text(pg, "lock the table", &lock, 0, NULL, NULL, err);
 }
 
-static enum rf_code export_snapshot(struct rf_pg *leader, char *name, size_t size, struct rf_error *err) {
-    PGresult *result = NULL;
-    RF_TRY(rf_pg_execute(leader, "export the snapshot", RF_SQL_EXPORT_SNAPSHOT, 0, NULL, &result, err));
-    rf_copy_text(name, size, PQgetvalue(result, 0, 0));
-    PQclear(result);
-    return RF_OK;
-}
-
-static enum rf_code open_others(struct rf_readers *readers, struct rf_error *err) {
-    char snapshot[64];
-    int wanted = readers->job->connections < readers->plan->n_parts ? readers->job->connections : readers->plan->n_parts;
-    RF_TRY(export_snapshot(readers->sessions[0], snapshot, sizeof snapshot, err));
+static enum rf_code add_readers(struct rf_readers *readers, int wanted, const PGresult *exported, struct rf_error *err) {
     while (readers->n < wanted) {
         struct rf_pg *pg = &readers->others[readers->n - 1];
-        enum rf_code code = set_up_reader(readers, pg, snapshot, err);
+        enum rf_code code = set_up_reader(readers, pg, exported, err);
         if (code == RF_OK) {
             pg->bare = true;
             readers->sessions[readers->n++] = pg;
@@ -49,6 +51,15 @@ static enum rf_code open_others(struct rf_readers *readers, struct rf_error *err
         break;
     }
     return RF_OK;
+}
+
+static enum rf_code open_others(struct rf_readers *readers, struct rf_error *err) {
+    int wanted = readers->job->connections < readers->plan->n_parts ? readers->job->connections : readers->plan->n_parts;
+    PGresult *exported = NULL;
+    RF_TRY(rf_pg_execute(readers->sessions[0], "export the snapshot", RF_SQL_EXPORT_SNAPSHOT, 0, NULL, &exported, err));
+    enum rf_code code = add_readers(readers, wanted, exported, err);
+    PQclear(exported);
+    return code;
 }
 
 /* The next part for a reader; none left leaves it idle. */

@@ -7,8 +7,11 @@ standby is cut off from the log, and a run that must stand still meanwhile waits
 from __future__ import annotations
 
 import contextlib
+import itertools
 import os
 import signal
+import socket
+import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
@@ -224,6 +227,63 @@ def test_several_readers_of_a_standby_share_one_snapshot_of_it(ways: Ways) -> No
     assert ways.at_target.execute("SELECT count(*) FROM raw_postgres.items WHERE name = 'later'").fetchone() == (0,)
     ways.from_standby(**settings)
     ways.assert_equals(ways.primary)
+
+
+class Fork:
+    """An address that leads to one server first, and to another once it is opened.
+
+    Attributes:
+        port: Where it listens.
+        arrived: Set when somebody waits to be led to the other server.
+    """
+
+    def __init__(self, first: Server, then: Server) -> None:
+        self._socket = socket.create_server(("127.0.0.1", 0))
+        self.port = self._socket.getsockname()[1]
+        self.arrived, self._opened = threading.Event(), threading.Event()
+        threading.Thread(target=self._lead, args=(first, then), daemon=True).start()
+
+    def open(self) -> None:
+        self._opened.set()
+
+    def _lead(self, first: Server, then: Server) -> None:
+        for server in itertools.chain([first], itertools.repeat(then)):
+            ours = self._socket.accept()[0]
+            if server is then:
+                self.arrived.set()
+                self._opened.wait()
+            theirs = socket.create_connection(("127.0.0.1", server.port))
+            for way in ((ours, theirs), (theirs, ours)):
+                threading.Thread(target=self._carry, args=way, daemon=True).start()
+
+    @staticmethod
+    def _carry(here: socket.socket, there: socket.socket) -> None:
+        with contextlib.suppress(OSError):
+            while piece := here.recv(65536):
+                there.sendall(piece)
+            there.shutdown(socket.SHUT_WR)
+
+
+def test_a_reader_that_comes_to_another_server_than_its_leader_is_done_without(ways: Ways) -> None:
+    """Even where a snapshot of the leader's name is found: names are made of the numbers of sessions."""
+    ways.at_source.execute("INSERT INTO items SELECT n, repeat('x', 1000) FROM generate_series(1000, 10000) AS n")
+    ways.catch_up()
+    pause(ways.standby)
+    ways.rename("later", "true")
+    fork = Fork(ways.standby, ways.primary)
+    source = ways.at(ways.standby).replace(f":{ways.standby.port}/", f":{fork.port}/")
+    run = started(lambda: ways.from_standby(source=source, connections=2))
+    until(fork.arrived.is_set, unless=run)
+    with psycopg.connect(ways.source) as elsewhere:
+        (exported,) = (ways.standby._data / "pg_snapshots").iterdir()
+        elsewhere.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ")
+        (name,) = elsewhere.execute("SELECT pg_export_snapshot()").fetchone()
+        (ways.primary._data / "pg_snapshots" / name).rename(ways.primary._data / "pg_snapshots" / exported.name)
+        fork.open()
+        report = run.result()
+        (ways.primary._data / "pg_snapshots" / exported.name).rename(ways.primary._data / "pg_snapshots" / name)
+    assert report.connections == 1
+    ways.assert_equals(ways.standby)
 
 
 # ---- one that lags -----------------------------------------------------------------------------------------
