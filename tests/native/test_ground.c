@@ -203,6 +203,7 @@ TEST(a_new_column_or_one_of_another_type_is_read_whole) {
         {FINGERPRINT, DATABASE_LINE LEAF_LINE "column 1 id bigint collation 0\ncolumn 2 amount numeric(14,4) collation 0\n" NOTE_LINE POLICY_LINE, ALL, "column 2 amount numeric(14,4)"},
         {FINGERPRINT, DATABASE_LINE LEAF_LINE "column 1 id bigint collation 0\ncolumn 4 amount numeric(12,4) collation 0\n" NOTE_LINE POLICY_LINE, ALL, "column 4 amount"},
         {FINGERPRINT, FINGERPRINT "column 4 twice bigint collation 0 generated '(id * 2)'\n", ALL, "generated"},
+        {FINGERPRINT "column 4 twice bigint collation 0 generated '(id * 2)'\n", FINGERPRINT "column 4 twice bigint collation 0\n", ALL, "new since the last load: column 4 twice"},
     };
     judge_all(lines, N_OF(lines));
 }
