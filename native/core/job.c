@@ -59,7 +59,7 @@ static const struct key KEYS[] = {
     {"map_index", INTEGER, AT(map_index), NULL, -1, -1, 1e9, NULL, true, "index of a mapped task; only recorded"},
     {"application", TEXT, AT(application), "rowferry", 0, 0, 0, NULL, false, "application_name of the sessions"},
     {"batch_bytes", BYTES, AT(batch_bytes), NULL, 1048576, 65536, 1073741824, NULL, false, "memory for one batch, in bytes"},
-    {"lock_timeout", NUMBER, AT(lock_timeout), NULL, 60, 0, 86400, NULL, false, "seconds to wait for the table while another run holds it"},
+    {"lock_timeout", NUMBER, AT(lock_timeout), NULL, 60, 0, 86400, NULL, false, "seconds to wait for the table while another run holds it, and for a server that has no connection free"},
     {"lease_seconds", NUMBER, AT(lease_seconds), NULL, 120, 1, 86400, NULL, false, "seconds without a sign of life after which another run may take the table over"},
     {"source_lag_wait", NUMBER, AT(source_lag_wait), NULL, 60, 0, 86400, NULL, false, "seconds to wait for a standby that is behind the last load"},
     {"connect_timeout", INTEGER, AT(connect_timeout), NULL, 10, 1, 3600, NULL, false, "seconds to wait for a connection"},

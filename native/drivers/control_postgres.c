@@ -30,7 +30,7 @@ static enum rf_code refuse_pooler(struct rf_sink_postgres *sink, struct rf_error
 
 enum rf_code rf_postgres_connect_target(struct rf_sink_postgres *sink, struct rf_error *err) {
     const struct rf_job *job = sink->job;
-    RF_TRY(rf_pg_open(&sink->pg, RF_SIDE_TARGET, job->target, job->application, job->connect_timeout, sink->cancel, err));
+    RF_TRY(rf_pg_open_in_time(&sink->pg, RF_SIDE_TARGET, job->target, job->application, job->connect_timeout, job->lock_timeout, sink->cancel, err));
     RF_TRY(refuse_pooler(sink, err));
     struct rf_text settings = {0};
     rf_sql_target_session(job, sink->pg.version, &settings);

@@ -125,6 +125,16 @@ enum rf_code rf_pg_open(struct rf_pg *pg, enum rf_side side, const char *uri, co
     return code;
 }
 
+enum rf_code rf_pg_open_in_time(struct rf_pg *pg, enum rf_side side, const char *uri, const char *application, int timeout_s,
+                                double wait_seconds, struct rf_cancel *cancel, struct rf_error *err) {
+    enum { POLL_MS = 250 };
+    for (double waited = 0;; waited += POLL_MS / 1000.0) {
+        enum rf_code code = rf_pg_open(pg, side, uri, application, timeout_s, cancel, err);
+        if (code == RF_OK || strcmp(err->sqlstate, "53300") != 0 || waited >= wait_seconds) return code;
+        rf_cancel_wait(cancel, POLL_MS);
+    }
+}
+
 void rf_pg_close(struct rf_pg *pg) {
     if (pg->row) PQfreemem(pg->row);
     free(pg->buffer);

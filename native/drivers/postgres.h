@@ -45,6 +45,10 @@ struct rf_pg {
 enum rf_code rf_pg_open(struct rf_pg *pg, enum rf_side side, const char *uri, const char *application, int timeout_s,
                         struct rf_cancel *cancel, struct rf_error *err);
 
+/* The same, and while the server has no connection free, again for up to wait_seconds. */
+enum rf_code rf_pg_open_in_time(struct rf_pg *pg, enum rf_side side, const char *uri, const char *application, int timeout_s,
+                                double wait_seconds, struct rf_cancel *cancel, struct rf_error *err);
+
 /* Closes the session; may be called at any time, twice. */
 void rf_pg_close(struct rf_pg *pg);
 

@@ -21,7 +21,7 @@ enum { LAG_POLL_MS = 200, DURABLE_POLL_MS = 20 };
 static enum rf_code open_source(void *self, struct rf_error *err) {
     struct rf_source_postgres *source = self;
     const struct rf_job *job = source->job;
-    return rf_pg_open(&source->pg, RF_SIDE_SOURCE, job->source, job->application, job->connect_timeout, source->cancel, err);
+    return rf_pg_open_in_time(&source->pg, RF_SIDE_SOURCE, job->source, job->application, job->connect_timeout, job->lock_timeout, source->cancel, err);
 }
 
 static void close_source(void *self) {

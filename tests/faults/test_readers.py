@@ -7,7 +7,7 @@ from typing import Any
 
 import psycopg
 import pytest
-from runs import Pair, connection_to, sessions, shut_gate, sql, stands_at_gate, start, through_gate, wait_until
+from runs import Pair, connection_to, forget_connections, sessions, shut_gate, sql, stands_at_gate, start, through_gate, wait_until
 
 import rowferry
 from rowferry import errors
@@ -23,10 +23,13 @@ def fill(uri: str, table: str, first: int, last: int) -> None:
 @pytest.fixture
 def wide(pair: Pair) -> Pair:
     """A table `orders` that is cut into three parts."""
-    sql(pair.source, "CREATE TABLE orders (id int PRIMARY KEY, n int NOT NULL, note text STORAGE PLAIN)" if pair.version >= 16 else
-        "CREATE TABLE orders (id int PRIMARY KEY, n int NOT NULL, note text); ALTER TABLE orders ALTER note SET STORAGE PLAIN")
+    sql(pair.source, "CREATE TABLE orders (id int PRIMARY KEY, n int NOT NULL, note text); ALTER TABLE orders ALTER note SET STORAGE PLAIN")
     fill(pair.source, "orders", 1, PAGES)
     return pair
+
+
+def name_of(uri: str) -> str:
+    return uri.rpartition("/")[2]
 
 
 def run(pair: Pair, table: str = "orders", **settings: Any) -> rowferry.Report:
@@ -39,25 +42,6 @@ def partitioned(pair: Pair) -> None:
         sql(pair.source, f"CREATE TABLE orders_{part} PARTITION OF orders FOR VALUES FROM ({first}) TO ({last})")
         sql(pair.source, f"ALTER TABLE orders_{part} ALTER note SET STORAGE PLAIN")
     fill(pair.source, "orders", 1, PAGES)
-
-
-def inherited(pair: Pair) -> None:
-    sql(pair.source, "CREATE TABLE orders (id int PRIMARY KEY, n int NOT NULL, note text)")
-    sql(pair.source, "CREATE TABLE orders_old (PRIMARY KEY (id)) INHERITS (orders)")
-    for table, first, last in (("orders", 1, 700), ("orders_old", 701, PAGES)):
-        sql(pair.source, f"ALTER TABLE ONLY {table} ALTER note SET STORAGE PLAIN")
-        fill(pair.source, table, first, last)
-
-
-@pytest.mark.parametrize(("make", "leaves"), [(partitioned, 3), (inherited, 2)])
-def test_the_leaves_of_a_table_are_read_each_once(pair: Pair, make: Any, leaves: int) -> None:
-    make(pair)
-    first = run(pair, keys=["id"])
-    assert (first.connections, first.this_try.read) == (leaves, PAGES)
-    sql(pair.source, "UPDATE orders SET n = -n WHERE id % 3 = 0")
-    changed = run(pair, keys=["id"])
-    assert (changed.connections, changed.this_try.read) == (READERS, PAGES // 3)
-    pair.check_books("orders")
 
 
 def test_changes_and_rows_that_left_the_filter_come_from_all_parts(wide: Pair) -> None:
@@ -86,13 +70,12 @@ def test_readers_see_what_the_leader_saw_whatever_is_written_meanwhile(wide: Pai
     assert sql(wide.target, "SELECT count(*) FROM raw_postgres.orders WHERE n = 0") == [(0,)]
 
 
-@pytest.mark.parametrize("ends", ["leader", "other"])
-def test_a_reader_that_is_ended_ends_the_run_and_nothing_is_loaded(wide: Pair, ends: str) -> None:
+def test_a_leader_that_is_ended_ends_the_run_and_nothing_is_loaded(wide: Pair) -> None:
+    first = "SELECT pid FROM pg_stat_activity WHERE application_name LIKE 'rowferry%' AND datname = current_database() ORDER BY backend_start LIMIT 1"
     with shut_gate(wide.source):
         running = start({**wide.job("orders", connections=READERS), "where": through_gate()})
         wait_until(lambda: len(sessions(wide.source, "wait_event = 'advisory'")) == READERS, "all readers stand at the gate")
-        sql(wide.source, f"SELECT pg_terminate_backend(pid) FROM (SELECT pid FROM pg_stat_activity WHERE application_name LIKE 'rowferry%'"
-            f" AND datname = current_database() ORDER BY backend_start {'ASC' if ends == 'leader' else 'DESC'} LIMIT 1) p")
+        sql(wide.source, f"SELECT pg_terminate_backend(pid) FROM ({first}) p")
     with pytest.raises(errors.SourceError) as caught:
         running.result(60)
     assert caught.value.retryable
@@ -102,14 +85,27 @@ def test_a_reader_that_is_ended_ends_the_run_and_nothing_is_loaded(wide: Pair, e
     wide.check_books("orders")
 
 
-def test_who_may_not_open_more_sessions_reads_with_those_there_are(wide: Pair) -> None:
-    sql(wide.source, "CREATE ROLE narrow LOGIN CONNECTION LIMIT 2; GRANT SELECT ON orders TO narrow")
+@pytest.mark.parametrize("side", ["source", "target"])
+def test_a_server_without_a_free_connection_is_waited_for(pair: Pair, side: str) -> None:
+    pair.make_table("orders")
+    role = f"crowded_{side}"
+    admin = getattr(pair, side)
+    sql(admin, f"CREATE ROLE {role} LOGIN CONNECTION LIMIT 0; GRANT ALL ON DATABASE {name_of(admin)} TO {role}")
+    sql(admin, f"GRANT SELECT ON ALL TABLES IN SCHEMA public TO {role}")
     try:
-        report = run(wide, source=wide.source.replace("postgres@", "narrow@"))
-        assert report.connections == 2
-        wide.check_books("orders")
+        uri = admin.replace("postgres@", f"{role}@")
+        with pytest.raises(errors.SourceError if side == "source" else errors.TargetError) as caught:
+            pair.run("orders", **{side: uri}, lock_timeout=0)
+        assert (caught.value.sqlstate, caught.value.retryable) == ("53300", True)
+        running = start({**pair.job("orders"), side: uri})
+        if side == "source":
+            wait_until(lambda: sessions(pair.target), "the run has come to the target, and asks the source")
+        sql(admin, f"ALTER ROLE {role} CONNECTION LIMIT -1")
+        assert running.result(60).this_try.read == 2000
+        pair.check_books("orders")
     finally:
-        sql(wide.source, "DROP OWNED BY narrow; DROP ROLE narrow")
+        forget_connections()
+        sql(admin, f"DROP SCHEMA IF EXISTS raw_postgres, _rowferry CASCADE; DROP OWNED BY {role}; DROP ROLE {role}")
 
 
 def test_readers_do_not_wait_behind_who_waits_for_the_leader(wide: Pair) -> None:
