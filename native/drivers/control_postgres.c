@@ -9,7 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { BOOTSTRAP_TRIES = 5, BOOTSTRAP_LOCK_S = 60 };
+enum { BOOTSTRAP_TRIES = 5, BOOTSTRAP_LOCK_S = 60, BOOTSTRAP_IDLE_S = 10 };
 
 void rf_integer_text(char *to, size_t size, int64_t value) {
     snprintf(to, size, "%" PRId64, value);
@@ -70,9 +70,11 @@ static enum rf_code create_under_lock(struct rf_sink_postgres *sink, struct rf_e
     const struct rf_job *job = sink->job;
     const char *params[] = {job->control_schema};
     RF_TRY(rf_pg_execute(&sink->pg, "begin", "BEGIN", 0, NULL, NULL, err));
-    struct rf_text timeout = {0};
+    struct rf_text timeout = {0}, limit = {0};
     rf_sql_lock_timeout(BOOTSTRAP_LOCK_S, &timeout);
     RF_TRY(rf_pg_execute_text(&sink->pg, "set lock_timeout", &timeout, 0, NULL, NULL, err));
+    rf_sql_idle_limit(BOOTSTRAP_IDLE_S, &limit); /* a run that stops here holds up all others, and no lease shows it */
+    RF_TRY(rf_pg_execute_text(&sink->pg, "limit the time to idle", &limit, 0, NULL, NULL, err));
     RF_TRY(rf_pg_execute(&sink->pg, "lock the bootstrap", RF_SQL_LOCK_NAME, 1, params, NULL, err));
     struct presence there;
     RF_TRY(look_for_control(sink, &there, err));

@@ -9,6 +9,7 @@ from __future__ import annotations
 import multiprocessing
 import os
 import random
+import signal
 import sys
 import tempfile
 import time
@@ -35,6 +36,7 @@ Report = Callable[[Tally], None]
 
 def main(seconds: float, seed: int | None) -> int:
     clean_own_environment()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # the workers too end their servers
     with tempfile.TemporaryDirectory(prefix="rf-soak", dir="/tmp") as folder:
         program = compile_run_job(Path(folder))
         if seed is None:
@@ -52,7 +54,8 @@ def soak(seconds: float, program: Path, folder: Path) -> int:
     started, total, next_minute = time.monotonic(), Tally(), 1
     seeds = range(random.SystemRandom().randrange(1_000_000), 1 << 62)
     workers = [
-        multiprocessing.Process(target=work, args=(seeds[n :: WORKERS], started + seconds, program, folder, tallies.put)) for n in range(WORKERS)
+        multiprocessing.Process(target=work, args=(seeds[n::WORKERS], started + seconds, program, folder, tallies.put), daemon=True)
+        for n in range(WORKERS)
     ]
     for worker in workers:
         worker.start()

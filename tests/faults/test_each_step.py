@@ -70,6 +70,13 @@ def test_no_step_of_a_first_load_loses_or_doubles_a_row_when_it_fails(start: Cal
         round_.settle()
 
 
+def test_a_run_that_stops_while_it_makes_the_control_tables_holds_up_no_other_for_long(start: Callable[[Setting], Round]) -> None:
+    """No lease shows that it stands there."""
+    round_ = start(Setting())
+    round_.strike(Fault("zombie", 12))
+    round_.settle()
+
+
 @pytest.mark.parametrize("setting", OTHERS)
 def test_no_step_of_another_way_to_load_loses_or_doubles_a_row_when_it_fails(start: Callable[[Setting], Round], setting: str) -> None:
     fault, others = OTHERS[setting]
