@@ -188,7 +188,7 @@ static const char *why_versions(const struct rf_plan *plan) {
     const struct rf_open_transactions_facts *open = &plan->source->open;
     if (plan->sweep) return "a file of the table changed: this run compares row versions";
     if (plan->triggers_changed) return "triggers of the table changed: this run compares row versions";
-    if (plan->job->capture == RF_CAPTURE_AUTO && plan->source->snapshot.in_recovery) return "auto: a cursor on a standby would only be best_effort: this run compares row versions";
+    if (plan->job->capture == RF_CAPTURE_AUTO && !is_bounded(plan, true)) return "auto: the cursor would only be best_effort: this run compares row versions";
     if (!read_watermark(plan, &watermark)) return "there is no watermark of these cursor columns yet: this run compares row versions and sets one";
     if (open->listed_us < watermark) return "the source's clock is behind the watermark: this run compares row versions";
     int64_t held_since = must_stay(plan) ? watermark : oldest_us(plan);

@@ -115,6 +115,22 @@ TEST(auto_keeps_what_it_took_however_the_table_grows_or_shrinks) {
     chooses(&facts, RF_CAPTURE_CURSOR, "kept");
 }
 
+TEST(auto_compares_row_versions_while_the_cursor_it_kept_would_only_be_best_effort) {
+    change *const doubts[] = {no_clock, no_zone, is_standby, is_blind, is_ignoring, was_doubted, has_missed};
+    for (size_t i = 0; i < N_OF(doubts); i++) {
+        struct facts facts;
+        plan_cursor(&facts, "", doubts[i]);
+        reads_by(&facts, RF_READ_VERSIONS, "xmin");
+        assert_string_equal(facts.plan.next.chosen, "cursor");
+        assert_string_equal(facts.plan.completeness, "proven");
+        drop_facts(&facts);
+    }
+    struct facts facts;
+    plan_cursor(&facts, "", NULL);
+    reads_by(&facts, RF_READ_CURSOR, "cursor");
+    drop_facts(&facts);
+}
+
 TEST(auto_chooses_anew_where_nothing_was_kept) {
     static const char *const chosen[] = {NULL, "full", ""};
     for (size_t i = 0; i < N_OF(chosen); i++) {
@@ -755,6 +771,7 @@ int main(void) {
         cmocka_unit_test(auto_takes_no_cursor_of_which_a_column_has_no_index),
         cmocka_unit_test(auto_takes_no_cursor_that_would_only_be_best_effort),
         cmocka_unit_test(auto_keeps_what_it_took_however_the_table_grows_or_shrinks),
+        cmocka_unit_test(auto_compares_row_versions_while_the_cursor_it_kept_would_only_be_best_effort),
         cmocka_unit_test(auto_chooses_anew_where_nothing_was_kept),
         cmocka_unit_test(auto_leaves_a_cursor_whose_columns_are_gone),
         cmocka_unit_test(a_cursor_that_the_table_has_not_is_refused_and_a_way_named),
