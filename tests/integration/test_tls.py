@@ -5,6 +5,8 @@ The servers listen on an address of this machine that is not loopback, which is 
 
 from __future__ import annotations
 
+import os
+import shutil
 import socket
 import tempfile
 from collections.abc import Iterator
@@ -212,6 +214,21 @@ def test_sockets_and_loopback_need_no_certificate(safe: SafeServer) -> None:
             source, target = (f"{uri}{side}" if place == "socket" else f"{uri}/{side}" for side in ("source", "target"))
             report = rowferry.Job(source=source, target=target, table="items", capture="full").run()
             assert report.this_try.read == ROWS, place
+
+
+def test_the_password_of_a_clients_key_opens_it_and_is_never_shown(safe: SafeServer) -> None:
+    stem, secret = safe.folder / "client", "xQ7plantedXk"
+    safe.authority.sign(stem, "carrier", password=secret.encode())
+    shutil.chown(stem.with_suffix(".key"), os.geteuid(), os.getegid())
+    said = {"sslcert": stem.with_suffix(".crt"), "sslkey": stem.with_suffix(".key")}
+    assert safe.job(**said, sslpassword=secret).run().this_try.read == ROWS
+    for name, wrong in (("wrong", f"{secret}wrong"), ("of a key that is not there", secret)):
+        if name != "wrong":
+            said["sslkey"] = "/nowhere/client.key"
+        job = safe.job(**said, sslpassword=wrong)
+        with pytest.raises(ConfigurationError) as caught:
+            job.run()
+        assert "sslkey" in caught.value.hint and secret not in described(caught.value) + repr(job), name
 
 
 # ---- a whole run --------------------------------------------------------------------------------------------
