@@ -34,7 +34,7 @@ OTHERS = {
     "full read of partitions": ("lose answer", Setting(capture="full", shape="partitions")),
     "filter, and a key that may repeat": ("cut", Setting(shape="no key", where=True)),
     "cursor, audits and sweeps": ("lose answer", Setting(capture="cursor", removes=True)),
-    "three readers": ("terminate", Setting(capture="full", connections=3)),
+    "three readers": ("terminate", Setting(shape="partitions", connections=3)),
 }
 CALLS = {"malloc": 12, "recv short": 2, "recv EINTR": 3, "recv reset": 2, "send short": 2, "send EINTR": 3, "send reset": 2, "poll EINTR": 3}
 
@@ -81,7 +81,8 @@ def test_a_run_that_stops_while_it_makes_the_control_tables_holds_up_no_other_fo
 def test_no_step_of_another_way_to_load_loses_or_doubles_a_row_when_it_fails(start: Callable[[Setting], Round], setting: str) -> None:
     fault, others = OTHERS[setting]
     round_ = start(others)
-    round_.strike()
+    first = round_.strike()
+    assert first.said and first.said["connections"] == others.connections
     for end, direction in REQUESTS:
         assert round_.every_step(fault, end, direction) >= 10
     round_.settle()
