@@ -552,8 +552,8 @@ def test_a_run_that_has_waited_long_enough_goes_on_with_the_watermark_held(items
 
 
 def _has_listed(route: Route) -> bool:
-    """Whether the waiting run has looked at the sessions once."""
-    listed = "SELECT FROM pg_stat_activity WHERE application_name = 'rowferry patient' AND query LIKE '%%pg_stat_activity%%'"
+    """Whether the waiting run has looked at the sessions once: its next look is at prepared transactions."""
+    listed = "SELECT FROM pg_stat_activity WHERE datname = current_database() AND application_name = 'rowferry patient' AND query LIKE '%%pg_prepared_xacts%%'"
     return route.at_source.execute(listed).fetchone() is not None
 
 
