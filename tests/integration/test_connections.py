@@ -50,12 +50,12 @@ def test_several_readers_bring_what_one_brings(route: Route, table: str) -> None
     route.assert_equal("items")
 
 
-def test_rows_that_move_while_readers_come_one_after_the_other_are_seen_where_they_were(route: Route) -> None:
-    """Every row changes its page before the second reader begins: under a snapshot of its own it would miss some and bring some twice."""
+def test_rows_that_move_before_the_other_readers_come_are_seen_where_they_were(route: Route) -> None:
+    """Every row changes its page once the leader has its snapshot: under a snapshot of its own it would miss some and bring some twice."""
     route.at_source.execute(PLAIN)
     before = route.source_rows("items")
     moves = "UPDATE items SET name = name || '.'; INSERT INTO items SELECT n, 1, 'new' FROM generate_series(10001, 11000) AS n; DELETE FROM items WHERE id % 3 = 0"
-    with Between(route.source, "NOWAIT", lambda: route.at_source.execute(moves)) as way:
+    with Between(route.source, "pg_export_snapshot", lambda: route.at_source.execute(moves)) as way:
         report = route.run("items", source=way.uri, **READERS)
     assert report.connections > 1 and report.this_try.duplicates == 0
     assert route.target_rows("raw_postgres.items", route.columns("items")) == before
