@@ -61,8 +61,10 @@ clean:
 SOURCES := $(sort $(wildcard native/core/*.c native/drivers/*.c))
 MODULE := $(sort $(wildcard native/python/*.c))
 UNITS := $(sort $(wildcard tests/native/test_*.c))
-HELPERS := $(filter-out $(UNITS),$(sort $(wildcard tests/native/*.c)))
-OTHERS := $(filter-out tests/native/%,$(sort $(wildcard tests/*/*.c)))
+TORTURE := tests/native/torture.c
+HELPERS := $(filter-out $(UNITS) $(TORTURE),$(sort $(wildcard tests/native/*.c)))
+TARGETS := $(sort $(wildcard tests/fuzz/fuzz_*.c))
+OTHERS := $(filter-out tests/native/% $(TARGETS),$(sort $(wildcard tests/*/*.c)))
 
 WARNINGS := -Wall -Wextra -Wpedantic -Wshadow -Wconversion -Wstrict-prototypes -Wmissing-prototypes -Werror
 system = $(patsubst -I%,-isystem %,$(shell $(1)))
@@ -73,14 +75,16 @@ DEFINES := -D_DEFAULT_SOURCE=1 -DPy_LIMITED_API=0x030A0000 -DRF_VERSION='"0"'
 C_FLAGS = -std=c11 -g -pthread -fvisibility=hidden $(WARNINGS) $(DEFINES) -Inative -Itests/native $(LIBRARY_FLAGS) -MMD -MP
 
 gcc := gcc -O2
-clang := clang -O2
+clang := clang -O1 -fno-omit-frame-pointer -fsanitize=fuzzer-no-link,address,undefined -fno-sanitize-recover=all
 sanitized := gcc -O1 -fno-omit-frame-pointer -fsanitize=address,undefined -fno-sanitize-recover=all
+threads := gcc -O1 -fno-omit-frame-pointer -fsanitize=thread
 
 objects = $(patsubst %.c,build/$(1)/%.o,$(2))
-programs = $(patsubst %.c,build/$(1)/%,$(UNITS))
+programs = $(patsubst %.c,build/$(1)/%,$(2))
+LIBRARIES = $(shell pkg-config --libs libpq libcjson cmocka) -ldl -lm
 
-compiled: $(foreach name,gcc clang,$(call objects,$(name),$(SOURCES) $(MODULE) $(HELPERS) $(UNITS) $(OTHERS))) \
-          $(call programs,gcc) $(call programs,sanitized)
+compiled: $(foreach name,gcc clang,$(call objects,$(name),$(SOURCES) $(MODULE) $(HELPERS) $(UNITS) $(TARGETS) $(OTHERS))) \
+          $(foreach name,gcc sanitized threads torture,$(call programs,$(name),$(UNITS))) $(call programs,clang,$(TARGETS))
 
 define variant
 build/$(1)/%.o: %.c Makefile
@@ -92,9 +96,21 @@ build/$(1)/native.a: $(call objects,$(1),$(SOURCES))
 	@rm -f $$@; ar rcs $$@ $$^
 
 build/$(1)/tests/native/test_%: build/$(1)/tests/native/test_%.o $(call objects,$(1),$(HELPERS)) build/$(1)/native.a
-	@$$($(1)) -pthread $$^ -o $$@ $$(shell pkg-config --libs libpq libcjson cmocka) -ldl -lm
+	@$$($(1)) -pthread $$^ -o $$@ $$(LIBRARIES)
 endef
-$(foreach name,gcc clang sanitized,$(eval $(call variant,$(name))))
+$(foreach name,gcc clang sanitized threads,$(eval $(call variant,$(name))))
+
+# The sanitized core, with an allocator of the tests in place of the library's; see $(TORTURE).
+SCARCE := malloc calloc realloc strdup strndup
+build/torture/native.a: build/sanitized/native.a
+	@mkdir -p $(@D); objcopy $(foreach name,$(SCARCE),--redefine-sym $(name)=scarce_$(name)) $< $@
+
+build/torture/tests/native/test_%: build/sanitized/tests/native/test_%.o $(call objects,sanitized,$(HELPERS) $(TORTURE)) build/torture/native.a
+	@mkdir -p $(@D)
+	@$(sanitized) -pthread $^ -o $@ $(foreach name,_cmocka_run_group_tests rf_fail rf_no_memory free,-Wl,--wrap=$(name)) $(LIBRARIES)
+
+build/clang/tests/fuzz/fuzz_%: build/clang/tests/fuzz/fuzz_%.o $(call objects,clang,$(HELPERS)) build/clang/native.a
+	@$(subst fuzzer-no-link,fuzzer,$(clang)) -pthread $^ -o $@ $(LIBRARIES)
 
 .SECONDARY:
 -include $(wildcard build/*/native/*/*.d build/*/tests/*/*.d)

@@ -61,7 +61,7 @@ void make_facts(struct facts *facts, const char *more) {
     rf_arena_init(&facts->arena, 1 << 20);
     struct rf_text json = {0};
     rf_text_addf(&json, "{\"source\":\"postgresql://s/shop\",\"target\":\"postgresql://t/warehouse\",\"table\":\"orders\",\"run_id\":\"run 1\"%s}", more);
-    assert_code(rf_job_parse(json.data, &facts->arena, &facts->job, &facts->err), RF_OK, &facts->err);
+    assert_code(rf_job_parse(whole(&json), &facts->arena, &facts->job, &facts->err), RF_OK, &facts->err);
     rf_text_free(&json);
     make_source(facts);
     make_target(facts);

@@ -46,11 +46,11 @@ static void drop(void *arg) {
 static struct rf_cancel_slot *connect_to(struct rf_cancel *cancel, atomic_int *asked, atomic_int *dropped, atomic_bool *may_answer) {
     struct connection *connection = malloc(sizeof *connection);
     *connection = (struct connection){.asked = asked, .dropped = dropped, .may_answer = may_answer};
-    return rf_cancel_register(cancel, ask, drop, connection);
+    return needed(rf_cancel_register(cancel, ask, drop, connection));
 }
 
 TEST(a_request_is_seen_and_stays) {
-    struct rf_cancel *cancel = rf_cancel_new();
+    struct rf_cancel *cancel = needed(rf_cancel_new());
     assert_false(rf_cancel_requested(cancel));
     rf_cancel_request(cancel);
     rf_cancel_request(cancel);
@@ -60,7 +60,7 @@ TEST(a_request_is_seen_and_stays) {
 
 TEST(a_busy_connection_is_asked_again_until_it_stops) {
     atomic_int asked = 0, dropped = 0;
-    struct rf_cancel *cancel = rf_cancel_new();
+    struct rf_cancel *cancel = needed(rf_cancel_new());
     struct rf_cancel_slot *slot = connect_to(cancel, &asked, &dropped, NULL);
     rf_cancel_set_busy(slot, true);
     rf_cancel_request(cancel);
@@ -73,7 +73,7 @@ TEST(a_busy_connection_is_asked_again_until_it_stops) {
 
 TEST(an_idle_connection_is_not_asked_but_one_that_gets_busy_is) {
     atomic_int asked = 0, dropped = 0;
-    struct rf_cancel *cancel = rf_cancel_new();
+    struct rf_cancel *cancel = needed(rf_cancel_new());
     struct rf_cancel_slot *slot = connect_to(cancel, &asked, &dropped, NULL);
     rf_cancel_request(cancel);
     pause_ms(50);
@@ -87,7 +87,7 @@ TEST(an_idle_connection_is_not_asked_but_one_that_gets_busy_is) {
 
 TEST(both_ends_of_a_run_are_asked) {
     atomic_int source = 0, target = 0, dropped = 0;
-    struct rf_cancel *cancel = rf_cancel_new();
+    struct rf_cancel *cancel = needed(rf_cancel_new());
     struct rf_cancel_slot *one = connect_to(cancel, &source, &dropped, NULL), *other = connect_to(cancel, &target, &dropped, NULL);
     rf_cancel_set_busy(one, true);
     rf_cancel_set_busy(other, true);
@@ -102,7 +102,7 @@ TEST(both_ends_of_a_run_are_asked) {
 
 TEST(a_request_before_any_connection_is_still_there_when_one_registers) {
     atomic_int asked = 0, dropped = 0;
-    struct rf_cancel *cancel = rf_cancel_new();
+    struct rf_cancel *cancel = needed(rf_cancel_new());
     rf_cancel_request(cancel);
     struct rf_cancel_slot *slot = connect_to(cancel, &asked, &dropped, NULL);
     assert_non_null(slot);
@@ -114,7 +114,7 @@ TEST(a_request_before_any_connection_is_still_there_when_one_registers) {
 
 TEST(nobody_is_asked_without_a_request) {
     atomic_int asked = 0, dropped = 0;
-    struct rf_cancel *cancel = rf_cancel_new();
+    struct rf_cancel *cancel = needed(rf_cancel_new());
     struct rf_cancel_slot *slot = connect_to(cancel, &asked, &dropped, NULL);
     rf_cancel_set_busy(slot, true);
     pause_ms(20);
@@ -128,7 +128,7 @@ TEST(nobody_is_asked_without_a_request) {
 TEST(a_connection_closed_while_it_is_asked_is_freed_after_the_answer) {
     atomic_int asked = 0, dropped = 0;
     atomic_bool may_answer = false;
-    struct rf_cancel *cancel = rf_cancel_new();
+    struct rf_cancel *cancel = needed(rf_cancel_new());
     struct rf_cancel_slot *slot = connect_to(cancel, &asked, &dropped, &may_answer);
     rf_cancel_set_busy(slot, true);
     rf_cancel_request(cancel);
@@ -183,7 +183,7 @@ TEST(every_connection_is_asked_however_many_there_are) {
 }
 
 TEST(unregistering_nothing_does_nothing) {
-    struct rf_cancel *cancel = rf_cancel_new();
+    struct rf_cancel *cancel = needed(rf_cancel_new());
     rf_cancel_unregister(cancel, NULL);
     rf_cancel_set_busy(NULL, true);
     rf_cancel_release(cancel);
@@ -191,7 +191,7 @@ TEST(unregistering_nothing_does_nothing) {
 }
 
 TEST(a_token_lives_as_long_as_its_last_holder) {
-    struct rf_cancel *cancel = rf_cancel_new();
+    struct rf_cancel *cancel = needed(rf_cancel_new());
     assert_ptr_equal(rf_cancel_hold(cancel), cancel);
     rf_cancel_release(cancel);
     rf_cancel_request(cancel);
@@ -206,7 +206,7 @@ static void *request_soon(void *arg) {
 }
 
 TEST(a_wait_ends_with_its_time_or_with_a_request) {
-    struct rf_cancel *cancel = rf_cancel_new();
+    struct rf_cancel *cancel = needed(rf_cancel_new());
     double before = seconds();
     rf_cancel_wait(cancel, 30);
     double waited = seconds() - before;

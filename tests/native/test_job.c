@@ -410,10 +410,10 @@ TEST(what_is_no_table_name_is_refused) {
 
 static void labels(const char *table, const char *target_table, const char *source_label, const char *target_label) {
     struct parsed parsed;
-    cJSON *job = cJSON_CreateObject();
-    cJSON_AddStringToObject(job, "table", table);
-    if (target_table) cJSON_AddStringToObject(job, "target_table", target_table);
-    char *json = cJSON_PrintUnformatted(job);
+    cJSON *job = needed(cJSON_CreateObject());
+    needed(cJSON_AddStringToObject(job, "table", table));
+    if (target_table) needed(cJSON_AddStringToObject(job, "target_table", target_table));
+    char *json = needed(cJSON_PrintUnformatted(job));
     accepts(&parsed, json);
     assert_string_equal(parsed.job.source_label, source_label);
     assert_string_equal(parsed.job.target_label, target_label);
@@ -492,8 +492,8 @@ static const char *const ALL_KEYS[] = {
     "map_index", "application", "batch_bytes", "lock_timeout", "lease_seconds", "source_lag_wait", "connect_timeout", "control_schema", "verify"};
 
 TEST(the_schema_lists_every_key_with_type_meaning_and_default) {
-    char *text = rf_job_schema();
-    cJSON *schema = cJSON_Parse(text);
+    char *text = needed(rf_job_schema());
+    cJSON *schema = needed(cJSON_Parse(text));
     assert_non_null(schema);
     const cJSON *properties = cJSON_GetObjectItemCaseSensitive(schema, "properties");
     assert_int_equal(cJSON_GetArraySize(properties), N_OF(ALL_KEYS));
@@ -514,12 +514,12 @@ TEST(the_schema_lists_every_key_with_type_meaning_and_default) {
 
 /* A job of nothing but the schema's defaults: what the schema says and what the parser takes agree. */
 TEST(the_defaults_of_the_schema_are_taken_by_the_parser) {
-    char *text = rf_job_schema();
-    cJSON *schema = cJSON_Parse(text), *job = cJSON_CreateObject();
+    char *text = needed(rf_job_schema());
+    cJSON *schema = needed(cJSON_Parse(text)), *job = needed(cJSON_CreateObject());
     const cJSON *property;
     cJSON_ArrayForEach(property, cJSON_GetObjectItemCaseSensitive(schema, "properties"))
-        cJSON_AddItemToObject(job, property->string, cJSON_Duplicate(cJSON_GetObjectItemCaseSensitive(property, "default"), 1));
-    char *json = cJSON_PrintUnformatted(job);
+        if (!cJSON_AddItemToObject(job, property->string, needed(cJSON_Duplicate(cJSON_GetObjectItemCaseSensitive(property, "default"), 1)))) needed(NULL);
+    char *json = needed(cJSON_PrintUnformatted(job));
     struct parsed parsed;
     accepts(&parsed, json);
     assert_int_equal(parsed.job.batch_bytes, 1048576);

@@ -9,8 +9,7 @@
 #include <string.h>
 
 static cJSON *parsed(char *text) {
-    cJSON *json = cJSON_Parse(text);
-    assert_non_null(json);
+    cJSON *json = needed(cJSON_Parse(needed(text)));
     free(text);
     return json;
 }
@@ -183,7 +182,7 @@ TEST(a_count_keeps_every_digit) {
     struct rf_report report;
     make_report(&facts, &report);
     report.this_try.read = INT64_MAX;
-    char *text = rf_report_json(&report);
+    char *text = needed(rf_report_json(&report));
     assert_contains(text, "\"read\":9223372036854775807,");
     free(text);
     drop_facts(&facts);

@@ -12,14 +12,14 @@ typedef void maker(const struct rf_plan *plan, struct rf_text *out);
 static void makes(struct facts *facts, maker *make, const char *expected) {
     struct rf_text sql = {0};
     make(&facts->plan, &sql);
-    assert_string_equal(sql.data, expected);
+    assert_string_equal(whole(&sql), expected);
     rf_text_free(&sql);
 }
 
 static void mentions(struct facts *facts, maker *make, const char *part) {
     struct rf_text sql = {0};
     make(&facts->plan, &sql);
-    assert_contains(sql.data, part);
+    assert_contains(whole(&sql), part);
     rf_text_free(&sql);
 }
 
@@ -46,8 +46,8 @@ TEST(a_whole_heap_is_copied_without_a_query) {
 static void is_queried(struct facts *facts, const char *end) {
     struct rf_text sql = {0};
     rf_sql_read(&facts->plan, &sql);
-    assert_ptr_equal(strstr(sql.data, "COPY (SELECT \"id\", \"amount\", \"note\""), sql.data);
-    assert_contains(sql.data, end);
+    assert_ptr_equal(strstr(whole(&sql), "COPY (SELECT \"id\", \"amount\", \"note\""), whole(&sql));
+    assert_contains(whole(&sql), end);
     rf_text_free(&sql);
     drop_facts(facts);
 }
@@ -116,7 +116,7 @@ TEST(a_filter_that_ends_in_a_comment_swallows_nothing) {
             struct facts facts;
             struct rf_text more = {0};
             rf_text_addf(&more, ",\"capture\":\"%s\",\"where\":\"paid -- only these\"", captures[c]);
-            make_plan(&facts, more.data);
+            make_plan(&facts, whole(&more));
             mentions(&facts, makers[m], "(\npaid -- only these\n)");
             rf_text_free(&more);
             drop_facts(&facts);
@@ -367,12 +367,12 @@ TEST(odd_names_are_quoted_in_every_statement) {
         for (size_t i = 0; i < N_OF(makers); i++) {
             struct rf_text sql = {0};
             makers[i](&facts.plan, &sql);
-            is_quoted_everywhere(sql.data);
+            is_quoted_everywhere(whole(&sql));
             rf_text_free(&sql);
         }
         struct rf_text sql = {0};
         rf_sql_lock_source(&facts.job, &sql);
-        assert_string_equal(sql.data, "LOCK TABLE \"Odd \"\"schema\".\"Odd table\" IN ACCESS SHARE MODE");
+        assert_string_equal(whole(&sql), "LOCK TABLE \"Odd \"\"schema\".\"Odd table\" IN ACCESS SHARE MODE");
         rf_text_free(&sql);
         drop_facts(&facts);
     }
@@ -383,11 +383,11 @@ TEST(the_control_schema_is_quoted_as_a_name_and_as_a_value) {
     struct rf_text sql = {0};
     make_facts(&facts, ",\"control_schema\":\"it's \\\"ours\\\"\"");
     rf_sql_control_exists(&facts.job, &sql);
-    assert_contains(sql.data, "n.nspname = 'it''s \"ours\"'");
+    assert_contains(whole(&sql), "n.nspname = 'it''s \"ours\"'");
     rf_text_free(&sql);
     rf_sql_create_control(&facts.job, &sql);
-    assert_contains(sql.data, "CREATE TABLE IF NOT EXISTS \"it's \"\"ours\"\"\".\"loads\" (");
-    assert_contains(sql.data, "CREATE TABLE IF NOT EXISTS \"it's \"\"ours\"\"\".\"leases\" (");
+    assert_contains(whole(&sql), "CREATE TABLE IF NOT EXISTS \"it's \"\"ours\"\"\".\"loads\" (");
+    assert_contains(whole(&sql), "CREATE TABLE IF NOT EXISTS \"it's \"\"ours\"\"\".\"leases\" (");
     rf_text_free(&sql);
     drop_facts(&facts);
 }
@@ -545,13 +545,13 @@ TEST(both_ends_print_a_row_alike) {
           " FROM \"raw_postgres\".\"orders\" WHERE \"_deleted_at\" IS NULL) r ORDER BY k, h) TO STDOUT (FORMAT binary)");
     struct rf_text sql = {0};
     rf_sql_source_rows(&facts.plan, 1000, &sql);
-    assert_string_equal(sql.data,
+    assert_string_equal(whole(&sql),
                         "COPY (SELECT k, decode(h, 'hex'), p FROM (SELECT ROW(\"id\")::text COLLATE \"C\" AS k, md5(ROW(\"id\", \"amount\", \"note\")::text) AS h,"
                         " ((pg_catalog.age(xmin) <= (SELECT pg_catalog.age('1000'::xid)) AND pg_catalog.age(xmin) >= 0)) AS p"
                         " FROM \"public\".\"orders\") r ORDER BY k, h) TO STDOUT (FORMAT binary)");
     rf_text_free(&sql);
     rf_sql_source_rows(&facts.plan, 0, &sql);
-    assert_contains(sql.data, "(false) AS p");
+    assert_contains(whole(&sql), "(false) AS p");
     rf_text_free(&sql);
     drop_facts(&facts);
 }
@@ -567,7 +567,7 @@ TEST(a_value_that_the_target_prints_otherwise_is_cast_at_the_source) {
     mentions(&facts, rf_sql_target_checksum, "ROW(\"id\", \"amount\", \"note\")::text");
     struct rf_text sql = {0};
     rf_sql_source_rows(&facts.plan, 0, &sql);
-    assert_contains(sql.data, "ROW(\"id\"::numeric)::text COLLATE \"C\" AS k");
+    assert_contains(whole(&sql), "ROW(\"id\"::numeric)::text COLLATE \"C\" AS k");
     rf_text_free(&sql);
     drop_facts(&facts);
 }
@@ -607,8 +607,8 @@ TEST(what_prints_a_value_is_set_alike_on_both_sides) {
     rf_sql_source_settings(&facts.job, 180000, &source);
     rf_sql_target_session(&facts.job, 180000, &target);
     for (size_t i = 0; i < N_OF(settings); i++) {
-        assert_contains(source.data, settings[i]);
-        assert_contains(target.data, settings[i]);
+        assert_contains(whole(&source), settings[i]);
+        assert_contains(whole(&target), settings[i]);
     }
     rf_text_free(&source);
     rf_text_free(&target);
@@ -621,7 +621,7 @@ TEST(nothing_set_at_the_source_outlives_the_transaction) {
     struct rf_text sql = {0};
     make_facts(&facts, "");
     rf_sql_source_settings(&facts.job, 180000, &sql);
-    for (const char *at = sql.data; (at = strstr(at, "SET ")); at += 4) assert_memory_equal(at, "SET LOCAL ", 10);
+    for (const char *at = whole(&sql); (at = strstr(at, "SET ")); at += 4) assert_memory_equal(at, "SET LOCAL ", 10);
     rf_text_free(&sql);
     drop_facts(&facts);
 }
@@ -631,7 +631,7 @@ TEST(a_lock_is_waited_for_at_least_a_millisecond_since_zero_means_for_ever) {
     for (size_t i = 0; i < N_OF(cases); i++) assert_int_equal(rf_lock_timeout_ms(cases[i].seconds), cases[i].ms);
     struct rf_text sql = {0};
     rf_sql_lock_timeout(0, &sql);
-    assert_string_equal(sql.data, "SET LOCAL lock_timeout = 1");
+    assert_string_equal(whole(&sql), "SET LOCAL lock_timeout = 1");
     rf_text_free(&sql);
 }
 
@@ -642,14 +642,14 @@ TEST(a_load_record_has_a_place_for_each_of_its_values) {
     make_facts(&facts, "");
     rf_sql_insert_load(&facts.job, &sql);
     int n_columns = 1;
-    for (const char *at = strchr(sql.data, '('); *at != ')'; at++) n_columns += *at == ',';
+    for (const char *at = strchr(whole(&sql), '('); *at != ')'; at++) n_columns += *at == ',';
     for (int i = 1; i <= n_columns; i++) {
         char place[16];
         snprintf(place, sizeof place, "$%d", i);
-        if (i < n_columns) assert_contains(sql.data, place);
-        else assert_lacks(sql.data, place);
+        if (i < n_columns) assert_contains(whole(&sql), place);
+        else assert_lacks(whole(&sql), place);
     }
-    assert_contains(sql.data, "WHERE NOT EXISTS (SELECT FROM \"_rowferry\".\"loads\" WHERE target_table = $1 AND load_id >= $2::bigint)");
+    assert_contains(whole(&sql), "WHERE NOT EXISTS (SELECT FROM \"_rowferry\".\"loads\" WHERE target_table = $1 AND load_id >= $2::bigint)");
     rf_text_free(&sql);
     drop_facts(&facts);
 }

@@ -15,6 +15,20 @@ void check_contains(const char *text, const char *part, bool expected, const cha
     _fail(file, line);
 }
 
+bool needed_in_vain;
+
+void *check_needed(void *pointer, const char *what, const char *file, int line) {
+    if (pointer) return pointer;
+    needed_in_vain = true;
+    print_error("there was no memory for %s\n", what);
+    _fail(file, line);
+    return NULL;
+}
+
+const char *whole(const struct rf_text *text) {
+    return needed(text->failed ? NULL : text->data);
+}
+
 /* How many bytes the character that begins with `first` has; 0 when none begins so. */
 static int character_bytes(unsigned char first) {
     if (first < 0x80) return 1;

@@ -11,6 +11,7 @@
 #include <cmocka.h>
 
 #include "core/error.h"
+#include "core/text.h"
 
 /* A test: its name is a sentence that says what holds. */
 #define TEST(name) static void name(void **state __attribute__((unused)))
@@ -24,6 +25,14 @@ void check_code(enum rf_code actual, enum rf_code expected, const struct rf_erro
 #define assert_contains(text, part) check_contains((text), (part), true, __FILE__, __LINE__)
 #define assert_lacks(text, part) check_contains((text), (part), false, __FILE__, __LINE__)
 void check_contains(const char *text, const char *part, bool expected, const char *file, int line);
+
+/* A pointer that is NULL only when memory is short: the test ends here then, and `needed_in_vain` says why. */
+#define needed(pointer) check_needed((pointer), #pointer, __FILE__, __LINE__)
+void *check_needed(void *pointer, const char *what, const char *file, int line);
+extern bool needed_in_vain;
+
+/* The text, needed whole. */
+const char *whole(const struct rf_text *text);
 
 /* Whole characters only, none overlong or cut. */
 bool is_utf8(const char *text);
