@@ -1,5 +1,6 @@
 #include "core/job.h"
 
+#include "core/json.h"
 #include "core/text.h"
 
 #include <cjson/cJSON.h>
@@ -460,59 +461,73 @@ enum rf_code rf_job_require(const struct rf_job *job, bool source, bool target, 
 
 /* ---- the published schema ---- */
 
-static void add_choices(cJSON *property, const char *choices) {
-    cJSON *list = cJSON_AddArrayToObject(property, "enum");
-    char words[64];
-    rf_copy_text(words, sizeof words, choices);
-    char *rest = NULL;
-    for (char *word = strtok_r(words, " ", &rest); word; word = strtok_r(NULL, " ", &rest))
-        cJSON_AddItemToArray(list, cJSON_CreateString(word));
+static void add_choices(struct rf_text *to, const char *choices) {
+    rf_json_open(to, "enum", '[');
+    while (*choices) {
+        char word[32];
+        size_t length = strcspn(choices, " ");
+        rf_copy_text(word, length + 1 < sizeof word ? length + 1 : sizeof word, choices);
+        rf_json_text(to, NULL, word);
+        choices += length;
+        choices += strspn(choices, " ");
+    }
+    rf_json_close(to, ']');
 }
 
-static void add_type(cJSON *property, const struct key *key) {
+static void add_type(struct rf_text *to, const struct key *key) {
     static const char *const types[] = {"string", "array", "number", "integer", "integer", "boolean", "string", "string"};
-    const char *type = types[key->kind];
     if (!key->nullable) {
-        cJSON_AddStringToObject(property, "type", type);
+        rf_json_text(to, "type", types[key->kind]);
         return;
     }
-    const char *both[] = {type, "null"};
-    cJSON_AddItemToObject(property, "type", cJSON_CreateStringArray(both, 2));
+    rf_json_open(to, "type", '[');
+    rf_json_text(to, NULL, types[key->kind]);
+    rf_json_text(to, NULL, "null");
+    rf_json_close(to, ']');
 }
 
-static cJSON *property_of(const struct key *key) {
-    cJSON *property = cJSON_CreateObject();
-    cJSON_AddStringToObject(property, "description", key->meaning);
-    add_type(property, key);
+static void add_default(struct rf_text *to, const struct key *key) {
+    if (key->kind == FLAG) rf_json_flag(to, "default", false);
+    else if (key->default_text) rf_json_text(to, "default", key->default_text);
+    else if (key->nullable) rf_json_null(to, "default");
+    else rf_json_number(to, "default", key->default_number);
+}
+
+static void add_property(struct rf_text *to, const struct key *key) {
+    rf_json_open(to, key->name, '{');
+    rf_json_text(to, "description", key->meaning);
+    add_type(to, key);
     if (key->kind == NAMES) {
-        cJSON *items = cJSON_AddObjectToObject(property, "items");
-        cJSON_AddStringToObject(items, "type", "string");
-        cJSON_AddNumberToObject(property, "minItems", 1);
+        rf_json_open(to, "items", '{');
+        rf_json_text(to, "type", "string");
+        rf_json_close(to, '}');
+        rf_json_integer(to, "minItems", 1);
     }
-    if (key->kind == CHOICE) add_choices(property, key->choices);
-    if (key->kind == SCHEDULE) cJSON_AddStringToObject(property, "pattern", "^(always|never|every [1-9][0-9]{0,5})$");
+    if (key->kind == CHOICE) add_choices(to, key->choices);
+    if (key->kind == SCHEDULE) rf_json_text(to, "pattern", "^(always|never|every [1-9][0-9]{0,5})$");
     if (key->kind == NUMBER || key->kind == INTEGER || key->kind == BYTES) {
-        cJSON_AddNumberToObject(property, "minimum", key->least);
-        cJSON_AddNumberToObject(property, "maximum", key->most);
+        rf_json_number(to, "minimum", key->least);
+        rf_json_number(to, "maximum", key->most);
     }
-    if (key->kind == FLAG) cJSON_AddFalseToObject(property, "default");
-    else if (key->default_text) cJSON_AddStringToObject(property, "default", key->default_text);
-    else if (key->nullable) cJSON_AddNullToObject(property, "default");
-    else cJSON_AddNumberToObject(property, "default", key->default_number);
-    return property;
+    add_default(to, key);
+    rf_json_close(to, '}');
 }
 
 char *rf_job_schema(void) {
-    cJSON *root = cJSON_CreateObject();
-    cJSON_AddStringToObject(root, "$schema", "https://json-schema.org/draft/2020-12/schema");
-    cJSON_AddStringToObject(root, "title", "rowferry job");
-    cJSON_AddStringToObject(root, "type", "object");
-    const char *required[] = {"source", "target", "table"};
-    cJSON_AddItemToObject(root, "required", cJSON_CreateStringArray(required, 3));
-    cJSON_AddFalseToObject(root, "additionalProperties");
-    cJSON *properties = cJSON_AddObjectToObject(root, "properties");
-    for (int i = 0; i < N_KEYS; i++) cJSON_AddItemToObject(properties, KEYS[i].name, property_of(&KEYS[i]));
-    char *text = cJSON_Print(root);
-    cJSON_Delete(root);
-    return text;
+    struct rf_text json = {0};
+    rf_json_open(&json, NULL, '{');
+    rf_json_text(&json, "$schema", "https://json-schema.org/draft/2020-12/schema");
+    rf_json_text(&json, "title", "rowferry job");
+    rf_json_text(&json, "type", "object");
+    rf_json_open(&json, "required", '[');
+    rf_json_text(&json, NULL, "source");
+    rf_json_text(&json, NULL, "target");
+    rf_json_text(&json, NULL, "table");
+    rf_json_close(&json, ']');
+    rf_json_flag(&json, "additionalProperties", false);
+    rf_json_open(&json, "properties", '{');
+    for (int i = 0; i < N_KEYS; i++) add_property(&json, &KEYS[i]);
+    rf_json_close(&json, '}');
+    rf_json_close(&json, '}');
+    return rf_json_take(&json);
 }

@@ -1,6 +1,7 @@
 #include "core/report.h"
 
-#include <cjson/cJSON.h>
+#include "core/json.h"
+
 #include <inttypes.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -11,35 +12,19 @@ static const char *const COUNT_NAMES[] = {"read", "staged", "inserted", "updated
 static const char *const SECONDS_NAMES[] = {"wait", "read", "merge", "commit", "total"};
 enum { N_COUNTS = 8, N_SECONDS = 5 };
 
-/* As digits: cJSON's numbers are doubles, printed with fifteen of them. */
-static void add_integer(cJSON *to, const char *name, int64_t value) {
-    char digits[24];
-    snprintf(digits, sizeof digits, "%" PRId64, value);
-    cJSON_AddRawToObject(to, name, digits);
-}
-
-static void add_text(cJSON *to, const char *name, const char *value) {
-    if (value) cJSON_AddStringToObject(to, name, value);
-    else cJSON_AddNullToObject(to, name);
-}
-
-static char *print_and_delete(cJSON *root) {
-    char *text = cJSON_PrintUnformatted(root);
-    cJSON_Delete(root);
-    return text;
-}
-
-static void add_counts(cJSON *to, const char *name, const struct rf_counts *counts) {
+static void add_counts(struct rf_text *to, const char *name, const struct rf_counts *counts) {
     const int64_t values[N_COUNTS] = {counts->read, counts->staged, counts->inserted, counts->updated,
                                       counts->deleted, counts->stale, counts->duplicates, counts->bytes};
-    cJSON *object = cJSON_AddObjectToObject(to, name);
-    for (int i = 0; i < N_COUNTS; i++) add_integer(object, COUNT_NAMES[i], values[i]);
+    rf_json_open(to, name, '{');
+    for (int i = 0; i < N_COUNTS; i++) rf_json_integer(to, COUNT_NAMES[i], values[i]);
+    rf_json_close(to, '}');
 }
 
-static void add_seconds(cJSON *to, const struct rf_seconds *seconds) {
+static void add_seconds(struct rf_text *to, const struct rf_seconds *seconds) {
     const double values[N_SECONDS] = {seconds->wait, seconds->read, seconds->merge, seconds->commit, seconds->total};
-    cJSON *object = cJSON_AddObjectToObject(to, "seconds");
-    for (int i = 0; i < N_SECONDS; i++) cJSON_AddNumberToObject(object, SECONDS_NAMES[i], (double)(int64_t)(values[i] * 1e6) / 1e6);
+    rf_json_open(to, "seconds", '{');
+    for (int i = 0; i < N_SECONDS; i++) rf_json_number(to, SECONDS_NAMES[i], values[i]);
+    rf_json_close(to, '}');
 }
 
 /* A key that a sweep found and the target lacks was missed by this load or an earlier one. */
@@ -58,24 +43,25 @@ const char *rf_report_completeness(const struct rf_report *report) {
 }
 
 RF_PRINTF(2, 3)
-static void add_reason(cJSON *list, const char *format, ...) {
+static void add_reason(struct rf_text *list, const char *format, ...) {
     char text[256];
     va_list args;
     va_start(args, format);
     vsnprintf(text, sizeof text, format, args);
     va_end(args);
-    cJSON_AddItemToArray(list, cJSON_CreateString(text));
+    rf_json_text(list, NULL, text);
 }
 
-static void add_reasons(cJSON *to, const struct rf_report *report) {
+static void add_reasons(struct rf_text *to, const struct rf_report *report) {
     const struct rf_plan *plan = report->plan;
     const struct rf_counts *counts = &report->this_try;
-    cJSON *list = cJSON_AddArrayToObject(to, "reasons");
-    for (int i = 0; i < plan->n_reasons; i++) cJSON_AddItemToArray(list, cJSON_CreateString(plan->reasons[i]));
+    rf_json_open(to, "reasons", '[');
+    for (int i = 0; i < plan->n_reasons; i++) rf_json_text(to, NULL, plan->reasons[i]);
     if (counts->missed > 0)
-        add_reason(list, "the audit found %" PRId64 " rows that the cursor had missed, and loaded them (%" PRId64 " since everything was last read)", counts->missed, rf_missed_in_all(report));
+        add_reason(to, "the audit found %" PRId64 " rows that the cursor had missed, and loaded them (%" PRId64 " since everything was last read)", counts->missed, rf_missed_in_all(report));
     if (counts->live_source != counts->live_target)
-        add_reason(list, "the source has %" PRId64 " keys and the target %" PRId64 " live rows: changes were missed, and the next run looks for them", counts->live_source, counts->live_target);
+        add_reason(to, "the source has %" PRId64 " keys and the target %" PRId64 " live rows: changes were missed, and the next run looks for them", counts->live_source, counts->live_target);
+    rf_json_close(to, ']');
 }
 
 struct rf_next rf_report_next(const struct rf_report *report) {
@@ -86,60 +72,70 @@ struct rf_next rf_report_next(const struct rf_report *report) {
     return next;
 }
 
-static void add_window(cJSON *to, const struct rf_plan *plan) {
+static void add_window(struct rf_text *to, const struct rf_plan *plan) {
     if (plan->reading != RF_READ_WINDOW) {
-        cJSON_AddNullToObject(to, "window");
+        rf_json_null(to, "window");
         return;
     }
-    cJSON *window = cJSON_AddObjectToObject(to, "window");
-    add_text(window, "since", plan->from);
-    add_text(window, "until", plan->until);
+    rf_json_open(to, "window", '{');
+    rf_json_text(to, "since", plan->from);
+    rf_json_text(to, "until", plan->until);
+    rf_json_close(to, '}');
 }
 
-static void add_checks(cJSON *to, const struct rf_report *report) {
+static void add_checks(struct rf_text *to, const struct rf_report *report) {
     const struct rf_counts *counts = &report->this_try;
-    cJSON_AddBoolToObject(to, "swept", report->plan->sweep);
+    rf_json_flag(to, "swept", report->plan->sweep);
     if (report->plan->sweep) {
-        cJSON *live = cJSON_AddObjectToObject(to, "live");
-        add_integer(live, "source", counts->live_source);
-        add_integer(live, "target", counts->live_target);
+        rf_json_open(to, "live", '{');
+        rf_json_integer(to, "source", counts->live_source);
+        rf_json_integer(to, "target", counts->live_target);
+        rf_json_close(to, '}');
     } else {
-        cJSON_AddNullToObject(to, "live");
+        rf_json_null(to, "live");
     }
-    if (report->plan->audit) add_integer(cJSON_AddObjectToObject(to, "audit"), "missed", counts->missed);
-    else cJSON_AddNullToObject(to, "audit");
+    if (report->plan->audit) {
+        rf_json_open(to, "audit", '{');
+        rf_json_integer(to, "missed", counts->missed);
+        rf_json_close(to, '}');
+    } else {
+        rf_json_null(to, "audit");
+    }
 }
 
-static void add_holder(cJSON *to, const struct rf_holder *holder) {
+static void add_holder(struct rf_text *to, const struct rf_holder *holder) {
     if (!holder->known) {
-        cJSON_AddNullToObject(to, "watermark_held_by");
+        rf_json_null(to, "watermark_held_by");
         return;
     }
-    cJSON *object = cJSON_AddObjectToObject(to, "watermark_held_by");
-    add_integer(object, "pid", holder->pid);
-    add_text(object, "user", holder->user);
-    add_text(object, "application", holder->application);
-    cJSON_AddNumberToObject(object, "seconds", holder->seconds);
+    rf_json_open(to, "watermark_held_by", '{');
+    rf_json_integer(to, "pid", holder->pid);
+    rf_json_text(to, "user", holder->user);
+    rf_json_text(to, "application", holder->application);
+    rf_json_number(to, "seconds", holder->seconds);
+    rf_json_close(to, '}');
 }
 
-static void add_source(cJSON *to, const struct rf_source_facts *source) {
-    cJSON *object = cJSON_AddObjectToObject(to, "source");
-    add_integer(object, "server_version", source->server.version);
-    add_text(object, "system", source->identity.system);
-    add_integer(object, "timeline", source->identity.timeline);
-    add_text(object, "database", source->identity.database);
-    cJSON_AddBoolToObject(object, "in_recovery", source->snapshot.in_recovery);
+static void add_source(struct rf_text *to, const struct rf_source_facts *source) {
+    rf_json_open(to, "source", '{');
+    rf_json_integer(to, "server_version", source->server.version);
+    rf_json_text(to, "system", source->identity.system);
+    rf_json_integer(to, "timeline", source->identity.timeline);
+    rf_json_text(to, "database", source->identity.database);
+    rf_json_flag(to, "in_recovery", source->snapshot.in_recovery);
+    rf_json_close(to, '}');
 }
 
-static void add_drift(cJSON *to, const struct rf_plan *plan) {
-    cJSON *list = cJSON_AddArrayToObject(to, "drift");
+static void add_drift(struct rf_text *to, const struct rf_plan *plan) {
+    rf_json_open(to, "drift", '[');
     for (int i = 0; i < plan->n_dropped; i++) {
-        cJSON *event = cJSON_CreateObject();
-        add_text(event, "kind", "column_dropped");
-        add_text(event, "column", plan->dropped[i]);
-        add_text(event, "policy", "ignore");
-        cJSON_AddItemToArray(list, event);
+        rf_json_open(to, NULL, '{');
+        rf_json_text(to, "kind", "column_dropped");
+        rf_json_text(to, "column", plan->dropped[i]);
+        rf_json_text(to, "policy", "ignore");
+        rf_json_close(to, '}');
     }
+    rf_json_close(to, ']');
 }
 
 bool rf_verification_failed(const struct rf_verification *verification) {
@@ -147,122 +143,136 @@ bool rf_verification_failed(const struct rf_verification *verification) {
            (verification->target_only_is_error && verification->target_only > 0);
 }
 
-static cJSON *verification_object(const struct rf_verification *verification) {
-    cJSON *object = cJSON_CreateObject();
-    add_text(object, "result", rf_verification_failed(verification) ? "different" : "equal");
-    cJSON_AddBoolToObject(object, "exact", verification->exact);
+static void add_verification(struct rf_text *to, const char *name, const struct rf_verification *verification) {
+    rf_json_open(to, name, '{');
+    rf_json_text(to, "result", rf_verification_failed(verification) ? "different" : "equal");
+    rf_json_flag(to, "exact", verification->exact);
     const struct { const char *name; int64_t value; } counts[] = {
         {"compared", verification->compared}, {"equal", verification->equal}, {"pending", verification->pending},
         {"target_only", verification->target_only}, {"different", verification->different}, {"missing", verification->missing}};
-    for (size_t i = 0; i < sizeof counts / sizeof counts[0]; i++) add_integer(object, counts[i].name, counts[i].value);
-    add_text(object, "checksum", verification->checksum);
-    cJSON *examples = cJSON_AddArrayToObject(object, "examples");
+    for (size_t i = 0; i < sizeof counts / sizeof counts[0]; i++) rf_json_integer(to, counts[i].name, counts[i].value);
+    rf_json_text(to, "checksum", verification->checksum);
+    rf_json_open(to, "examples", '[');
     for (int i = 0; i < verification->n_examples; i++) {
-        cJSON *example = cJSON_CreateObject();
-        add_text(example, "key", verification->examples[i].key);
-        add_text(example, "kind", verification->examples[i].kind);
-        cJSON_AddItemToArray(examples, example);
+        rf_json_open(to, NULL, '{');
+        rf_json_text(to, "key", verification->examples[i].key);
+        rf_json_text(to, "kind", verification->examples[i].kind);
+        rf_json_close(to, '}');
     }
-    cJSON *reasons = cJSON_AddArrayToObject(object, "reasons");
-    if (verification->reason) cJSON_AddItemToArray(reasons, cJSON_CreateString(verification->reason));
-    return object;
+    rf_json_close(to, ']');
+    rf_json_open(to, "reasons", '[');
+    if (verification->reason) rf_json_text(to, NULL, verification->reason);
+    rf_json_close(to, ']');
+    rf_json_close(to, '}');
 }
 
 char *rf_verification_json(const struct rf_verification *verification) {
-    return print_and_delete(verification_object(verification));
+    struct rf_text json = {0};
+    add_verification(&json, NULL, verification);
+    return rf_json_take(&json);
 }
 
-static void add_run(cJSON *root, const struct rf_report *report) {
+static void add_run(struct rf_text *root, const struct rf_report *report) {
     const struct rf_plan *plan = report->plan;
     const struct rf_job *job = plan->job;
-    add_integer(root, "version", 1);
-    add_text(root, "run_id", job->run_id);
-    add_integer(root, "try_number", job->try_number);
-    add_integer(root, "increment", report->increment);
-    add_integer(root, "load_id", plan->load_id);
-    add_text(root, "table", job->source_label);
-    add_text(root, "target_table", job->target_label);
-    add_text(root, "source_name", job->source_name);
+    rf_json_integer(root, "version", 1);
+    rf_json_text(root, "run_id", job->run_id);
+    rf_json_integer(root, "try_number", job->try_number);
+    rf_json_integer(root, "increment", report->increment);
+    rf_json_integer(root, "load_id", plan->load_id);
+    rf_json_text(root, "table", job->source_label);
+    rf_json_text(root, "target_table", job->target_label);
+    rf_json_text(root, "source_name", job->source_name);
 }
 
-static void add_proof(cJSON *root, const struct rf_report *report) {
+static void add_proof(struct rf_text *root, const struct rf_report *report) {
     const struct rf_plan *plan = report->plan;
-    add_text(root, "capture", plan->capture);
-    add_text(root, "capture_reason", plan->capture_reason);
-    cJSON_AddBoolToObject(root, "first_load", plan->first_load);
-    cJSON_AddBoolToObject(root, "reconciled", plan->reconcile);
-    add_text(root, "mode", "merge");
-    add_text(root, "completeness", rf_report_completeness(report));
-    add_text(root, "hard_deletes", plan->hard_deletes);
+    rf_json_text(root, "capture", plan->capture);
+    rf_json_text(root, "capture_reason", plan->capture_reason);
+    rf_json_flag(root, "first_load", plan->first_load);
+    rf_json_flag(root, "reconciled", plan->reconcile);
+    rf_json_text(root, "mode", "merge");
+    rf_json_text(root, "completeness", rf_report_completeness(report));
+    rf_json_text(root, "hard_deletes", plan->hard_deletes);
     add_reasons(root, report);
-    add_text(root, "extracted_at", plan->extracted_at);
-    add_text(root, "snapshot", plan->source->snapshot.text);
-    add_text(root, "lsn", plan->source->snapshot.lsn);
-    add_text(root, "watermark", rf_report_next(report).watermark);
+    rf_json_text(root, "extracted_at", plan->extracted_at);
+    rf_json_text(root, "snapshot", plan->source->snapshot.text);
+    rf_json_text(root, "lsn", plan->source->snapshot.lsn);
+    rf_json_text(root, "watermark", rf_report_next(report).watermark);
     add_holder(root, &plan->held_by);
     add_window(root, plan);
     add_checks(root, report);
-    add_integer(root, "connections", report->connections);
+    rf_json_integer(root, "connections", report->connections);
 }
 
 char *rf_report_json(const struct rf_report *report) {
-    cJSON *root = cJSON_CreateObject();
-    add_run(root, report);
-    add_proof(root, report);
-    add_counts(root, "this_try", &report->this_try);
-    add_counts(root, "run_total", &report->run_total);
-    add_seconds(root, &report->seconds);
-    add_source(root, report->plan->source);
-    cJSON *target = cJSON_AddObjectToObject(root, "target");
-    add_integer(target, "server_version", report->plan->target->server.version);
-    add_text(target, "channel", report->channel);
-    if (report->verification.done) cJSON_AddItemToObject(root, "verification", verification_object(&report->verification));
-    else cJSON_AddNullToObject(root, "verification");
-    add_drift(root, report->plan);
-    cJSON_AddArrayToObject(root, "warnings");
-    return print_and_delete(root);
+    struct rf_text json = {0};
+    rf_json_open(&json, NULL, '{');
+    add_run(&json, report);
+    add_proof(&json, report);
+    add_counts(&json, "this_try", &report->this_try);
+    add_counts(&json, "run_total", &report->run_total);
+    add_seconds(&json, &report->seconds);
+    add_source(&json, report->plan->source);
+    rf_json_open(&json, "target", '{');
+    rf_json_integer(&json, "server_version", report->plan->target->server.version);
+    rf_json_text(&json, "channel", report->channel);
+    rf_json_close(&json, '}');
+    if (report->verification.done) add_verification(&json, "verification", &report->verification);
+    else rf_json_null(&json, "verification");
+    add_drift(&json, report->plan);
+    rf_json_open(&json, "warnings", '[');
+    rf_json_close(&json, ']');
+    rf_json_close(&json, '}');
+    return rf_json_take(&json);
 }
 
 char *rf_plan_json(const struct rf_plan *plan, const struct rf_statement *statements, int n_statements) {
-    cJSON *root = cJSON_CreateObject();
-    add_text(root, "table", plan->job->source_label);
-    add_text(root, "target_table", plan->job->target_label);
-    add_text(root, "capture", plan->capture);
-    add_text(root, "capture_reason", plan->capture_reason);
-    cJSON_AddBoolToObject(root, "first_load", plan->first_load);
-    cJSON_AddBoolToObject(root, "full_read", plan->full_read);
-    cJSON_AddBoolToObject(root, "sweep", plan->sweep);
-    add_text(root, "completeness", plan->completeness);
-    add_text(root, "hard_deletes", plan->hard_deletes);
-    add_text(root, "watermark", plan->next.watermark);
-    add_holder(root, &plan->held_by);
-    add_window(root, plan);
-    cJSON *estimate = cJSON_AddObjectToObject(root, "estimate");
-    if (plan->source->rows_estimate >= 0) cJSON_AddNumberToObject(estimate, "rows", plan->source->rows_estimate);
-    else cJSON_AddNullToObject(estimate, "rows");
-    add_integer(estimate, "bytes", plan->source->bytes);
-    cJSON *list = cJSON_AddArrayToObject(root, "statements");
+    struct rf_text json = {0};
+    rf_json_open(&json, NULL, '{');
+    rf_json_text(&json, "table", plan->job->source_label);
+    rf_json_text(&json, "target_table", plan->job->target_label);
+    rf_json_text(&json, "capture", plan->capture);
+    rf_json_text(&json, "capture_reason", plan->capture_reason);
+    rf_json_flag(&json, "first_load", plan->first_load);
+    rf_json_flag(&json, "full_read", plan->full_read);
+    rf_json_flag(&json, "sweep", plan->sweep);
+    rf_json_text(&json, "completeness", plan->completeness);
+    rf_json_text(&json, "hard_deletes", plan->hard_deletes);
+    rf_json_text(&json, "watermark", plan->next.watermark);
+    add_holder(&json, &plan->held_by);
+    add_window(&json, plan);
+    rf_json_open(&json, "estimate", '{');
+    if (plan->source->rows_estimate >= 0) rf_json_number(&json, "rows", plan->source->rows_estimate);
+    else rf_json_null(&json, "rows");
+    rf_json_integer(&json, "bytes", plan->source->bytes);
+    rf_json_close(&json, '}');
+    rf_json_open(&json, "statements", '[');
     for (int i = 0; i < n_statements; i++) {
-        cJSON *statement = cJSON_CreateObject();
-        add_text(statement, "server", statements[i].server);
-        add_text(statement, "role", statements[i].role);
-        add_text(statement, "sql", statements[i].sql);
-        cJSON_AddItemToArray(list, statement);
+        rf_json_open(&json, NULL, '{');
+        rf_json_text(&json, "server", statements[i].server);
+        rf_json_text(&json, "role", statements[i].role);
+        rf_json_text(&json, "sql", statements[i].sql);
+        rf_json_close(&json, '}');
     }
+    rf_json_close(&json, ']');
     const struct rf_report nothing_done = {.plan = plan};
-    add_reasons(root, &nothing_done);
-    add_drift(root, plan);
-    return print_and_delete(root);
+    add_reasons(&json, &nothing_done);
+    add_drift(&json, plan);
+    rf_json_close(&json, '}');
+    return rf_json_take(&json);
 }
 
 char *rf_error_json(const struct rf_error *err) {
-    cJSON *root = cJSON_CreateObject();
+    struct rf_text json = {0};
+    rf_json_open(&json, NULL, '{');
     const struct { const char *name, *value; } texts[] = {
         {"code", rf_code_name(err->code)}, {"message", err->message}, {"sqlstate", err->sqlstate},
         {"server_message", err->server_message}, {"detail", err->detail}, {"hint", err->hint}, {"role", err->role}};
-    for (size_t i = 0; i < sizeof texts / sizeof texts[0]; i++) add_text(root, texts[i].name, *texts[i].value ? texts[i].value : NULL);
-    cJSON_AddBoolToObject(root, "retryable", err->retryable);
-    return print_and_delete(root);
+    for (size_t i = 0; i < sizeof texts / sizeof texts[0]; i++) rf_json_text(&json, texts[i].name, *texts[i].value ? texts[i].value : NULL);
+    rf_json_flag(&json, "retryable", err->retryable);
+    rf_json_close(&json, '}');
+    return rf_json_take(&json);
 }
 
 /* ---- the published schema ---- */
@@ -310,42 +320,57 @@ static const struct property PROPERTIES[] = {
     {"warnings", "array", "texts"},
 };
 
-static void add_types(cJSON *to, const char *types) {
-    char words[32];
-    rf_copy_text(words, sizeof words, types);
-    char *bar = strchr(words, '|');
-    if (!bar) {
-        cJSON_AddStringToObject(to, "type", words);
+static void add_types(struct rf_text *to, const char *types) {
+    char first[32];
+    size_t length = strcspn(types, "|");
+    rf_copy_text(first, length + 1 < sizeof first ? length + 1 : sizeof first, types);
+    if (!types[length]) {
+        rf_json_text(to, "type", first);
         return;
     }
-    *bar = '\0';
-    const char *both[] = {words, bar + 1};
-    cJSON_AddItemToObject(to, "type", cJSON_CreateStringArray(both, 2));
+    rf_json_open(to, "type", '[');
+    rf_json_text(to, NULL, first);
+    rf_json_text(to, NULL, types + length + 1);
+    rf_json_close(to, ']');
 }
 
-static void add_members(cJSON *to, const char *const *names, int n, const char *type) {
-    cJSON_AddItemToObject(to, "required", cJSON_CreateStringArray(names, n));
-    cJSON *properties = cJSON_AddObjectToObject(to, "properties");
-    for (int i = 0; i < n; i++) cJSON_AddStringToObject(cJSON_AddObjectToObject(properties, names[i]), "type", type);
+static void add_members(struct rf_text *to, const char *const *names, int n, const char *type) {
+    rf_json_open(to, "required", '[');
+    for (int i = 0; i < n; i++) rf_json_text(to, NULL, names[i]);
+    rf_json_close(to, ']');
+    rf_json_open(to, "properties", '{');
+    for (int i = 0; i < n; i++) {
+        rf_json_open(to, names[i], '{');
+        rf_json_text(to, "type", type);
+        rf_json_close(to, '}');
+    }
+    rf_json_close(to, '}');
+}
+
+static void add_property(struct rf_text *to, const struct property *property) {
+    bool counts = strcmp(property->name, "this_try") == 0 || strcmp(property->name, "run_total") == 0;
+    rf_json_open(to, property->name, '{');
+    rf_json_text(to, "description", property->meaning);
+    add_types(to, property->type);
+    if (counts) add_members(to, COUNT_NAMES, N_COUNTS, "integer");
+    if (strcmp(property->name, "seconds") == 0) add_members(to, SECONDS_NAMES, N_SECONDS, "number");
+    rf_json_close(to, '}');
 }
 
 char *rf_report_schema(void) {
-    cJSON *root = cJSON_CreateObject();
-    add_text(root, "$schema", "https://json-schema.org/draft/2020-12/schema");
-    add_text(root, "title", "rowferry report");
-    add_text(root, "type", "object");
-    cJSON *required = cJSON_AddArrayToObject(root, "required");
-    cJSON_AddFalseToObject(root, "additionalProperties");
-    cJSON *properties = cJSON_AddObjectToObject(root, "properties");
-    for (size_t i = 0; i < sizeof PROPERTIES / sizeof PROPERTIES[0]; i++) {
-        const struct property *property = &PROPERTIES[i];
-        cJSON_AddItemToArray(required, cJSON_CreateString(property->name));
-        cJSON *object = cJSON_AddObjectToObject(properties, property->name);
-        add_text(object, "description", property->meaning);
-        add_types(object, property->type);
-        bool counts = strcmp(property->name, "this_try") == 0 || strcmp(property->name, "run_total") == 0;
-        if (counts) add_members(object, COUNT_NAMES, N_COUNTS, "integer");
-        if (strcmp(property->name, "seconds") == 0) add_members(object, SECONDS_NAMES, N_SECONDS, "number");
-    }
-    return print_and_delete(root);
+    enum { N_PROPERTIES = sizeof PROPERTIES / sizeof PROPERTIES[0] };
+    struct rf_text json = {0};
+    rf_json_open(&json, NULL, '{');
+    rf_json_text(&json, "$schema", "https://json-schema.org/draft/2020-12/schema");
+    rf_json_text(&json, "title", "rowferry report");
+    rf_json_text(&json, "type", "object");
+    rf_json_open(&json, "required", '[');
+    for (int i = 0; i < N_PROPERTIES; i++) rf_json_text(&json, NULL, PROPERTIES[i].name);
+    rf_json_close(&json, ']');
+    rf_json_flag(&json, "additionalProperties", false);
+    rf_json_open(&json, "properties", '{');
+    for (int i = 0; i < N_PROPERTIES; i++) add_property(&json, &PROPERTIES[i]);
+    rf_json_close(&json, '}');
+    rf_json_close(&json, '}');
+    return rf_json_take(&json);
 }
