@@ -13,12 +13,26 @@ import subprocess
 import sys
 import time
 import xml.etree.ElementTree as xml
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import cache, partial
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
-BUILDS = ("gcc", "sanitized")
+BUILDS = ("gcc", "sanitized", "threads", "torture")
+VALGRIND = (
+    "valgrind",
+    "--quiet",
+    "--error-exitcode=99",
+    "--leak-check=full",
+    "--errors-for-leak-kinds=definite,indirect,possible",
+    "--suppressions=tests/native/valgrind.supp",
+)
+FUZZ_RUNS = 20_000  # of each target, always the same ones; `make fuzz` goes further
+PROGRAM_SECONDS = 600  # a program that hangs fails, and the others still run
 PYTEST_REPORT = Path("build/pytest.xml")
+running: set[subprocess.Popen] = set()
 
 
 @dataclass(frozen=True)
@@ -38,7 +52,8 @@ def main(arguments: list[str]) -> int:
     os.chdir(ROOT)
     native_only = "--native-only" in arguments
     started = time.monotonic()
-    total = compiled() + native_units()
+    signal.signal(signal.SIGTERM, lambda *_: [process.send_signal(signal.SIGINT) for process in list(running)])
+    total = compiled() + native_programs()
     if not native_only:
         total += python_tests(arguments)
     print(f"{total} in {time.monotonic() - started:.0f} s", flush=True)
@@ -52,28 +67,61 @@ def compiled() -> Figures:
     return Figures(passed=1) if code == 0 else Figures(failed=1)
 
 
-def native_units() -> Figures:
+def native_programs() -> Figures:
+    """Every unit as it is, under each sanitizer, short of memory and under valgrind; every fuzz target for a while.
+
+    As many at a time as there are processors; told in a fixed order.
+    """
+    checks: dict[str, Callable[[], tuple[Figures, str]]] = {}
+    units = sorted(Path("tests/native").glob("test_*.c"))
+    for source in units:
+        for build in BUILDS:
+            checks[f"{source.stem} ({build})"] = partial(unit, [str(program(build, source))])
+        checks[f"{source.stem} (valgrind)"] = partial(unit, [*VALGRIND, str(program("gcc", source))])
+    for source in sorted(Path("tests/fuzz").glob("fuzz_*.c")):
+        checks[f"{source.stem} ({FUZZ_RUNS} runs)"] = partial(fuzz, source)
     total = Figures()
-    for build in BUILDS:
-        for source in sorted(Path("tests/native").glob("test_*.c")):
-            headline(f"{source.stem} ({build})")
-            total += native_unit(Path("build", build, source.with_suffix("")))
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        outcomes = [(title, pool.submit(check)) for title, check in checks.items()]
+        for title, outcome in outcomes:
+            figures, output = settled(outcome.result)
+            headline(title)
+            if figures.failed:
+                print(output, flush=True)
+            total += figures
     return total
 
 
-def native_unit(program: Path) -> Figures:
-    """One cmocka program. A crash counts as the failure of the test that ran; a leak found at the end as one more."""
-    if not program.exists():
-        print(f"{program} was not built")
-        return Figures(failed=1)
-    code, output = run([str(program)], capture=True)
+def program(build: str, source: Path) -> Path:
+    return Path("build", build, source.with_suffix(""))
+
+
+def unit(command: list[str]) -> tuple[Figures, str]:
+    """One cmocka program. A crash counts as the failure of the test that ran; what is found at the end as one more."""
+    code, output = run([*fixed_addresses(), *command], capture=True)
     outcomes = {word: len(re.findall(rf"^\[ +{word} +\]", output, re.MULTILINE)) for word in ("RUN", "OK", "SKIPPED")}
     failed = outcomes["RUN"] - outcomes["OK"] - outcomes["SKIPPED"]
     if code != 0 or not outcomes["RUN"]:
         failed = max(failed, 1)
-    if failed:
-        print(output)
-    return Figures(outcomes["OK"], failed, outcomes["SKIPPED"])
+    return Figures(outcomes["OK"], failed, outcomes["SKIPPED"]), output
+
+
+def fuzz(source: Path) -> tuple[Figures, str]:
+    """One fuzz target: its corpus, then inputs made from it that are the same each time. Stands for one test."""
+    corpus = source.parent / "corpus" / source.stem
+    findings = Path("build/fuzz", source.stem)
+    findings.mkdir(parents=True, exist_ok=True)
+    options = [f"-runs={FUZZ_RUNS}", "-seed=1", f"-artifact_prefix={findings}/"]
+    code, output = run([*fixed_addresses(), str(program("clang", source)), *options, str(corpus)], capture=True)
+    return (Figures(passed=1) if code == 0 else Figures(failed=1)), output
+
+
+@cache
+def fixed_addresses() -> tuple[str, ...]:
+    """The thread sanitizer of gcc 12 cannot place its memory where a newer kernel scatters a program's widely."""
+    command = ("setarch", "--addr-no-randomize")
+    allowed = subprocess.run([*command, "true"], stderr=subprocess.DEVNULL, check=False).returncode == 0
+    return command if allowed else ()
 
 
 def python_tests(arguments: list[str]) -> Figures:
@@ -97,19 +145,33 @@ def headline(text: str) -> None:
 
 
 def run(command: list[str], *, capture: bool = False) -> tuple[int, str]:
-    """Exit code and output. Ctrl-C reaches the child by itself: wait for it to clean up, do not kill it.
+    """Exit code and output; a program whose output is captured has PROGRAM_SECONDS.
 
-    SIGTERM, which reaches only us, is passed on as Ctrl-C, so that pytest ends its servers.
+    Ctrl-C reaches the child by itself: wait for it to clean up, do not kill it. SIGTERM, which reaches only us,
+    is passed on as Ctrl-C, so that pytest ends its servers.
     """
-    stdout = subprocess.PIPE if capture else None
-    process = subprocess.Popen(command, stdout=stdout, text=True, errors="replace")
-    signal.signal(signal.SIGTERM, lambda *_: process.send_signal(signal.SIGINT))
+    streams = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT} if capture else {}
+    try:
+        process = subprocess.Popen(command, text=True, errors="replace", **streams)
+    except OSError as error:
+        return 127, f"{command[0]}: {error.strerror}"
+    running.add(process)
+    try:
+        output, _ = settled(partial(process.communicate, timeout=PROGRAM_SECONDS if capture else None))
+    except subprocess.TimeoutExpired:
+        process.kill()
+        output = f"{process.communicate()[0]}\nit did not end within {PROGRAM_SECONDS} s"
+    running.discard(process)
+    return process.returncode, output or ""
+
+
+def settled(wait: Callable):
+    """What `wait` returns, however often Ctrl-C interrupts it."""
     while True:
         try:
-            output, _ = process.communicate()
+            return wait()
         except KeyboardInterrupt:
             continue
-        return process.returncode, output or ""
 
 
 if __name__ == "__main__":

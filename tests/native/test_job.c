@@ -513,12 +513,19 @@ TEST(the_schema_lists_every_key_with_type_meaning_and_default) {
 }
 
 /* A job of nothing but the schema's defaults: what the schema says and what the parser takes agree. */
+static void add_copy(cJSON *to, const char *name, const cJSON *value) {
+    cJSON *copy = needed(cJSON_Duplicate(value, 1));
+    bool added = cJSON_AddItemToObject(to, name, copy);
+    if (!added) cJSON_Delete(copy);
+    needed(added ? to : NULL);
+}
+
 TEST(the_defaults_of_the_schema_are_taken_by_the_parser) {
     char *text = needed(rf_job_schema());
     cJSON *schema = needed(cJSON_Parse(text)), *job = needed(cJSON_CreateObject());
     const cJSON *property;
     cJSON_ArrayForEach(property, cJSON_GetObjectItemCaseSensitive(schema, "properties"))
-        if (!cJSON_AddItemToObject(job, property->string, needed(cJSON_Duplicate(cJSON_GetObjectItemCaseSensitive(property, "default"), 1)))) needed(NULL);
+        add_copy(job, property->string, cJSON_GetObjectItemCaseSensitive(property, "default"));
     char *json = needed(cJSON_PrintUnformatted(job));
     struct parsed parsed;
     accepts(&parsed, json);

@@ -173,16 +173,16 @@ static jmp_buf ended_early;
 /* Every assertion of cmocka that does not hold comes here, in its place. */
 __attribute__((visibility("default"))) void _fail(const char *const file, const int line) {
     fprintf(stderr, "%s:%d: does not hold\n", file, line);
-    if (!denied || !(told || needed_in_vain)) progress->finding = "it fails, and nobody was told of the lack";
+    if (always_failed || !denied || !(told || needed_in_vain)) progress->finding = always_failed ? "what always holds does not" : "it fails, and nobody was told of the lack";
     else if (has_leaks(true)) progress->finding = "memory leaks from the call that failed";
     longjmp(ended_early, 1);
 }
 
 static void start_run(int allocation) {
     pthread_mutex_lock(&mutex);
-    while (n_noted > 0) *noted[--n_noted] = (struct block){0}; /* what an earlier run still holds stays with it: a thread may be at work on it */
+    while (n_noted > 0) *noted[--n_noted] = (struct block){0}; /* not freed: a thread may be at work on one */
     pthread_mutex_unlock(&mutex);
-    denied = told = needed_in_vain = false;
+    denied = told = needed_in_vain = always_failed = false;
     progress->allocation = allocation;
     if (ftruncate(STDOUT_FILENO, 0) == 0) lseek(STDOUT_FILENO, 0, SEEK_SET);
     granted = allocation;

@@ -25,6 +25,15 @@ void *check_needed(void *pointer, const char *what, const char *file, int line) 
     return NULL;
 }
 
+bool always_failed;
+
+void check_always(bool holds, const char *what, const char *file, int line) {
+    if (holds) return;
+    always_failed = true;
+    print_error("%s\n", what);
+    _fail(file, line);
+}
+
 const char *whole(const struct rf_text *text) {
     return needed(text->failed ? NULL : text->data);
 }

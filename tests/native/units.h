@@ -31,6 +31,11 @@ void check_contains(const char *text, const char *part, bool expected, const cha
 void *check_needed(void *pointer, const char *what, const char *file, int line);
 extern bool needed_in_vain;
 
+/* Holds even in a run that is short of memory and said so; there, other assertions end the test as `needed` does. */
+#define assert_always(condition) check_always((condition), #condition, __FILE__, __LINE__)
+void check_always(bool holds, const char *what, const char *file, int line);
+extern bool always_failed;
+
 /* The text, needed whole. */
 const char *whole(const struct rf_text *text);
 
