@@ -4,7 +4,8 @@
 #   make test         every test, ending in one line of figures
 #   make build        the extension into python/rowferry, rowferry into .venv
 #   make check-c      all C under gcc and clang without a warning, tests with sanitizers too
-#   make native-test  the C units, plain and with sanitizers
+#   make native-test  the C units: plain, sanitized, threaded, short of memory, under valgrind; fuzz targets in short
+#   make fuzz         each fuzz target for ten minutes (FUZZ_SECONDS=…)
 #   make soak         random faults against real servers for an hour (SOAK_SECONDS=…)
 #   make bench        speed and memory beside the limits of the hardware and the server
 #   make fresh        demo and test inside a new Debian, as root and as an ordinary user
@@ -13,7 +14,7 @@
 # PYTHON=… chooses the interpreter .venv is made from.
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test build check-c native-test soak bench fresh clean compiled
+.PHONY: help demo test build check-c native-test fuzz soak bench fresh clean compiled
 .DELETE_ON_ERROR:
 MAKEFLAGS += --no-print-directory
 
@@ -52,11 +53,14 @@ check-c:
 native-test: check-c
 	@$(PY) .ci/test.py --native-only
 
+fuzz: check-c
+	@$(PY) tests/fuzz
+
 clean:
 	rm -rf build dist *.egg-info python/*.egg-info python/rowferry/_native*.so .venv/.rowferry-build
 	find native python airflow_plugins tests -name __pycache__ -prune -exec rm -rf {} +
 
-# ---- compiling the C, three ways ----
+# ---- compiling the C, each way ----
 
 SOURCES := $(sort $(wildcard native/core/*.c native/drivers/*.c))
 MODULE := $(sort $(wildcard native/python/*.c))

@@ -1,5 +1,6 @@
 #include "drivers/drivers.h"
 
+#include <ctype.h>
 #include <string.h>
 
 static bool is_postgres(const char *uri) {
@@ -7,10 +8,20 @@ static bool is_postgres(const char *uri) {
     return !has_scheme || strncmp(uri, "postgresql://", 13) == 0 || strncmp(uri, "postgres://", 11) == 0;
 }
 
-/* Only the scheme is shown: what follows may hold a password. */
+/* How long a scheme is that has the form of one (RFC 3986, section 3.1); else 0. */
+static int scheme_length(const char *uri) {
+    enum { LONGEST = 32 };
+    int length = 0;
+    if (!isalpha((unsigned char)*uri)) return 0;
+    while (isalnum((unsigned char)uri[length]) || (uri[length] && strchr("+-.", uri[length]))) length++;
+    return uri[length] == ':' && length <= LONGEST ? length : 0;
+}
+
+/* Only the scheme is shown: what follows may hold a password, and so may what is none. */
 static enum rf_code unknown_scheme(const char *key, const char *uri, struct rf_error *err) {
-    size_t length = strcspn(uri, ":");
-    rf_fail(err, RF_CONFIG, "\"%s\" of the job has the scheme \"%.*s\", which this release does not know", key, (int)(length > 32 ? 32 : length), uri);
+    int length = scheme_length(uri);
+    if (length > 0) rf_fail(err, RF_CONFIG, "\"%s\" of the job has the scheme \"%.*s\", which this release does not know", key, length, uri);
+    else rf_fail(err, RF_CONFIG, "\"%s\" of the job is not a connection URI", key);
     return rf_hint(err, "It knows postgresql://.");
 }
 
