@@ -184,7 +184,7 @@ TEST(each_attached_leaf_is_named_by_its_oid) {
 }
 
 TEST(more_attached_leaves_than_reasons_are_all_read) {
-    static char lines[8192] = FINGERPRINT;
+    char lines[8192] = FINGERPRINT;
     size_t used = strlen(lines);
     for (int i = 0; i < 100; i++) used += (size_t)snprintf(lines + used, sizeof lines - used, "leaf %d 1 heap x\n", 20000 + i);
     struct facts facts;

@@ -102,7 +102,7 @@ TEST(a_report_says_what_was_done_and_what_it_proves) {
 /* ---- cursors, windows, sweeps and audits --------------------------------------------------------------------------- */
 
 static void is_json(const struct rf_report *report, const char *part) {
-    char *text = rf_report_json(report);
+    char *text = needed(rf_report_json(report));
     assert_contains(text, part);
     cJSON *json = parsed(text), *schema = parsed(rf_report_schema());
     obeys(json, schema);

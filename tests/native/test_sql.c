@@ -135,7 +135,7 @@ static void plan_cursor(struct facts *facts, const char *more) {
     make_facts(facts, "");
     drop_facts(facts);
     rf_text_addf(&job, ",\"capture\":\"cursor\"%s", more);
-    make_facts(facts, job.data);
+    make_facts(facts, whole(&job));
     rf_text_free(&job);
     with_cursor(facts);
     assert_code(plan(facts), RF_OK, &facts->err);
@@ -146,7 +146,7 @@ static void reads_where(struct facts *facts, const char *expected) {
     struct rf_text sql = {0}, whole = {0};
     rf_sql_read(&facts->plan, &sql);
     rf_text_addf(&whole, "FROM \"public\".\"orders\" WHERE %s) TO STDOUT (FORMAT binary)", expected);
-    assert_contains(sql.data, whole.data);
+    assert_contains(whole(&sql), whole.data);
     rf_text_free(&sql);
     rf_text_free(&whole);
 }
@@ -169,7 +169,7 @@ TEST(rows_without_any_time_are_read_unless_one_is_always_there) {
     facts.cursor[0].not_null = false;
     struct rf_text sql = {0};
     rf_sql_read(&facts.plan, &sql);
-    assert_lacks(sql.data, "IS NULL");
+    assert_lacks(whole(&sql), "IS NULL");
     rf_text_free(&sql);
     facts.cursor[1].not_null = false;
     mentions(&facts, rf_sql_read, "(\"deleted_at\" >= '2026-11-22T17:00:00.000000+00:00'::timestamptz) OR (\"created_at\" IS NULL AND \"updated_at\" IS NULL)))");
@@ -210,7 +210,7 @@ TEST(attached_leaves_are_read_whole_beside_what_changed) {
     reads_where(&facts, "((pg_catalog.age(xmin) <= (SELECT pg_catalog.age('1000'::xid)) AND pg_catalog.age(xmin) >= 0) OR tableoid IN ('16390'::oid, '16391'::oid))");
     struct rf_text sql = {0};
     rf_sql_source_rows(&facts.plan, 1100, &sql);
-    assert_contains(sql.data, " OR tableoid IN ('16390'::oid, '16391'::oid)) AS p");
+    assert_contains(whole(&sql), " OR tableoid IN ('16390'::oid, '16391'::oid)) AS p");
     rf_text_free(&sql);
     drop_facts(&facts);
     plan_cursor(&facts, ",\"where\":\"paid\"");
@@ -530,7 +530,7 @@ TEST(the_longest_names_pass_whole_through_every_statement) {
     facts.plan.from = FROM;
     struct rf_text condition = {0};
     rf_text_addf(&condition, "(%s >= '", quoted);
-    mentions(&facts, rf_sql_read, condition.data);
+    mentions(&facts, rf_sql_read, whole(&condition));
     rf_text_free(&condition);
     drop_facts(&facts);
 }

@@ -209,7 +209,7 @@ TEST(rows_closed_on_the_target_do_not_count_as_arrived) {
 static void make_sweep(struct fakes *fakes, const char *more) {
     struct rf_text job = {0};
     rf_text_addf(&job, SWEEP "%s", more);
-    make_fakes(fakes, job.data);
+    make_fakes(fakes, whole(&job));
     rf_text_free(&job);
     prepare_keys(fakes, 5);
 }
