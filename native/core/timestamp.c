@@ -6,7 +6,7 @@
 bool rf_read_timestamp(const char *text, int64_t *micros) {
     struct tm tm = {0};
     int fraction;
-    if (!text || sscanf(text, "%d-%d-%dT%d:%d:%d.%6d", &tm.tm_year, &tm.tm_mon, &tm.tm_mday, &tm.tm_hour, &tm.tm_min, &tm.tm_sec, &fraction) != 7)
+    if (!text || sscanf(text, "%5d-%2d-%2dT%2d:%2d:%2d.%6d", &tm.tm_year, &tm.tm_mon, &tm.tm_mday, &tm.tm_hour, &tm.tm_min, &tm.tm_sec, &fraction) != 7)
         return false;
     tm.tm_year -= 1900;
     tm.tm_mon -= 1;

@@ -143,12 +143,12 @@ static void plan_cursor(struct facts *facts, const char *more) {
 
 /* What stands behind WHERE. */
 static void reads_where(struct facts *facts, const char *expected) {
-    struct rf_text sql = {0}, whole = {0};
+    struct rf_text sql = {0}, clause = {0};
     rf_sql_read(&facts->plan, &sql);
-    rf_text_addf(&whole, "FROM \"public\".\"orders\" WHERE %s) TO STDOUT (FORMAT binary)", expected);
-    assert_contains(whole(&sql), whole.data);
+    rf_text_addf(&clause, "FROM \"public\".\"orders\" WHERE %s) TO STDOUT (FORMAT binary)", expected);
+    assert_contains(whole(&sql), whole(&clause));
     rf_text_free(&sql);
-    rf_text_free(&whole);
+    rf_text_free(&clause);
 }
 
 TEST(a_cursor_is_compared_as_the_type_it_has) {

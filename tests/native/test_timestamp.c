@@ -56,7 +56,8 @@ TEST(texts_are_in_the_order_of_their_times) {
 
 TEST(what_has_another_form_is_no_time) {
     static const char *const texts[] = {NULL, "", "infinity", "-infinity", "2026-11-22", "2026-11-22T18:00:00", "2026-11-22T18:00:00+00:00",
-                                        "2026-11-22 18:00:00.000000+00:00", "T18:00:00.000000", "2026-11-22T18:00.000000", "2026-11-22T18:00:00.x"};
+                                        "2026-11-22 18:00:00.000000+00:00", "T18:00:00.000000", "2026-11-22T18:00.000000", "2026-11-22T18:00:00.x",
+                                        "10002026-11-22T18:00:00.000000", "2026-2147483648-22T18:00:00.000000", "2026-11-22T18:00:2147483647.000000"};
     for (size_t i = 0; i < N_OF(texts); i++) {
         int64_t micros = 42;
         if (rf_read_timestamp(texts[i], &micros)) fail_msg("taken for a time: %s", texts[i]);
