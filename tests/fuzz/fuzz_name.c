@@ -129,7 +129,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n_bytes) {
     const char *at = all;
     for (int i = 0; i < N_TEXTS && at < all + n_bytes; i++, at += strlen(at) + 1) given[i] = at;
     check_quoting(given[0], given[1]);
-    if (!strchr(all, '\1')) check_job(given[0], given[1], given[2], given[3]);
+    if (!memchr(all, '\1', n_bytes)) check_job(given[0], given[1], given[2], given[3]);
     free(all);
     return 0;
 }
