@@ -148,7 +148,7 @@ TEST(a_connection_closed_while_it_is_asked_is_freed_after_the_answer) {
 TEST(a_server_that_does_not_answer_delays_no_other) {
     atomic_int silent = 0, lively = 0, dropped = 0;
     atomic_bool may_answer = false;
-    struct rf_cancel *cancel = rf_cancel_new();
+    struct rf_cancel *cancel = needed(rf_cancel_new());
     struct rf_cancel_slot *slots[] = {
         connect_to(cancel, &lively, &dropped, NULL),
         connect_to(cancel, &silent, &dropped, &may_answer),
@@ -169,7 +169,7 @@ TEST(a_server_that_does_not_answer_delays_no_other) {
 TEST(every_connection_is_asked_however_many_there_are) {
     enum { MANY = 40 };
     atomic_int asked[MANY] = {0}, dropped = 0;
-    struct rf_cancel *cancel = rf_cancel_new();
+    struct rf_cancel *cancel = needed(rf_cancel_new());
     struct rf_cancel_slot *slots[MANY];
     for (int i = 0; i < MANY; i++) {
         slots[i] = connect_to(cancel, &asked[i], &dropped, NULL);

@@ -590,9 +590,9 @@ TEST(a_session_sets_only_what_its_server_knows) {
         struct rf_text source = {0}, target = {0};
         rf_sql_source_settings(&facts.job, cases[i].version, &source);
         rf_sql_target_session(&facts.job, cases[i].version, &target);
-        assert_int_equal(strstr(target.data, " idle_session_timeout") != NULL, cases[i].idle);
-        assert_int_equal(strstr(source.data, " transaction_timeout") != NULL, cases[i].transaction);
-        assert_int_equal(strstr(target.data, " transaction_timeout") != NULL, cases[i].transaction);
+        assert_int_equal(strstr(whole(&target), " idle_session_timeout") != NULL, cases[i].idle);
+        assert_int_equal(strstr(whole(&source), " transaction_timeout") != NULL, cases[i].transaction);
+        assert_int_equal(strstr(whole(&target), " transaction_timeout") != NULL, cases[i].transaction);
         rf_text_free(&source);
         rf_text_free(&target);
     }
