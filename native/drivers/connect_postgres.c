@@ -251,7 +251,7 @@ static enum rf_code fail_by_words(struct search *search, const char *words, stru
         if (fail_attempt(search, REFUSALS[i].state, words, err) == RF_NO_MEMORY) return err->code;
         if (REFUSALS[i].code != RF_OK) err->code = REFUSALS[i].code;
         err->retryable = REFUSALS[i].code == RF_OK;
-        return rf_hint(err, REFUSALS[i].hint, rf_pg_side_name(search->how->side));
+        return REFUSALS[i].hint ? rf_hint(err, REFUSALS[i].hint, rf_pg_side_name(search->how->side)) : err->code;
     }
     return fail_attempt(search, "08006", words, err);
 }
