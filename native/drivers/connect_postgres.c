@@ -76,6 +76,23 @@ static enum rf_code check_uri(const struct rf_connecting *how, bool *says_sslmod
     return rf_hint(err, "Write postgresql://user@host:5432/database; encode odd characters of a password as %%XX.");
 }
 
+static bool are_the_same(const PQconninfoOption *some, const PQconninfoOption *others) {
+    while (some->keyword && !some->val == !others->val) some++, others++;
+    return !some->keyword;
+}
+
+/* libpq leaves out a value that it has no memory for, and without its port an address is that of another server. So it is
+ * asked twice. */
+static PQconninfoOption *read_whole(PGconn *conn) {
+    PQconninfoOption *options = PQconninfo(conn), *again = PQconninfo(conn);
+    if (!options || !again || !are_the_same(options, again)) {
+        PQconninfoFree(options);
+        options = NULL;
+    }
+    PQconninfoFree(again);
+    return options;
+}
+
 /* libpq tells what it would use, service file and environment included, of a connection only. So one is begun
  * with a value that it refuses just before it would look for the host. */
 static enum rf_code read_options(const struct rf_connecting *how, PQconninfoOption **options, struct rf_error *err) {
@@ -90,7 +107,7 @@ static enum rf_code read_options(const struct rf_connecting *how, PQconninfoOpti
         rf_pg_copy_line(text, sizeof text, PQerrorMessage(conn));
         rf_fail(err, RF_CONFIG, "the connection of the %s cannot work as written: %s", rf_pg_side_name(how->side), text);
         code = rf_hint(err, "Check the URI, the service file and the PG… variables of the environment.");
-    } else if (!(*options = PQconninfo(conn))) {
+    } else if (!(*options = read_whole(conn))) {
         code = rf_no_memory(err);
     }
     PQfinish(conn);
