@@ -104,7 +104,7 @@ def test_the_host_that_accepts_writes_is_found_and_a_standby_is_only_preferred(r
             route.run("items", target=with_hosts(route.target, said="target_session_attrs=standby"))
         assert caught.value.retryable and "target_session_attrs" in caught.value.hint
         preferred = with_hosts(route.source, f"127.0.0.1:{free_port()}", said="target_session_attrs=prefer-standby")
-        assert route.run("items", source=preferred, capture="full").this_try.read == 100
+        assert route.run("items", source=preferred, target=found, capture="full").this_try.read == 100
     finally:
         other.admin(f"DROP DATABASE {here.dbname}")
 
