@@ -14,7 +14,8 @@ import sys
 import tempfile
 import time
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from queue import Empty
 from typing import Any
@@ -42,8 +43,8 @@ def main(seconds: float, seed: int | None) -> int:
         if seed is None:
             return soak(seconds, program, Path(folder))
         total = Tally()
-        with start_postgres(15) as older, start_postgres(18) as newer:
-            play(seed, (older, newer), program, Path(folder), float("inf"), total.add)
+        with servers() as both:
+            play(seed, both, program, Path(folder), float("inf"), total.add)
         print(total)
         return int(total.is_wrong)
 
@@ -73,19 +74,27 @@ def soak(seconds: float, program: Path, folder: Path) -> int:
     return int(total.is_wrong or any(worker.exitcode for worker in workers))
 
 
+@contextmanager
+def servers() -> Iterator[tuple[Server, Server]]:
+    """A commit at a target must outlive the crash of its server; at the sources of rounds it need not."""
+    settings = {"synchronous_commit": "on"}
+    with start_postgres(15, settings=settings) as older, start_postgres(18, settings=settings) as newer:
+        yield older, newer
+
+
 def work(seeds: range, deadline: float, program: Path, folder: Path, report: Report) -> None:
     place = Path(tempfile.mkdtemp(dir=folder))
-    with start_postgres(15) as older, start_postgres(18) as newer:
+    with servers() as both:
         for seed in seeds:
             if time.monotonic() > deadline:
                 return
-            play(seed, (older, newer), program, place, deadline, report)
+            play(seed, both, program, place, deadline, report)
 
 
-def play(seed: int, servers: tuple[Server, Server], program: Path, folder: Path, deadline: float, report: Report) -> None:
+def play(seed: int, both: tuple[Server, Server], program: Path, folder: Path, deadline: float, report: Report) -> None:
     """One round; what is wrong ends it, and is told with the command that plays it again."""
     chance = random.Random(seed)
-    ends = chance.choice(servers), chance.choice(servers)
+    ends = chance.choice(both), chance.choice(both)
     setting = Setting(
         capture=chance.choice(CAPTURES),
         shape=chance.choice(list(SHAPES)),
