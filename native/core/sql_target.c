@@ -17,6 +17,8 @@ void rf_sql_target_session(const struct rf_job *job, int server_version, struct 
                  " SET client_min_messages = error",
                  (int64_t)(job->lease_seconds * 1000));
     rf_text_addf(out, "; SET lock_timeout = %" PRId64, rf_lock_timeout_ms(job->lock_timeout));
+    /* A load that is told as committed survives a crash of the server, whatever its sessions do by default. */
+    rf_text_add(out, "; SELECT set_config('synchronous_commit', 'on', false) WHERE current_setting('synchronous_commit') = 'off'");
     if (server_version >= 140000) rf_text_add(out, "; SET idle_session_timeout = 0");
     if (server_version >= 170000) rf_text_add(out, "; SET transaction_timeout = 0");
 }

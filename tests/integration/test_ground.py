@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import signal
 import subprocess
 from collections.abc import Callable
 
@@ -25,8 +27,8 @@ def log_is_flushed(server: Server, lsn: str) -> bool:
     return server.admin(f"SELECT pg_current_wal_flush_lsn() >= '{lsn}'::pg_lsn")[0][0]
 
 
-def test_a_run_ends_only_when_what_its_snapshot_saw_is_on_disk(slow_to_flush: Server):
-    source, target = slow_to_flush.create_database("source"), slow_to_flush.create_database("target")
+def test_a_run_ends_only_when_what_its_snapshot_saw_is_on_disk(slow_to_flush: Server, pg18: Server, database: Callable[[Server], str]):
+    source, target = slow_to_flush.create_database("source"), database(pg18)  # whose commits write no log of the source's
     with psycopg.connect(source, autocommit=True) as connection:
         connection.execute("CREATE TABLE items (id int PRIMARY KEY)")
         job = rowferry.Job(source=source, target=target, table="items")
@@ -38,6 +40,18 @@ def test_a_run_ends_only_when_what_its_snapshot_saw_is_on_disk(slow_to_flush: Se
             report = rowferry.run(job)
             assert report.this_try.read >= 1
             assert log_is_flushed(slow_to_flush, report.lsn)
+
+
+def test_a_load_that_is_reported_is_on_disk_whatever_the_target_does_by_default(slow_to_flush: Server, pg18: Server, database: Callable[[Server], str]):
+    source, target = database(pg18), slow_to_flush.create_database("target")
+    with psycopg.connect(source, autocommit=True) as connection:
+        connection.execute("CREATE TABLE items (id int PRIMARY KEY)")
+        for i in range(3):
+            connection.execute("INSERT INTO items VALUES (%s)", (i,))
+            report = rowferry.run({"source": source, "target": target, "table": "items"})
+            os.kill(slow_to_flush.pid, signal.SIGQUIT)  # no session is told, nothing more is written
+            slow_to_flush.restart()
+            assert slow_to_flush.admin("SELECT max(load_id) FROM _rowferry.loads", dbname="target") == [(report.load_id,)]
 
 
 def test_a_unique_index_over_a_key_that_may_be_null_is_no_key(route):
