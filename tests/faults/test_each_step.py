@@ -16,27 +16,26 @@ from rowferry.demo.servers import Server
 
 REQUESTS = [("source", "asks"), ("target", "asks")]
 ANSWERS = [("source", "answers"), ("target", "answers")]
-AT_TARGET = [("target", "asks")]
+AT_SOURCE, AT_TARGET = [REQUESTS[0]], [REQUESTS[1]]
 
 LATER_LOADS = {
-    "cut": REQUESTS,
+    "cut": AT_TARGET,
     "truncate": ANSWERS,
     "lose answer": REQUESTS,
-    "kill": REQUESTS,
-    "kill after": REQUESTS,
+    "kill": AT_TARGET,
+    "kill after": AT_SOURCE,
     "terminate": REQUESTS,
     "tamper": AT_TARGET,
     "rival": AT_TARGET,
     "zombie": AT_TARGET,
 }
-FIRST_LOADS = ("cut", "lose answer")
 OTHERS = {
     "full read of partitions": ("lose answer", Setting(capture="full", shape="partitions")),
     "filter, and a key that may repeat": ("cut", Setting(shape="no key", where=True)),
     "cursor, audits and sweeps": ("lose answer", Setting(capture="cursor", removes=True)),
     "three readers": ("terminate", Setting(shape="partitions", connections=3)),
 }
-CALLS = {"malloc": 12} | dict.fromkeys(("recv short", "recv EINTR", "recv reset", "send short", "send EINTR", "send reset", "poll EINTR"), 3)
+CALLS = {"malloc": 20} | dict.fromkeys(("recv short", "recv EINTR", "recv reset", "send short", "send EINTR", "send reset", "poll EINTR"), 4)
 
 
 @pytest.fixture
@@ -58,15 +57,15 @@ def test_no_step_of_a_later_load_loses_or_doubles_a_row_when_it_fails(start: Cal
     round_ = start(Setting())
     round_.strike()
     for end, direction in LATER_LOADS[fault]:
-        assert round_.every_step(fault, end, direction) >= 10
+        each_row_is_one = (end, direction) == ("source", "answers")
+        assert round_.every_step(fault, end, direction, stride=5 if each_row_is_one else 1) >= 10
     round_.settle()
 
 
-@pytest.mark.parametrize("fault", FIRST_LOADS)
-def test_no_step_of_a_first_load_loses_or_doubles_a_row_when_it_fails(start: Callable[[Setting], Round], fault: str) -> None:
+def test_no_step_of_a_first_load_loses_or_doubles_a_row_when_it_fails(start: Callable[[Setting], Round]) -> None:
     round_ = start(Setting())
     for end, direction in REQUESTS:
-        assert round_.every_step(fault, end, direction) >= 10
+        assert round_.every_step("cut", end, direction) >= 10
         round_.settle()
 
 
@@ -93,13 +92,13 @@ def test_no_call_that_fails_loses_or_doubles_a_row(start: Callable[[Setting], Ro
     """Memory, and what the socket takes and gives, in the real process and in libpq; one call of each few, drawn."""
     round_ = start(Setting())
     round_.strike()
-    assert round_.every_step(call, stride=CALLS[call]) >= 10
+    assert round_.every_step(call, stride=CALLS[call]) >= 5
     round_.settle()
 
 
 def test_messages_that_arrive_in_pieces_and_late_change_nothing(start: Callable[[Setting], Round]) -> None:
     round_ = start(Setting())
-    for nth in range(1, 40, 3):
+    for nth in range(1, 40, 5):
         for end, direction in REQUESTS + ANSWERS:
             round_.strike(Fault("trickle", nth, end, direction))
         round_.journal.write(2)
