@@ -422,10 +422,13 @@ static enum rf_code fill(const cJSON *root, struct rf_arena *arena, struct rf_jo
     if (!cJSON_IsObject(root)) return rf_fail(err, RF_CONFIG, "a job is a JSON object");
     *job = (struct rf_job){0};
     for (int i = 0; i < N_KEYS; i++) RF_TRY(set_default(job, &KEYS[i], arena, err));
+    bool is_set[N_KEYS] = {false};
     const cJSON *value;
     cJSON_ArrayForEach(value, root) {
         const struct key *key = find_key(value->string);
         if (!key) return unknown_key(value->string, err);
+        if (is_set[key - KEYS]) return rf_fail(err, RF_CONFIG, "the job has the key \"%s\" twice", key->name);
+        is_set[key - KEYS] = true;
         RF_TRY(set_value(job, key, value, arena, err));
     }
     if (strlen(job->control_schema) > IDENTIFIER_BYTES) return rf_fail(err, RF_CONFIG, "\"control_schema\" of the job is longer than 63 bytes");

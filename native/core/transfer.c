@@ -176,16 +176,27 @@ static enum rf_code load(struct rf_run *run, struct rf_error *err) {
     return run->job->verify ? verify_before_commit(run, err) : RF_OK;
 }
 
+/* What is committed is never reported as failed: short of memory, the report of before has to do. */
+static void complete_report(struct rf_run *run) {
+    char *json = rf_report_json(&run->report);
+    if (!json) return;
+    free(run->report_json);
+    run->report_json = json;
+}
+
 static enum rf_code commit(struct rf_run *run, double started, struct rf_error *err) {
     double merged = now();
     run->report.seconds.total = merged - started;
     announce(run, RF_STEP_RECORD);
     RF_TRY(run->sink.ops->record(run->sink.self, &run->report, err));
+    run->report_json = rf_report_json(&run->report);
+    if (!run->report_json) return rf_no_memory(err);
     announce(run, RF_STEP_COMMIT);
     RF_TRY(run->sink.ops->commit(run->sink.self, err));
     run->report.seconds.commit = now() - merged;
     run->report.seconds.total = now() - started;
     announce(run, RF_STEP_COMMITTED);
+    complete_report(run);
     return RF_OK;
 }
 
@@ -217,6 +228,9 @@ static void close_both(struct rf_run *run) {
 enum rf_code rf_transfer(struct rf_run *run, struct rf_error *err) {
     enum rf_code code = take_all_steps(run, err);
     close_both(run);
+    if (code == RF_OK) return RF_OK;
+    free(run->report_json);
+    run->report_json = NULL;
     return code;
 }
 

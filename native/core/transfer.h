@@ -52,9 +52,10 @@ struct rf_run {
     struct rf_target_facts target_facts;
     struct rf_load last;
     struct rf_report report;
+    char *report_json; /* after a run that succeeded; to be freed with free() */
 };
 
-/* Runs the job. On RF_OK the load is committed and run->report holds what it did. Both ends are closed in any case. */
+/* Runs the job. On RF_OK the load is committed and run->report_json tells what it did. Both ends are closed in any case. */
 enum rf_code rf_transfer(struct rf_run *run, struct rf_error *err);
 
 /* Looks at both sides and decides, without writing anything. */

@@ -242,23 +242,34 @@ enum rf_code rf_postgres_state(const struct rf_job *job, struct rf_cancel *cance
     return code;
 }
 
+/* The insert commits by itself: from here on its outcome is waited for, as that of a COMMIT is. */
+static enum rf_code insert_reset(struct rf_sink_postgres *sink, struct rf_observer observer, const char *load_id, struct rf_error *err) {
+    const struct rf_job *job = sink->job;
+    const char *params[RF_RECORD_PARAMS] = {job->target_label, load_id, "reset", job->source_label, job->source_name, job->run_id, "1", "1", "-1"};
+    if (observer.on_step) observer.on_step(observer.context, RF_STEP_COMMIT, 0, 0);
+    if (rf_cancel_requested(sink->cancel)) return rf_fail(err, RF_CANCELLED, "the reset was cancelled");
+    sink->pg.past_cancel = true;
+    return rf_postgres_insert_record(sink, params, err);
+}
+
 /* Records are only ever added: a reset is one more, after which the next run reads everything. */
-static enum rf_code add_reset(struct rf_sink_postgres *sink, char **json, struct rf_error *err) {
+static enum rf_code add_reset(struct rf_sink_postgres *sink, struct rf_observer observer, char **json, struct rf_error *err) {
     int64_t load_id;
     char text[24], answer[64];
     RF_TRY(rf_postgres_open_target(sink, true, err));
     RF_TRY(rf_postgres_take_lease(sink, &load_id, err));
     rf_integer_text(text, sizeof text, load_id);
-    const char *params[RF_RECORD_PARAMS] = {sink->job->target_label, text, "reset", sink->job->source_label, sink->job->source_name, sink->job->run_id, "1", "1", "-1"};
-    RF_TRY(rf_postgres_insert_record(sink, params, err));
     snprintf(answer, sizeof answer, "{\"load_id\":%s}", text);
     *json = strdup(answer);
-    return *json ? RF_OK : rf_no_memory(err);
+    return *json ? insert_reset(sink, observer, text, err) : rf_no_memory(err);
 }
 
-enum rf_code rf_postgres_reset(const struct rf_job *job, struct rf_cancel *cancel, struct rf_arena *arena, char **json, struct rf_error *err) {
+enum rf_code rf_postgres_reset(const struct rf_job *job, struct rf_cancel *cancel, struct rf_observer observer, struct rf_arena *arena, char **json, struct rf_error *err) {
     struct rf_sink_postgres sink = {.job = job, .cancel = cancel, .arena = arena};
-    enum rf_code code = add_reset(&sink, json, err);
+    enum rf_code code = add_reset(&sink, observer, json, err);
     rf_postgres_close_target(&sink);
+    if (code == RF_OK) return RF_OK;
+    free(*json);
+    *json = NULL;
     return code;
 }

@@ -8,6 +8,7 @@
 #include "core/job.h"
 #include "core/sink.h"
 #include "core/source.h"
+#include "core/transfer.h"
 #include "drivers/postgres.h"
 #include "drivers/readers_postgres.h"
 
@@ -49,7 +50,7 @@ extern const struct rf_sink_ops rf_sink_postgres_ops;
 /* Verbs that need no run: the records of a target, forgetting a watermark, facts for `rowferry doctor`.
  * *json is freed by the caller. */
 enum rf_code rf_postgres_state(const struct rf_job *job, struct rf_cancel *cancel, char **json, struct rf_error *err);
-enum rf_code rf_postgres_reset(const struct rf_job *job, struct rf_cancel *cancel, struct rf_arena *arena, char **json, struct rf_error *err);
+enum rf_code rf_postgres_reset(const struct rf_job *job, struct rf_cancel *cancel, struct rf_observer observer, struct rf_arena *arena, char **json, struct rf_error *err);
 enum rf_code rf_postgres_inspect(const struct rf_job *job, struct rf_cancel *cancel, char **json, struct rf_error *err);
 
 #endif

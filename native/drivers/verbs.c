@@ -19,8 +19,8 @@ enum rf_verb rf_verb_named(const char *name) {
 
 static enum rf_code run_and_report(struct rf_run *run, char **json, struct rf_error *err) {
     RF_TRY(rf_transfer(run, err));
-    *json = rf_report_json(&run->report);
-    return *json ? RF_OK : rf_no_memory(err);
+    *json = run->report_json;
+    return RF_OK;
 }
 
 static enum rf_code move_rows(enum rf_verb verb, struct rf_job *job, struct rf_cancel *cancel, struct rf_observer observer,
@@ -50,7 +50,7 @@ static enum rf_code dispatch(enum rf_verb verb, struct rf_job *job, struct rf_ca
         return rf_postgres_state(job, cancel, json, err);
     case RF_RESET:
         RF_TRY(rf_job_require(job, false, true, true, err));
-        return rf_postgres_reset(job, cancel, arena, json, err);
+        return rf_postgres_reset(job, cancel, observer, arena, json, err);
     case RF_INSPECT:
         RF_TRY(rf_job_require(job, true, false, false, err));
         return rf_postgres_inspect(job, cancel, json, err);

@@ -46,6 +46,7 @@ struct execution {
     enum rf_code code;
     struct rf_error error;
     atomic_int step;
+    atomic_bool may_commit; /* the step of the commit was announced */
     atomic_llong rows;
     atomic_llong bytes;
 };
@@ -85,6 +86,7 @@ static struct execution *new_execution(enum rf_verb verb, const char *job_json, 
 
 static void note_step(void *context, enum rf_step step, int64_t rows, int64_t bytes) {
     struct execution *execution = context;
+    if (step == RF_STEP_COMMIT) atomic_store(&execution->may_commit, true);
     atomic_store(&execution->step, (int)step);
     atomic_store(&execution->rows, (long long)rows);
     atomic_store(&execution->bytes, (long long)bytes);
@@ -171,11 +173,10 @@ static int call_progress(struct execution *execution, PyObject *on_progress, dou
     return answer ? 0 : -1;
 }
 
-/* Once COMMIT is on its way its outcome is waited for; before that a cancelled core may be left behind, for it
- * cannot commit any more. */
-static bool may_be_left(const struct execution *execution) {
-    int step = atomic_load(&execution->step);
-    return !(execution->verb == RF_RUN && (step == RF_STEP_COMMIT || step == RF_STEP_COMMITTED));
+/* Once COMMIT may be on its way its outcome is waited for, closing included; before that a cancelled core may be
+ * left behind: it looks at the cancel after it announced the step, and cannot commit any more. */
+static bool may_be_left(struct execution *execution) {
+    return !atomic_load(&execution->may_commit);
 }
 
 /* What a callback raises once the outcome is there does not change it. */

@@ -60,7 +60,8 @@ void make_facts(struct facts *facts, const char *more) {
     memset(facts, 0, sizeof *facts);
     rf_arena_init(&facts->arena, 1 << 20);
     struct rf_text json = {0};
-    rf_text_addf(&json, "{\"source\":\"postgresql://s/shop\",\"target\":\"postgresql://t/warehouse\",\"table\":\"orders\",\"run_id\":\"run 1\"%s}", more);
+    const char *table = strstr(more, "\"table\":") ? "" : ",\"table\":\"orders\""; /* no key comes twice */
+    rf_text_addf(&json, "{\"source\":\"postgresql://s/shop\",\"target\":\"postgresql://t/warehouse\",\"run_id\":\"run 1\"%s%s}", table, more);
     assert_code(rf_job_parse(whole(&json), &facts->arena, &facts->job, &facts->err), RF_OK, &facts->err);
     rf_text_free(&json);
     make_source(facts);

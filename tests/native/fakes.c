@@ -285,5 +285,6 @@ void make_fakes(struct fakes *fakes, const char *more) {
 
 void drop_fakes(struct fakes *fakes) {
     free(fakes->record);
+    free(fakes->run.report_json);
     drop_facts(&fakes->facts);
 }

@@ -248,6 +248,12 @@ TEST(an_unknown_choice_is_refused_with_those_there_are) {
     refuses("{\"on_delete\":\"drop\"}", "mark remove");
 }
 
+/* JSON lets a name come twice, and readers differ in which they believe. */
+TEST(a_key_that_comes_twice_is_refused_by_name) {
+    refuses("{\"keys\":[\"a\"],\"table\":\"t\",\"keys\":[\"b\"]}", "\"keys\" twice");
+    refuses("{\"where\":null,\"where\":\"paid\"}", "\"where\" twice");
+}
+
 TEST(a_list_of_columns_holds_each_name_once) {
     refuses("{\"keys\":[]}", "\"keys\" of the job must be a list of 1 to 1664 column names");
     refuses("{\"keys\":[\"\"]}", "list of column names");
@@ -555,6 +561,7 @@ int main(void) {
         cmocka_unit_test(a_number_out_of_bounds_is_refused_and_one_at_the_bound_is_taken),
         cmocka_unit_test(a_number_must_be_whole_where_halves_mean_nothing),
         cmocka_unit_test(an_unknown_choice_is_refused_with_those_there_are),
+        cmocka_unit_test(a_key_that_comes_twice_is_refused_by_name),
         cmocka_unit_test(a_list_of_columns_holds_each_name_once),
         cmocka_unit_test(a_table_name_is_read_as_sql_quotes_it),
         cmocka_unit_test(what_is_no_table_name_is_refused),

@@ -40,6 +40,7 @@ TEST(an_error_is_told_whole_or_not_at_all) {
 static void is_committed_if_it_says_so(struct fakes *fakes) {
     enum rf_code code = rf_transfer(&fakes->run, &fakes->facts.err);
     assert_always((code == RF_OK) == fakes->committed);
+    assert_always((code == RF_OK) == (fakes->run.report_json != NULL));
     assert_always(fakes->source.n_closes > 0 && fakes->sink.n_closes > 0);
     drop_fakes(fakes);
 }
