@@ -68,7 +68,8 @@ UNITS := $(sort $(wildcard tests/native/test_*.c))
 TORTURE := tests/native/torture.c
 HELPERS := $(filter-out $(UNITS) $(TORTURE),$(sort $(wildcard tests/native/*.c)))
 TARGETS := $(sort $(wildcard tests/fuzz/fuzz_*.c))
-OTHERS := $(filter-out tests/native/% $(TARGETS),$(sort $(wildcard tests/*/*.c)))
+RACES := $(sort $(wildcard tests/threads/*.c))
+OTHERS := $(filter-out tests/native/% $(TARGETS) $(RACES),$(sort $(wildcard tests/*/*.c)))
 
 WARNINGS := -Wall -Wextra -Wpedantic -Wshadow -Wconversion -Wstrict-prototypes -Wmissing-prototypes -Werror
 system = $(patsubst -I%,-isystem %,$(shell $(1)))
@@ -87,8 +88,8 @@ objects = $(patsubst %.c,build/$(1)/%.o,$(2))
 programs = $(patsubst %.c,build/$(1)/%,$(2))
 LIBRARIES = $(shell pkg-config --libs libpq libcjson cmocka) -ldl -lm
 
-compiled: $(foreach name,gcc clang,$(call objects,$(name),$(SOURCES) $(MODULE) $(HELPERS) $(UNITS) $(TARGETS) $(OTHERS))) \
-          $(foreach name,gcc sanitized threads torture,$(call programs,$(name),$(UNITS))) $(call programs,clang,$(TARGETS))
+compiled: $(foreach name,gcc clang,$(call objects,$(name),$(SOURCES) $(MODULE) $(HELPERS) $(UNITS) $(TARGETS) $(RACES) $(OTHERS))) \
+          $(foreach name,gcc sanitized threads torture,$(call programs,$(name),$(UNITS))) $(call programs,clang,$(TARGETS)) $(call programs,threads,$(RACES))
 
 define variant
 build/$(1)/%.o: %.c Makefile
@@ -112,6 +113,9 @@ build/torture/native.a: build/sanitized/native.a
 build/torture/tests/native/test_%: build/sanitized/tests/native/test_%.o $(call objects,sanitized,$(HELPERS) $(TORTURE)) build/torture/native.a
 	@mkdir -p $(@D)
 	@$(sanitized) -pthread $^ -o $@ $(foreach name,_cmocka_run_group_tests rf_fail rf_no_memory free,-Wl,--wrap=$(name)) $(LIBRARIES)
+
+build/threads/tests/threads/%: build/threads/tests/threads/%.o build/threads/native.a
+	@$(threads) -pthread $^ -o $@ $(LIBRARIES)
 
 build/clang/tests/fuzz/fuzz_%: build/clang/tests/fuzz/fuzz_%.o $(call objects,clang,$(HELPERS)) build/clang/native.a
 	@$(subst fuzzer-no-link,fuzzer,$(clang)) -pthread $^ -o $@ $(LIBRARIES)

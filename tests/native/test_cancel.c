@@ -43,10 +43,14 @@ static void drop(void *arg) {
     free(connection);
 }
 
-static struct rf_cancel_slot *connect_to(struct rf_cancel *cancel, atomic_int *asked, atomic_int *dropped, atomic_bool *may_answer) {
+static struct rf_cancel_slot *try_to_connect(struct rf_cancel *cancel, atomic_int *asked, atomic_int *dropped, atomic_bool *may_answer) {
     struct connection *connection = malloc(sizeof *connection);
     *connection = (struct connection){.asked = asked, .dropped = dropped, .may_answer = may_answer};
-    return needed(rf_cancel_register(cancel, ask, drop, connection));
+    return rf_cancel_register(cancel, ask, drop, connection);
+}
+
+static struct rf_cancel_slot *connect_to(struct rf_cancel *cancel, atomic_int *asked, atomic_int *dropped, atomic_bool *may_answer) {
+    return needed(try_to_connect(cancel, asked, dropped, may_answer));
 }
 
 TEST(a_request_is_seen_and_stays) {
@@ -223,6 +227,43 @@ TEST(a_wait_ends_with_its_time_or_with_a_request) {
     rf_cancel_release(cancel);
 }
 
+struct session {
+    struct rf_cancel *cancel;
+    atomic_int *asked, *dropped;
+};
+
+/* A test ends on its own thread alone, so a lack of memory is passed over here. */
+static void *come_and_go(void *arg) {
+    enum { TIMES = 200 };
+    struct session *session = arg;
+    for (int i = 0; i < TIMES; i++) {
+        struct rf_cancel_slot *slot = try_to_connect(session->cancel, session->asked, session->dropped, NULL);
+        rf_cancel_set_busy(slot, true);
+        if (rf_cancel_requested(session->cancel)) rf_cancel_wait(session->cancel, 1000);
+        rf_cancel_set_busy(slot, i % 2 == 0);
+        rf_cancel_unregister(session->cancel, slot);
+    }
+    rf_cancel_release(session->cancel);
+    return NULL;
+}
+
+/* For the thread sanitizer: nothing but the token orders these threads. */
+TEST(connections_come_and_go_on_threads_of_their_own_while_one_cancels) {
+    enum { N_THREADS = 4, CONNECTIONS = N_THREADS * 200 };
+    atomic_int asked = 0, dropped = 0;
+    struct rf_cancel *cancel = needed(rf_cancel_new());
+    struct session session = {.cancel = cancel, .asked = &asked, .dropped = &dropped};
+    pthread_t threads[N_THREADS];
+    for (int i = 0; i < N_THREADS; i++) {
+        rf_cancel_hold(cancel);
+        assert_int_equal(pthread_create(&threads[i], NULL, come_and_go, &session), 0);
+    }
+    for (int i = 0; i < 3; i++) rf_cancel_request(cancel);
+    for (int i = 0; i < N_THREADS; i++) pthread_join(threads[i], NULL);
+    rf_cancel_release(cancel);
+    assert_true(reaches(&dropped, CONNECTIONS));
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_request_is_seen_and_stays),
@@ -237,6 +278,7 @@ int main(void) {
         cmocka_unit_test(unregistering_nothing_does_nothing),
         cmocka_unit_test(a_token_lives_as_long_as_its_last_holder),
         cmocka_unit_test(a_wait_ends_with_its_time_or_with_a_request),
+        cmocka_unit_test(connections_come_and_go_on_threads_of_their_own_while_one_cancels),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
