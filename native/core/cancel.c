@@ -1,10 +1,11 @@
 #include "core/cancel.h"
 
+#include "core/clock.h"
+
 #include <pthread.h>
 #include <signal.h>
 #include <stdatomic.h>
 #include <stdlib.h>
-#include <time.h>
 
 enum { ASK_AGAIN_MS = 250, ASK_TIMES = 40 };
 
@@ -30,12 +31,8 @@ struct rf_cancel {
 struct rf_cancel *rf_cancel_new(void) {
     struct rf_cancel *cancel = calloc(1, sizeof *cancel);
     if (!cancel) return NULL;
-    pthread_condattr_t attributes;
-    pthread_condattr_init(&attributes);
-    pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC);
     pthread_mutex_init(&cancel->mutex, NULL);
-    pthread_cond_init(&cancel->changed, &attributes);
-    pthread_condattr_destroy(&attributes);
+    rf_clock_condition(&cancel->changed);
     cancel->holders = 1;
     return cancel;
 }
@@ -64,18 +61,6 @@ static void release_slot(struct rf_cancel_slot *slot) {
     free(slot);
 }
 
-static struct timespec after_ms(int ms) {
-    struct timespec when;
-    clock_gettime(CLOCK_MONOTONIC, &when);
-    when.tv_sec += ms / 1000;
-    when.tv_nsec += (long)(ms % 1000) * 1000000L;
-    if (when.tv_nsec >= 1000000000L) {
-        when.tv_sec++;
-        when.tv_nsec -= 1000000000L;
-    }
-    return when;
-}
-
 /* One thread a connection: a server that does not answer delays no other. */
 static void *ask_server(void *arg) {
     struct rf_cancel_slot *slot = arg;
@@ -84,7 +69,7 @@ static void *ask_server(void *arg) {
     for (int i = 0; i < ASK_TIMES && !slot->gone; i++) {
         pthread_mutex_unlock(&cancel->mutex);
         if (atomic_load(&slot->busy)) slot->ask(slot->arg);
-        struct timespec until = after_ms(ASK_AGAIN_MS);
+        struct timespec until = rf_clock_after(ASK_AGAIN_MS);
         pthread_mutex_lock(&cancel->mutex);
         while (!slot->gone && pthread_cond_timedwait(&cancel->changed, &cancel->mutex, &until) == 0) continue;
     }
@@ -168,7 +153,7 @@ void rf_cancel_unregister(struct rf_cancel *cancel, struct rf_cancel_slot *slot)
 }
 
 void rf_cancel_wait(struct rf_cancel *cancel, int timeout_ms) {
-    struct timespec until = after_ms(timeout_ms);
+    struct timespec until = rf_clock_after(timeout_ms);
     pthread_mutex_lock(&cancel->mutex);
     while (!atomic_load(&cancel->requested))
         if (pthread_cond_timedwait(&cancel->changed, &cancel->mutex, &until) != 0) break;

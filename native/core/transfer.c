@@ -1,12 +1,12 @@
 #include "core/transfer.h"
 
+#include "core/clock.h"
 #include "core/compare.h"
 #include "core/sql.h"
 
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 const char *rf_step_name(enum rf_step step) {
     static const char *const names[RF_STEPS] = {
@@ -18,12 +18,6 @@ const char *rf_step_name(enum rf_step step) {
 static void announce(const struct rf_run *run, enum rf_step step) {
     if (run->observer.on_step)
         run->observer.on_step(run->observer.context, step, run->report.this_try.read, run->report.this_try.bytes);
-}
-
-static double now(void) {
-    struct timespec time;
-    clock_gettime(CLOCK_MONOTONIC, &time);
-    return (double)time.tv_sec + (double)time.tv_nsec / 1e9;
 }
 
 /* ---- reading and writing ---- */
@@ -163,16 +157,16 @@ static enum rf_code decide(struct rf_run *run, int64_t load_id, struct rf_error 
 static enum rf_code load(struct rf_run *run, struct rf_error *err) {
     const struct rf_sink *sink = &run->sink;
     struct rf_seconds *seconds = &run->report.seconds;
-    double started = now();
+    double started = rf_clock_seconds();
     announce(run, RF_STEP_BEGIN);
     RF_TRY(sink->ops->begin(sink->self, &run->plan, err));
     RF_TRY(carry_rows(run, err));
     if (!run->job->verify) run->source.ops->close(run->source.self); /* holds the snapshot no longer than needed */
-    seconds->read = now() - started;
+    seconds->read = rf_clock_seconds() - started;
     announce(run, RF_STEP_MERGE);
     RF_TRY(sink->ops->merge(sink->self, &run->plan, &run->report.this_try, err));
     RF_TRY(check_counts(run, err));
-    seconds->merge = now() - started - seconds->read;
+    seconds->merge = rf_clock_seconds() - started - seconds->read;
     return run->job->verify ? verify_before_commit(run, err) : RF_OK;
 }
 
@@ -185,7 +179,7 @@ static void complete_report(struct rf_run *run) {
 }
 
 static enum rf_code commit(struct rf_run *run, double started, struct rf_error *err) {
-    double merged = now();
+    double merged = rf_clock_seconds();
     run->report.seconds.total = merged - started;
     announce(run, RF_STEP_RECORD);
     RF_TRY(run->sink.ops->record(run->sink.self, &run->report, err));
@@ -193,23 +187,23 @@ static enum rf_code commit(struct rf_run *run, double started, struct rf_error *
     if (!run->report_json) return rf_no_memory(err);
     announce(run, RF_STEP_COMMIT);
     RF_TRY(run->sink.ops->commit(run->sink.self, err));
-    run->report.seconds.commit = now() - merged;
-    run->report.seconds.total = now() - started;
+    run->report.seconds.commit = rf_clock_seconds() - merged;
+    run->report.seconds.total = rf_clock_seconds() - started;
     announce(run, RF_STEP_COMMITTED);
     complete_report(run);
     return RF_OK;
 }
 
 static enum rf_code take_all_steps(struct rf_run *run, struct rf_error *err) {
-    double started = now();
+    double started = rf_clock_seconds();
     int64_t load_id = 0;
     struct rf_run_total before = {0};
     announce(run, RF_STEP_OPEN_TARGET);
     RF_TRY(run->sink.ops->open(run->sink.self, true, err));
     announce(run, RF_STEP_LEASE);
-    double waiting = now();
+    double waiting = rf_clock_seconds();
     RF_TRY(run->sink.ops->lease(run->sink.self, &load_id, err));
-    run->report.seconds.wait = now() - waiting;
+    run->report.seconds.wait = rf_clock_seconds() - waiting;
     announce(run, RF_STEP_NEWEST);
     RF_TRY(run->sink.ops->newest(run->sink.self, &run->last, &before, err));
     RF_TRY(look_at_source(run, err));

@@ -1,5 +1,6 @@
 #include "drivers/connect_postgres.h"
 
+#include "core/clock.h"
 #include "core/text.h"
 
 #include <arpa/inet.h>
@@ -12,7 +13,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 #include <unistd.h>
 
 enum { SLICE_MS = 100, ADDRESS_BYTES = 64, STATE_CHARS = 5 };
@@ -34,12 +34,6 @@ struct search {
     struct rf_text said; /* why each host so far was not the one */
     PGconn *conn;
 };
-
-static int64_t now_ms(void) {
-    struct timespec time;
-    clock_gettime(CLOCK_MONOTONIC, &time);
-    return (int64_t)time.tv_sec * 1000 + time.tv_nsec / 1000000;
-}
 
 static bool is_said(const char *text) {
     return text && *text;
@@ -301,12 +295,12 @@ static enum rf_code fail_silent(struct search *search, struct rf_error *err) {
 }
 
 static enum rf_code wait_for_server(struct search *search, struct rf_error *err) {
-    int64_t deadline = now_ms() + (int64_t)search->how->timeout_s * 1000;
+    int64_t deadline = rf_clock_ms() + (int64_t)search->how->timeout_s * 1000;
     PostgresPollingStatusType status = PQstatus(search->conn) == CONNECTION_BAD ? PGRES_POLLING_FAILED : PGRES_POLLING_WRITING;
     while (status != PGRES_POLLING_OK) {
         if (rf_cancel_requested(search->how->cancel)) return cancelled(err);
         if (status == PGRES_POLLING_FAILED) return refuse(search, err);
-        if (now_ms() > deadline) return fail_silent(search, err);
+        if (rf_clock_ms() > deadline) return fail_silent(search, err);
         struct pollfd socket = {.fd = PQsocket(search->conn), .events = status == PGRES_POLLING_READING ? POLLIN : POLLOUT};
         if (poll(&socket, 1, SLICE_MS) > 0) status = PQconnectPoll(search->conn);
     }

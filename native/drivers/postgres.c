@@ -1,5 +1,6 @@
 #include "drivers/postgres.h"
 
+#include "core/clock.h"
 #include "core/copy_binary.h"
 #include "core/sql.h"
 #include "drivers/connect_postgres.h"
@@ -8,15 +9,8 @@
 #include <poll.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 enum { SLICE_MS = 100, GIVE_UP_MS = 700 };
-
-static int64_t now_ms(void) {
-    struct timespec time;
-    clock_gettime(CLOCK_MONOTONIC, &time);
-    return (int64_t)time.tv_sec * 1000 + time.tv_nsec / 1000000;
-}
 
 static enum rf_code cancelled(struct rf_error *err) {
     return rf_fail(err, RF_CANCELLED, "the run was cancelled");
@@ -64,8 +58,8 @@ bool rf_pg_is_lost(const struct rf_pg *pg) {
 /* After a cancel the server has GIVE_UP_MS to answer. */
 static enum rf_code heed_cancel(struct rf_pg *pg, struct rf_error *err) {
     if (!is_cancelled(pg)) return RF_OK;
-    if (!pg->cancel_seen_ms) pg->cancel_seen_ms = now_ms();
-    return now_ms() - pg->cancel_seen_ms > GIVE_UP_MS ? cancelled(err) : RF_OK;
+    if (!pg->cancel_seen_ms) pg->cancel_seen_ms = rf_clock_ms();
+    return rf_clock_ms() - pg->cancel_seen_ms > GIVE_UP_MS ? cancelled(err) : RF_OK;
 }
 
 /* Waits for the socket, or a slice of time. */

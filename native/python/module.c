@@ -8,6 +8,7 @@
 #include <Python.h>
 
 #include "core/arena.h"
+#include "core/clock.h"
 #include "core/job.h"
 #include "core/report.h"
 #include "drivers/verbs.h"
@@ -17,7 +18,6 @@
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 /* Slots of types and modules keep functions in void pointers; POSIX allows what ISO C does not. */
 #pragma GCC diagnostic ignored "-Wpedantic"
@@ -72,12 +72,8 @@ static struct execution *new_execution(enum rf_verb verb, const char *job_json, 
         free(execution);
         return NULL;
     }
-    pthread_condattr_t attributes;
-    pthread_condattr_init(&attributes);
-    pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC);
     pthread_mutex_init(&execution->mutex, NULL);
-    pthread_cond_init(&execution->changed, &attributes);
-    pthread_condattr_destroy(&attributes);
+    rf_clock_condition(&execution->changed);
     execution->holders = 1;
     execution->verb = verb;
     execution->cancel = rf_cancel_hold(cancel);
@@ -121,21 +117,9 @@ static int start_core(struct execution *execution) {
     return failed;
 }
 
-static double now(void) {
-    struct timespec time;
-    clock_gettime(CLOCK_MONOTONIC, &time);
-    return (double)time.tv_sec + (double)time.tv_nsec / 1e9;
-}
-
 /* True when the core has ended within the slice. */
 static bool wait_slice(struct execution *execution) {
-    struct timespec until;
-    clock_gettime(CLOCK_MONOTONIC, &until);
-    until.tv_nsec += SLICE_MS * 1000000L;
-    if (until.tv_nsec >= 1000000000L) {
-        until.tv_sec++;
-        until.tv_nsec -= 1000000000L;
-    }
+    struct timespec until = rf_clock_after(SLICE_MS);
     pthread_mutex_lock(&execution->mutex);
     if (!execution->done) pthread_cond_timedwait(&execution->changed, &execution->mutex, &until);
     bool done = execution->done;
@@ -165,7 +149,7 @@ static void raise_error(PyObject *error_type, const struct rf_error *error) {
 static int call_progress(struct execution *execution, PyObject *on_progress, double started) {
     int step = atomic_load(&execution->step);
     PyObject *progress = Py_BuildValue("{s:s,s:L,s:L,s:d}", "phase", rf_step_name((enum rf_step)step), "rows", atomic_load(&execution->rows),
-                                       "bytes", atomic_load(&execution->bytes), "seconds", now() - started);
+                                       "bytes", atomic_load(&execution->bytes), "seconds", rf_clock_seconds() - started);
     if (!progress) return -1;
     PyObject *answer = PyObject_CallFunctionObjArgs(on_progress, progress, NULL);
     Py_DECREF(progress);
@@ -192,21 +176,21 @@ enum waited { WAITED_DONE, WAITED_RAISED, WAITED_ENOUGH };
 /* Waits for the core; WAITED_RAISED with an exception set when a signal handler or the callback raised,
  * WAITED_ENOUGH when a cancelled core does not end (it may be resolving a name, which nothing interrupts). */
 static enum waited wait_for_core(struct execution *execution, PyObject *on_progress) {
-    double started = now(), told = started, asked = 0;
+    double started = rf_clock_seconds(), told = started, asked = 0;
     for (;;) {
         bool done;
         Py_BEGIN_ALLOW_THREADS
         done = wait_slice(execution);
         Py_END_ALLOW_THREADS
         if (PyErr_CheckSignals() != 0) return WAITED_RAISED;
-        if (on_progress && (done || (now() - told) * 1000 >= PROGRESS_MS)) {
-            told = now();
+        if (on_progress && (done || (rf_clock_seconds() - told) * 1000 >= PROGRESS_MS)) {
+            told = rf_clock_seconds();
             if (tell_progress(execution, on_progress, started, done) != 0) return WAITED_RAISED;
         }
         if (done) return WAITED_DONE;
         if (!rf_cancel_requested(execution->cancel)) continue;
-        if (asked == 0) asked = now();
-        if (may_be_left(execution) && (now() - asked) * 1000 > GIVE_UP_MS) return WAITED_ENOUGH;
+        if (asked == 0) asked = rf_clock_seconds();
+        if (may_be_left(execution) && (rf_clock_seconds() - asked) * 1000 > GIVE_UP_MS) return WAITED_ENOUGH;
     }
 }
 
@@ -263,10 +247,10 @@ static void job_dealloc(PyObject *self) {
 }
 
 static void cancel_and_wait(struct execution *execution) {
-    double asked = now();
+    double asked = rf_clock_seconds();
     rf_cancel_request(execution->cancel);
     while (!wait_slice(execution))
-        if (may_be_left(execution) && (now() - asked) * 1000 > GIVE_UP_MS) return;
+        if (may_be_left(execution) && (rf_clock_seconds() - asked) * 1000 > GIVE_UP_MS) return;
 }
 
 /* Waits for what was started and turns it into a text or an exception. */
