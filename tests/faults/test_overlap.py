@@ -108,16 +108,17 @@ def test_a_later_try_takes_over_at_once_and_the_earlier_one_commits_nothing(orde
 def test_a_run_stopped_for_longer_than_its_lease_is_replaced_and_commits_nothing_when_it_goes_on(
     pair: Pair, loaded_before: bool
 ) -> None:
+    steps = [step for step in LEASED if step != "keys" or loaded_before]  # a first load has no keys to compare
     with ExitStack() as stack:
-        stopped = {step: stack.enter_context(stopped_at(pair, step, loaded_before)) for step in LEASED}
-        others = {step: start(pair.job(table_of(step), run_id="morning")) for step in LEASED}
+        stopped = {step: stack.enter_context(stopped_at(pair, step, loaded_before)) for step in steps}
+        others = {step: start(pair.job(table_of(step), run_id="morning")) for step in steps}
         for step, other in others.items():
             assert other.result(60).load_id == 2 + loaded_before, step
         for process in stopped.values():
             process.go_on()
         for step, process in stopped.items():
             assert process.wait()["code"] in ("fenced", "target"), step
-    for step in LEASED:
+    for step in steps:
         assert [load["run_id"] for load in pair.loads(table_of(step))][loaded_before:] == ["morning"], step
         pair.check_books(table_of(step))
     pair.check_nothing_is_left()
@@ -154,7 +155,7 @@ def stopped_at(pair: Pair, step: str, loaded_before: bool) -> Iterator[Process]:
     if loaded_before:
         pair.run(table)
         pair.change(table)
-    job = pair.job(table, run_id="night", lease_seconds=1, verify=step in ("verify", "commit"))
+    job = pair.job(table, run_id="night", lease_seconds=1, verify=step in ("verify", "commit"), sweep="always" if step == "keys" else "never")
     with pair.started(job, "stop", step, 1) as process:
         process.wait_for_stop()
         yield process
