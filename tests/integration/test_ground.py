@@ -63,6 +63,28 @@ def test_a_unique_index_over_a_key_that_may_be_null_is_no_key(route):
     assert "NOT NULL" in error.message
 
 
+@pytest.mark.parametrize(
+    "harm",
+    [
+        "TRUNCATE raw_postgres.items",
+        "ALTER TABLE raw_postgres.items RENAME TO kept; CREATE TABLE raw_postgres.items (LIKE raw_postgres.kept INCLUDING ALL);"
+        " INSERT INTO raw_postgres.items SELECT * FROM raw_postgres.kept WHERE id < 3;"
+        " ALTER TABLE raw_postgres.items OWNER TO ferry_loader",
+    ],
+    ids=["emptied", "put back from an older copy"],
+)
+@pytest.mark.parametrize("capture", ["xmin", "cursor"])
+def test_a_target_that_someone_emptied_or_replaced_is_loaded_whole_again(route, harm: str, capture: str):
+    route.at_source.execute("CREATE TABLE items (id int PRIMARY KEY, updated_at timestamptz DEFAULT now())")
+    route.at_source.execute("INSERT INTO items SELECT generate_series(1, 5)")
+    route.run("items", capture=capture)
+    route.at_target.execute(harm)
+    report = route.run("items", capture=capture)
+    assert report.reconciled and any("target table was re-created" in reason for reason in report.reasons)
+    route.assert_equal("items")
+    assert not route.run("items", capture=capture).reconciled
+
+
 def test_a_reset_keeps_what_tells_a_lagging_standby(route):
     route.at_source.execute("CREATE TABLE items (id int PRIMARY KEY)")
     first = route.run("items")
