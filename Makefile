@@ -82,14 +82,14 @@ C_FLAGS = -std=c11 -g -pthread -fvisibility=hidden $(WARNINGS) $(DEFINES) -Inati
 gcc := gcc -O2
 clang := clang -O1 -fno-omit-frame-pointer -fsanitize=fuzzer-no-link,address,undefined -fno-sanitize-recover=all
 sanitized := gcc -O1 -fno-omit-frame-pointer -fsanitize=address,undefined -fno-sanitize-recover=all
-threads := gcc -O1 -fno-omit-frame-pointer -fsanitize=thread
+threads := gcc -O1 -fPIC -fno-omit-frame-pointer -fsanitize=thread
 
 objects = $(patsubst %.c,build/$(1)/%.o,$(2))
 programs = $(patsubst %.c,build/$(1)/%,$(2))
 LIBRARIES = $(shell pkg-config --libs libpq libcjson cmocka) -ldl -lm
 
 compiled: $(foreach name,gcc clang,$(call objects,$(name),$(SOURCES) $(MODULE) $(HELPERS) $(UNITS) $(TARGETS) $(RACES) $(OTHERS))) \
-          $(foreach name,gcc sanitized threads torture,$(call programs,$(name),$(UNITS))) $(call programs,clang,$(TARGETS)) $(call programs,threads,$(RACES))
+          $(foreach name,gcc sanitized threads torture,$(call programs,$(name),$(UNITS))) $(call programs,clang,$(TARGETS)) $(call programs,threads,$(RACES)) build/threads/_native.abi3.so
 
 define variant
 build/$(1)/%.o: %.c Makefile
@@ -113,6 +113,10 @@ build/torture/native.a: build/sanitized/native.a
 build/torture/tests/native/test_%: build/sanitized/tests/native/test_%.o $(call objects,sanitized,$(HELPERS) $(TORTURE)) build/torture/native.a
 	@mkdir -p $(@D)
 	@$(sanitized) -pthread $^ -o $@ $(foreach name,_cmocka_run_group_tests rf_fail rf_no_memory free,-Wl,--wrap=$(name)) $(LIBRARIES)
+
+# For a Python that has the sanitizer's library loaded before anything else.
+build/threads/_native.abi3.so: $(call objects,threads,$(MODULE)) build/threads/native.a
+	@$(threads) -shared -pthread $^ -o $@ $(LIBRARIES)
 
 build/threads/tests/threads/%: build/threads/tests/threads/%.o build/threads/native.a
 	@$(threads) -pthread $^ -o $@ $(LIBRARIES)
