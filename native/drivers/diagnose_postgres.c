@@ -41,7 +41,8 @@ static const struct {
 void rf_pg_diagnose(enum rf_side side, const char *state, struct rf_error *err) {
     err->code = rf_pg_side_code(side);
     err->retryable = true;
-    if (side == RF_SIDE_SOURCE && state && strcmp(state, "25006") == 0) state = "42"; /* read-only by our own word: a filter that writes */
+    /* Read-only by our own word: a filter that writes, or that would leave it to write. */
+    if (side == RF_SIDE_SOURCE && state && (strcmp(state, "25006") == 0 || strcmp(state, "25001") == 0)) state = "42";
     for (size_t i = 0; state && i < sizeof STATES / sizeof STATES[0]; i++) {
         if (strncmp(state, STATES[i].state, strlen(STATES[i].state)) != 0) continue;
         if (STATES[i].code != RF_OK) err->code = STATES[i].code;
