@@ -379,18 +379,22 @@ bool rf_job_has_window(const struct rf_job *job) {
     return job->since || job->until;
 }
 
-/* The form of ISO 8601, with or without time and offset: # stands for a digit. The values are the source's to judge.
- * Other words that a server takes for times, as now and infinity, would move a window silently. */
+/* Moves *at behind what has the form, in which # stands for a digit. */
+static bool take_form(const char **at, const char *form) {
+    for (; *form; form++, (*at)++)
+        if (*form == '#' ? !isdigit((unsigned char)**at) : **at != *form) return false;
+    return true;
+}
+
+/* The form of ISO 8601, with or without time and offset. The values are the source's to judge. Other words that a
+ * server takes for times, as now and infinity, would move a window silently. */
 static bool looks_like_time(const char *text) {
-    static const char date[] = "####-##-##", time[] = "##:##";
     const char *p = text;
-    for (const char *form = date; *form; form++, p++)
-        if (*form == '#' ? !isdigit((unsigned char)*p) : *p != *form) return false;
+    if (!take_form(&p, "####-##-##")) return false;
     if (!*p) return true;
     if (*p != 'T' && *p != ' ') return false;
     p++;
-    for (const char *form = time; *form; form++, p++)
-        if (*form == '#' ? !isdigit((unsigned char)*p) : *p != *form) return false;
+    if (!take_form(&p, "##:##")) return false;
     p += strspn(p, ":0123456789.");
     if (*p == 'Z') return !p[1];
     if (*p != '+' && *p != '-') return !*p;

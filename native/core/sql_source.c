@@ -115,7 +115,7 @@ const char RF_SQL_LIST_PREPARED[] = "SELECT gid, owner FROM pg_prepared_xacts WH
 
 /* What a session that is not idle does began no later than its message arrived: now() is that of the message, also
  * in a later transaction of one message. A session that shows neither time may be open since ever. An idle one has
- * ended what the listing of locks saw, and the snapshot shows it. */
+ * ended what the listing of locks saw, and the snapshot shows it, or prepared it, and the last listing does. */
 const char RF_SQL_LIST_SESSIONS[] =
     "SELECT pid, usename, application_name, " MICROS("least(xact_start, query_start)") ","
     " extract(epoch FROM clock_timestamp() - least(xact_start, query_start)) FROM pg_stat_activity"

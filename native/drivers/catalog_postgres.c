@@ -26,6 +26,13 @@ bool rf_pg_flag(const PGresult *result, int row, int field) {
 
 /* ---- server and relation ---- */
 
+enum rf_code rf_pg_execute_about(struct rf_pg *pg, const char *role, const char *sql, int64_t oid, PGresult **result, struct rf_error *err) {
+    char text[24];
+    snprintf(text, sizeof text, "%" PRId64, oid);
+    const char *params[] = {text};
+    return rf_pg_execute(pg, role, sql, 1, params, result, err);
+}
+
 enum rf_code rf_pg_server(struct rf_pg *pg, struct rf_arena *arena, struct rf_server *server, int64_t *database, struct rf_error *err) {
     PGresult *result = NULL;
     RF_TRY(rf_pg_execute(pg, "read server facts", RF_SQL_SERVER, 0, NULL, &result, err));
@@ -192,11 +199,8 @@ static void add_labels(const PGresult *types, struct rf_text *labels) {
 
 enum rf_code rf_pg_columns(struct rf_pg *pg, int64_t oid, struct rf_arena *arena, struct rf_column **columns, int *n,
                            const char ***lines, struct rf_text *labels, struct rf_error *err) {
-    char text[24];
-    snprintf(text, sizeof text, "%" PRId64, oid);
-    const char *params[] = {text};
     PGresult *rows = NULL, *types = NULL;
-    RF_TRY(rf_pg_execute(pg, "read columns", RF_SQL_COLUMNS, 1, params, &rows, err));
+    RF_TRY(rf_pg_execute_about(pg, "read columns", RF_SQL_COLUMNS, oid, &rows, err));
     *n = PQntuples(rows);
     struct rf_text oids = {0};
     for (int i = 0; i < *n; i++) add_oid(&oids, rf_pg_integer(rows, i, C_OID));
@@ -287,11 +291,8 @@ static enum rf_code fill_cursor_column(const PGresult *rows, int i, struct rf_ar
 
 enum rf_code rf_pg_cursor_columns(struct rf_pg *pg, int64_t oid, struct rf_arena *arena, struct rf_cursor_column **columns, int *n,
                                   struct rf_error *err) {
-    char text[24];
-    snprintf(text, sizeof text, "%" PRId64, oid);
-    const char *params[] = {text};
     PGresult *rows = NULL;
-    RF_TRY(rf_pg_execute(pg, "read cursor columns", RF_SQL_CURSOR_COLUMNS, 1, params, &rows, err));
+    RF_TRY(rf_pg_execute_about(pg, "read cursor columns", RF_SQL_CURSOR_COLUMNS, oid, &rows, err));
     *n = PQntuples(rows);
     *columns = rf_arena_take(arena, (size_t)(*n + 1) * sizeof **columns);
     enum rf_code code = *columns ? RF_OK : rf_no_memory(err);
@@ -321,11 +322,8 @@ static enum rf_code fill_keys(const PGresult *rows, struct rf_arena *arena, stru
 
 enum rf_code rf_pg_unique_keys(struct rf_pg *pg, int64_t oid, struct rf_arena *arena, struct rf_unique_key **keys, int *n,
                                struct rf_error *err) {
-    char text[24];
-    snprintf(text, sizeof text, "%" PRId64, oid);
-    const char *params[] = {text};
     PGresult *rows = NULL;
-    RF_TRY(rf_pg_execute(pg, "read keys", RF_SQL_UNIQUE_KEYS, 1, params, &rows, err));
+    RF_TRY(rf_pg_execute_about(pg, "read keys", RF_SQL_UNIQUE_KEYS, oid, &rows, err));
     enum rf_code code = fill_keys(rows, arena, keys, n, err);
     PQclear(rows);
     return code;

@@ -34,6 +34,8 @@ struct rf_unique_key {
 enum rf_code rf_pg_server(struct rf_pg *pg, struct rf_arena *arena, struct rf_server *server, int64_t *database, struct rf_error *err);
 enum rf_code rf_pg_relation(struct rf_pg *pg, const char *schema, const char *name, struct rf_arena *arena,
                             struct rf_relation *relation, struct rf_error *err);
+/* Runs a statement whose only parameter is a relation's oid. */
+enum rf_code rf_pg_execute_about(struct rf_pg *pg, const char *role, const char *sql, int64_t oid, PGresult **result, struct rf_error *err);
 /* All columns, each with the identity of its type. `lines`, when not NULL, takes a fingerprint line a column, in
  * the same order; `labels` the lines of enum types. */
 enum rf_code rf_pg_columns(struct rf_pg *pg, int64_t oid, struct rf_arena *arena, struct rf_column **columns, int *n,

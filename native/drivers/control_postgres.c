@@ -38,6 +38,13 @@ enum rf_code rf_postgres_connect_target(struct rf_sink_postgres *sink, struct rf
     return rf_pg_watch_client(&sink->pg, err);
 }
 
+/* An open transaction that idles is one whose client has stopped, or one that waits for the source. */
+enum rf_code rf_postgres_limit_idling(struct rf_sink_postgres *sink, double seconds, struct rf_error *err) {
+    struct rf_text sql = {0};
+    rf_sql_idle_limit(seconds, &sql);
+    return rf_pg_execute_text(&sink->pg, "limit the time to idle", &sql, 0, NULL, NULL, err);
+}
+
 struct presence {
     bool schema, loads, leases;
 };
@@ -70,11 +77,10 @@ static enum rf_code create_under_lock(struct rf_sink_postgres *sink, struct rf_e
     const struct rf_job *job = sink->job;
     const char *params[] = {job->control_schema};
     RF_TRY(rf_pg_execute(&sink->pg, "begin", "BEGIN", 0, NULL, NULL, err));
-    struct rf_text timeout = {0}, limit = {0};
+    struct rf_text timeout = {0};
     rf_sql_lock_timeout(BOOTSTRAP_LOCK_S, &timeout);
     RF_TRY(rf_pg_execute_text(&sink->pg, "set lock_timeout", &timeout, 0, NULL, NULL, err));
-    rf_sql_idle_limit(BOOTSTRAP_IDLE_S, &limit); /* a run that stops here holds up all others, and no lease shows it */
-    RF_TRY(rf_pg_execute_text(&sink->pg, "limit the time to idle", &limit, 0, NULL, NULL, err));
+    RF_TRY(rf_postgres_limit_idling(sink, BOOTSTRAP_IDLE_S, err)); /* a run that stops here holds up all others, and no lease shows it */
     RF_TRY(rf_pg_execute(&sink->pg, "lock the bootstrap", RF_SQL_LOCK_NAME, 1, params, NULL, err));
     struct presence there;
     RF_TRY(look_for_control(sink, &there, err));
@@ -130,9 +136,7 @@ enum rf_code rf_postgres_open_target(void *self, bool prepare, struct rf_error *
     if (prepare) return needed ? bootstrap(sink, err) : RF_OK;
     /* Looking without writing: one snapshot for the newest record and the rows. */
     RF_TRY(rf_pg_execute(&sink->pg, "begin", "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY", 0, NULL, NULL, err));
-    struct rf_text limit = {0};
-    rf_sql_idle_limit(0, &limit); /* it holds nothing, and the source may be waited for */
-    return rf_pg_execute_text(&sink->pg, "lift the idle limit", &limit, 0, NULL, NULL, err);
+    return rf_postgres_limit_idling(sink, 0, err); /* it holds nothing, and the source may be waited for */
 }
 
 void rf_postgres_close_target(void *self) {

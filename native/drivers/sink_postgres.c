@@ -167,13 +167,6 @@ static enum rf_code merge_rows(void *self, const struct rf_plan *plan, struct rf
 
 enum { INTEGER_TEXTS = 16 };
 
-/* An open transaction that idles is one whose client has stopped; while rows are compared it waits for the source. */
-static enum rf_code limit_idling(struct rf_sink_postgres *sink, double seconds, struct rf_error *err) {
-    struct rf_text sql = {0};
-    rf_sql_idle_limit(seconds, &sql);
-    return rf_pg_execute_text(&sink->pg, "limit the time to idle", &sql, 0, NULL, NULL, err);
-}
-
 static enum rf_code record_load(void *self, const struct rf_report *report, struct rf_error *err) {
     struct rf_sink_postgres *sink = self;
     const struct rf_plan *plan = report->plan;
@@ -187,7 +180,7 @@ static enum rf_code record_load(void *self, const struct rf_report *report, stru
                                            next.loads_since_audit, next.loads_since_sweep, rf_missed_in_all(report)};
     char texts[INTEGER_TEXTS][24];
     for (int i = 0; i < INTEGER_TEXTS; i++) rf_integer_text(texts[i], sizeof texts[i], values[i]);
-    if (report->verification.done) RF_TRY(limit_idling(sink, job->lease_seconds, err));
+    if (report->verification.done) RF_TRY(rf_postgres_limit_idling(sink, job->lease_seconds, err));
     char *json = rf_report_json(report);
     if (!json) return rf_no_memory(err);
     const char *params[RF_RECORD_PARAMS] = {
@@ -268,7 +261,7 @@ static enum rf_code commit_load(void *self, struct rf_error *err) {
 
 static enum rf_code read_target(void *self, const char *sql, struct rf_error *err) {
     struct rf_sink_postgres *sink = self;
-    RF_TRY(limit_idling(sink, 0, err));
+    RF_TRY(rf_postgres_limit_idling(sink, 0, err));
     return rf_pg_copy_out(&sink->pg, sql, (size_t)sink->job->batch_bytes, err);
 }
 

@@ -12,6 +12,8 @@ enum { RF_RECORD_PARAMS = 36 }; /* of rf_sql_insert_load */
 /* ---- control_postgres.c ---- */
 
 enum rf_code rf_postgres_connect_target(struct rf_sink_postgres *sink, struct rf_error *err);
+/* Of the present transaction; 0 for no limit. */
+enum rf_code rf_postgres_limit_idling(struct rf_sink_postgres *sink, double seconds, struct rf_error *err);
 enum rf_code rf_postgres_open_target(void *self, bool prepare, struct rf_error *err);
 enum rf_code rf_postgres_newest_load(void *self, struct rf_load *last, struct rf_run_total *total, struct rf_error *err);
 /* Fails with RF_FENCED when a newer record is there. */

@@ -265,11 +265,8 @@ static enum rf_code fill_leaf(const struct rf_source_postgres *source, const PGr
 /* The files of the leaves, which hold the rows, are part of the fingerprint. */
 static enum rf_code read_leaves(struct rf_source_postgres *source, const struct rf_relation *relation, struct rf_source_facts *facts,
                                 struct rf_text *fingerprint, struct rf_error *err) {
-    char oid[24];
-    snprintf(oid, sizeof oid, "%" PRId64, relation->oid);
-    const char *params[] = {oid};
     PGresult *result = NULL;
-    RF_TRY(rf_pg_execute(&source->pg, "read partitions", RF_SQL_LEAVES, 1, params, &result, err));
+    RF_TRY(rf_pg_execute_about(&source->pg, "read partitions", RF_SQL_LEAVES, relation->oid, &result, err));
     enum rf_code code = RF_OK;
     facts->n_leaves = PQntuples(result);
     facts->leaves = rf_arena_take(source->arena, (size_t)(facts->n_leaves + 1) * sizeof *facts->leaves);
@@ -285,11 +282,8 @@ static enum rf_code read_leaves(struct rf_source_postgres *source, const struct 
 
 static enum rf_code read_triggers(struct rf_source_postgres *source, const struct rf_relation *relation, struct rf_text *fingerprint,
                                   struct rf_error *err) {
-    char oid[24];
-    snprintf(oid, sizeof oid, "%" PRId64, relation->oid);
-    const char *params[] = {oid};
     PGresult *result = NULL;
-    RF_TRY(rf_pg_execute(&source->pg, "read triggers", RF_SQL_TRIGGERS, 1, params, &result, err));
+    RF_TRY(rf_pg_execute_about(&source->pg, "read triggers", RF_SQL_TRIGGERS, relation->oid, &result, err));
     for (int row = 0; row < PQntuples(result); row++) rf_text_addf(fingerprint, "%s\n", PQgetvalue(result, row, 0));
     PQclear(result);
     return RF_OK;

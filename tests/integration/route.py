@@ -19,6 +19,10 @@ from rowferry import errors
 PATIENCE_S = 60.0
 """How long a condition may take to come true before the test gives up; no test is decided by it."""
 
+GATE = 7
+"""An advisory lock of the source: while a test holds it, a read filtered by AT_THE_GATE stands still."""
+AT_THE_GATE = f"(SELECT true FROM pg_advisory_xact_lock_shared({GATE}))"
+
 
 class Route:
     """A source and a target database.

@@ -14,7 +14,7 @@ from typing import Any
 
 import psycopg
 import pytest
-from route import Route, described, started, until, waits_for
+from route import AT_THE_GATE, GATE, Route, described, started, until, waits_for
 
 from rowferry.demo.servers import Server, start_postgres
 from rowferry.errors import ConfigurationError, RowferryError, SchemaDriftError, SourceError, TableBusyError
@@ -254,9 +254,6 @@ def test_a_composite_type_whose_attribute_was_replaced_is_read_again(route: Rout
 
 
 # ---- during a read ---------------------------------------------------------------------------------------
-
-GATE = 7
-AT_THE_GATE = f"(SELECT true FROM pg_advisory_xact_lock_shared({GATE}))"
 
 DURING = tuple(
     change

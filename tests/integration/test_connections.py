@@ -7,12 +7,11 @@ from typing import Any
 import psycopg
 import pytest
 from between import Between
-from route import Route, started, until
+from route import GATE, Route, started, until
 from timed import CURSOR, reader
 
 from rowferry.errors import SourceError
 
-GATE = 7
 READERS = {"connections": 4}
 
 WIDE = "id int, region int, name text, PRIMARY KEY (id, region)"

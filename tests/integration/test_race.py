@@ -9,7 +9,7 @@ from typing import Any
 
 import psycopg
 import pytest
-from route import Route, started, until
+from route import AT_THE_GATE, GATE, Route, started, until
 from timed import clock, reader, watermark
 from writers import TABLE, race
 
@@ -129,13 +129,12 @@ def test_a_cursor_that_ignores_open_transactions_loses_rows_to_the_same_writers_
     events.assert_equal("events")
 
 
-GATE = 7
 READERS = 20
 
 
 def test_twenty_readers_of_one_database_do_not_hold_each_others_watermark(route: Route) -> None:
     """All stand in the middle of their read when one more begins, and then go on together."""
-    settings = {**CURSOR, "where": f"(SELECT true FROM pg_advisory_xact_lock_shared({GATE}))"}
+    settings = {**CURSOR, "where": AT_THE_GATE}
     tables = [f"t{n}" for n in range(READERS + 1)]
     for table in tables:
         route.at_source.execute(f"CREATE TABLE {table} (id int PRIMARY KEY, updated_at timestamptz); INSERT INTO {table} VALUES (1, now())")

@@ -19,7 +19,7 @@ from typing import Any
 
 import psycopg
 import pytest
-from route import Route, started, until, waits_for
+from route import AT_THE_GATE, GATE, Route, started, until, waits_for
 from standby import PRIMARY, catch_up, follow, pause, promote, replayed, resume, start_standby
 from writers import TABLE as EVENTS
 from writers import race
@@ -33,8 +33,6 @@ CREATE TABLE items (id int PRIMARY KEY, name text NOT NULL);
 INSERT INTO items SELECT n, 'first' FROM generate_series(1, 100) AS n;
 GRANT SELECT ON items TO reader;
 """
-GATE = 7
-AT_THE_GATE = f"(SELECT true FROM pg_advisory_xact_lock_shared({GATE}))"
 # Stands in the place of PostgreSQL's own in one database. The statement that takes the snapshot calls it after the
 # snapshot and before the log position.
 TRAP = f"""

@@ -9,20 +9,15 @@ from typing import Any
 
 import psycopg
 import pytest
-from route import Route, started, until, waits_for
-from timed import CURSOR, ITEMS, ROWS, nowhere, unseen
+from route import AT_THE_GATE, GATE, Route, started, until, waits_for
+from timed import CURSOR, ITEMS, ROWS, captures, nowhere, unseen
 
 from rowferry import Report
 from rowferry.demo.servers import Server
 from rowferry.errors import ConfigurationError
 
-GATE = 7
-AT_THE_GATE = f"(SELECT true FROM pg_advisory_xact_lock_shared({GATE}))"
 MOST_BYTES = 48 << 20
 """Of a whole process that sweeps, Python included."""
-
-CAPTURES = ({"capture": "xmin"}, CURSOR)
-captures = pytest.mark.parametrize("capture", CAPTURES, ids=["xmin", "cursor"])
 
 
 @pytest.fixture

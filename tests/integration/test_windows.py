@@ -6,21 +6,14 @@ from typing import Any
 
 import psycopg
 import pytest
-from route import Route, described, started, until, waits_for
-from timed import CURSOR, ITEMS, ROWS, unseen, watermark
+from route import AT_THE_GATE, GATE, Route, described, started, until, waits_for
+from timed import CURSOR, ITEMS, ROWS, captures, unseen, watermark
 
 from rowferry.errors import ConfigurationError, RowferryError
-
-GATE = 7
-AT_THE_GATE = f"(SELECT true FROM pg_advisory_xact_lock_shared({GATE}))"
 
 WINDOW = {"since": "2026-01-10T00:00:00Z", "until": "2026-01-20T00:00:00Z"}
 INSIDE = "updated_at >= '2026-01-10' AND updated_at < '2026-01-20'"
 """As the rows of ITEMS have it: row 9 stands exactly on the first moment, row 19 on the one after the last."""
-
-CAPTURES = ({"capture": "xmin"}, CURSOR)
-captures = pytest.mark.parametrize("capture", CAPTURES, ids=["xmin", "cursor"])
-"""Of the runs before and after the window."""
 
 
 @pytest.fixture

@@ -9,6 +9,7 @@ from datetime import datetime
 from typing import Any
 
 import psycopg
+import pytest
 from route import Route
 
 import rowferry
@@ -39,6 +40,7 @@ CREATE TRIGGER touch BEFORE INSERT OR UPDATE ON items FOR EACH ROW EXECUTE FUNCT
 
 CURSOR: dict[str, Any] = {"capture": "cursor", "clock_margin": 0, "audit": "never"}
 """The cursor alone, with nothing that would make up for a mistake of its watermark. Whoever writes has stopped writing when the run begins."""
+captures = pytest.mark.parametrize("capture", [{"capture": "xmin"}, CURSOR], ids=["xmin", "cursor"])
 
 
 def unseen(session: psycopg.Connection, statement: str) -> None:
