@@ -45,6 +45,8 @@ GOALS = {
     "first load, client CPU s": 1.0,
     "first load, peak MB": 48.0,
     "5 % changed, wall ratio": 1.10,
+    "filtered first load by two, wall ratio": 0.85,
+    "nothing changed by two, wall ratio": 0.9,
     "first load of many, peak MB": 48.0,
     "sweep of many, peak MB": 48.0,
     "fifty tables, peak MB": 100.0,
@@ -188,6 +190,7 @@ def compare(title: str, runs: int, limit, ours) -> dict[str, float]:
 
 
 def run_all(bench: Bench, rows: int, runs: int, many_rows: int) -> dict[str, float]:
+    short = 3 * runs  # what takes two seconds varies by a quarter from run to run
     print(f"Making {rows:,} rows.", flush=True)
     bench.admin("CREATE DATABASE src")
     bench.script("src", HERE / "make_source.sql", rows)
@@ -196,22 +199,27 @@ def run_all(bench: Bench, rows: int, runs: int, many_rows: int) -> dict[str, flo
     medians = compare("first load", runs, bench.first_load_limit, bench.rowferry)
     bench.keep_target("ours_loaded")
     bench.script("src", HERE / "make_changes.sql", rows)
-    medians |= compare("5 % changed", runs, bench.changed_limit, lambda: bench.rowferry("ours_loaded"))
+    medians |= compare("5 % changed", short, bench.changed_limit, lambda: bench.rowferry("ours_loaded"))
     bench.same_as_source()
-    medians |= two_readers(bench, runs)
+    medians |= two_readers(bench, runs, short)
     bench.make_tables()
     medians |= compare("fifty tables", runs, bench.tables_limit, bench.tables)
     return medians | (many(bench, rows, many_rows) if many_rows > rows else {})
 
 
-def two_readers(bench: Bench, runs: int) -> dict[str, float]:
-    """Two readers beside one: a first load, 5 % changed, and a scan that finds nothing."""
+def two_readers(bench: Bench, runs: int, short: int) -> dict[str, float]:
+    """Two readers beside one: first loads of all rows and of those that a filter finds, 5 % changed, and a scan that finds nothing.
+
+    A load of all rows waits for the one session that writes them; only what reads more than it writes can gain here.
+    """
     two = ("--connections", "2")
+    found = ("--where", "payload @> '{\"src\": \"ios\", \"tags\": [\"t7\"]}'")
     medians = compare("first load by two", runs, bench.rowferry, lambda: bench.rowferry(None, *two))
-    medians |= compare("5 % changed by two", runs, lambda: bench.rowferry("ours_loaded"), lambda: bench.rowferry("ours_loaded", *two))
+    medians |= compare("filtered first load by two", short, lambda: bench.rowferry(None, *found), lambda: bench.rowferry(None, *found, *two))
+    medians |= compare("5 % changed by two", short, lambda: bench.rowferry("ours_loaded"), lambda: bench.rowferry("ours_loaded", *two))
     bench.rowferry("ours_loaded")
     bench.keep_target("ours_changed")
-    medians |= compare("nothing changed by two", runs, lambda: bench.rowferry("ours_changed"), lambda: bench.rowferry("ours_changed", *two))
+    medians |= compare("nothing changed by two", short, lambda: bench.rowferry("ours_changed"), lambda: bench.rowferry("ours_changed", *two))
     return {name: value for name, value in medians.items() if "ratio" in name}
 
 
@@ -236,7 +244,7 @@ def report(medians: dict[str, float]) -> int:
     for name, value in medians.items():
         goal = GOALS.get(name)
         missed += goal is not None and value > goal
-        print(f"{name:32} {value:8.2f}" + ("" if goal is None else f"   goal {goal:.2f}  {'reached' if value <= goal else 'MISSED'}"))
+        print(f"{name:40} {value:8.2f}" + ("" if goal is None else f"   goal {goal:.2f}  {'reached' if value <= goal else 'MISSED'}"))
     return missed
 
 
