@@ -1,0 +1,36 @@
+/* Arrow columns, of whichever producer, into COPY BINARY rows: pure, no socket. */
+#ifndef RF_ROWS_H
+#define RF_ROWS_H
+
+#include "core/arena.h"
+#include "core/arrow.h"
+#include "core/error.h"
+#include "core/schema.h"
+#include "core/text.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+/* The PostgreSQL columns that hold a stream of this schema, shape (n_columns,), in the schema's order, in `arena`: name,
+ * type, base, identity, typmod and not_null are set. RF_CONFIG names the column and says what to do when an Arrow type
+ * has no PostgreSQL type. */
+enum rf_code rf_rows_columns(const struct ArrowSchema *schema, struct rf_arena *arena, struct rf_column **columns, int *n_columns,
+                             struct rf_error *err);
+
+struct rf_rows;
+
+/* Understands the schema once; *out keeps nothing of it. To be freed with rf_rows_free. */
+enum rf_code rf_rows_new(const struct ArrowSchema *schema, struct rf_rows **out, struct rf_error *err);
+void rf_rows_free(struct rf_rows *rows);
+
+/* Begins a batch: a struct array of the schema. It is checked against the schema as far as the interface allows (numbers of
+ * children and buffers, offsets in order, lengths) and borrowed until the last of its rows was written. */
+enum rf_code rf_rows_begin(struct rf_rows *rows, const struct ArrowArray *array, struct rf_error *err);
+
+/* Appends whole rows to `out` until it holds at least `n_bytes` or the batch ends; *n_rows is how many were written, 0 at the
+ * end. No header and no trailer. RF_DATA names column and row (counted over the whole stream, from 1) of a value that
+ * PostgreSQL cannot hold: a NUL in a text, bytes that are no UTF-8, nanoseconds, a time beyond its range. */
+enum rf_code rf_rows_write(struct rf_rows *rows, size_t n_bytes, struct rf_text *out, int64_t *n_rows, struct rf_error *err);
+
+#endif

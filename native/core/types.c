@@ -1,0 +1,199 @@
+#include "core/types.h"
+
+#include "core/json.h"
+
+#include <stdio.h>
+#include <string.h>
+
+/* Arrow's and DuckDB's decimals of 128 bits hold so many digits. */
+enum { MOST_DIGITS = 38 };
+
+struct rf_type_row {
+    const char *name;   /* pg_catalog's; what is in brackets stands for a class of types */
+    enum rf_wire wire;  /* of the value as it is sent, after the cast */
+    const char *cast;   /* the types it is cast to, one after the other; "" for none */
+    const char *format; /* Arrow's; a decimal's digits are added */
+    const char *extension;
+    const char *duckdb;
+    const char *note; /* what a reader of the target should know; NULL when nothing changes */
+};
+
+/* Rows that have no name of PostgreSQL's. */
+#define BOUNDED_NUMERIC "numeric(p,s)"
+#define ENUM "(enum)"
+#define OTHER "(any other)"
+
+static const struct rf_type_row TYPES[] = {
+    {"bool", RF_WIRE_BOOL, "", "b", NULL, "BOOLEAN", NULL},
+    {"int2", RF_WIRE_INT2, "", "s", NULL, "SMALLINT", NULL},
+    {"int4", RF_WIRE_INT4, "", "i", NULL, "INTEGER", NULL},
+    {"int8", RF_WIRE_INT8, "", "l", NULL, "BIGINT", NULL},
+    {"oid", RF_WIRE_UINT4, "", "I", NULL, "UINTEGER", "the number alone: it names an object of the source"},
+    {"float4", RF_WIRE_FLOAT4, "", "f", NULL, "FLOAT", NULL},
+    {"float8", RF_WIRE_FLOAT8, "", "g", NULL, "DOUBLE", NULL},
+    {BOUNDED_NUMERIC, RF_WIRE_NUMERIC, "", "d", NULL, "DECIMAL", "of at most 38 digits, none of them before the unit; NaN stops the run: name the column in as_text"},
+    {"numeric", RF_WIRE_TEXT, "text", "u", NULL, "VARCHAR", "its digits as text: without a bound it fits no decimal"},
+    {"money", RF_WIRE_TEXT, "numeric text", "u", NULL, "VARCHAR", "its number as text, without the currency"},
+    {"text", RF_WIRE_TEXT, "", "u", NULL, "VARCHAR", NULL},
+    {"varchar", RF_WIRE_TEXT, "", "u", NULL, "VARCHAR", NULL},
+    {"bpchar", RF_WIRE_TEXT, "", "u", NULL, "VARCHAR", "with the spaces that pad it"},
+    {"name", RF_WIRE_TEXT, "", "u", NULL, "VARCHAR", NULL},
+    {"bytea", RF_WIRE_BYTES, "", "z", NULL, "BLOB", NULL},
+    {"uuid", RF_WIRE_UUID, "", "w:16", "arrow.uuid", "UUID", NULL},
+    {"json", RF_WIRE_TEXT, "", "u", "arrow.json", "JSON", "the text as it was written"},
+    {"jsonb", RF_WIRE_JSONB, "", "u", "arrow.json", "JSON", "the text that PostgreSQL prints"},
+    {"date", RF_WIRE_DATE, "", "tdD", NULL, "DATE", "infinity is the last day that Arrow can name, -infinity the first but one"},
+    {"time", RF_WIRE_TIME, "", "ttu", NULL, "TIME", "24:00 is 86,400,000,000 µs, which some readers of Arrow do not expect"},
+    {"timetz", RF_WIRE_TEXT, "text", "u", NULL, "VARCHAR", NULL},
+    {"timestamp", RF_WIRE_TIMESTAMP, "", "tsu:", NULL, "TIMESTAMP", "infinity is the last time that Arrow can name, -infinity the first but one; years after 294246 stop the run"},
+    {"timestamptz", RF_WIRE_TIMESTAMP, "", "tsu:UTC", NULL, "TIMESTAMPTZ", "in UTC; infinity and years as for timestamp"},
+    {"interval", RF_WIRE_INTERVAL, "", "tin", NULL, "INTERVAL", "infinity, and more than 292 years of hours, stop the run"},
+    {ENUM, RF_WIRE_TEXT, "", "u", NULL, "ENUM", "a text in Arrow"},
+    {OTHER, RF_WIRE_TEXT, "text", "u", NULL, "VARCHAR", "its text: bit, inet, xml, ranges, composite and geometric types, types of extensions, names of objects"},
+};
+
+enum { N_TYPES = sizeof TYPES / sizeof TYPES[0] };
+
+static const struct rf_type_row *find_row(const char *name) {
+    for (int i = 0; i < N_TYPES; i++)
+        if (strcmp(TYPES[i].name, name) == 0) return &TYPES[i];
+    return &TYPES[N_TYPES - 1];
+}
+
+/* ---- from a column of the catalogs ---- */
+
+/* Source: numeric.c, make_numeric_typmod: ((precision << 16) | (scale & 0x7ff)) + VARHDRSZ; scale is signed in 11 bits. */
+static bool has_decimal(int32_t typmod, int *precision, int *scale) {
+    if (typmod < 4) return false;
+    *precision = ((typmod - 4) >> 16) & 0xffff;
+    *scale = (typmod - 4) & 0x7ff;
+    return *precision <= MOST_DIGITS && *scale <= *precision; /* a scale below zero reads as one above 1,023 here */
+}
+
+/* array(X) → X, in brackets of its own; _x → x. NULL when it is no array. */
+static const char *element_of(const char *identity, struct rf_arena *arena) {
+    if (identity[0] == '_') return rf_arena_copy(arena, identity + 1);
+    if (strncmp(identity, "array(", 6) != 0) return NULL;
+    char *element = rf_arena_copy(arena, identity + 6);
+    if (element) element[strlen(element) - 1] = '\0';
+    return element;
+}
+
+static bool is_array(const char *identity) {
+    return identity[0] == '_' || strncmp(identity, "array(", 6) == 0;
+}
+
+/* "::text", for elements "::text[]", for money "::numeric::text". */
+static enum rf_code make_cast(const char *types, bool of_array, struct rf_arena *arena, const char **out, struct rf_error *err) {
+    char text[64] = "";
+    for (const char *at = types; *at;) {
+        int length = (int)strcspn(at, " ");
+        size_t used = strlen(text);
+        snprintf(text + used, sizeof text - used, "::pg_catalog.%.*s%s", length, at, of_array ? "[]" : "");
+        at += length;
+        if (*at) at++;
+    }
+    *out = rf_arena_copy(arena, text);
+    return *out ? RF_OK : rf_no_memory(err);
+}
+
+static enum rf_code make_format(struct rf_type *type, struct rf_arena *arena, struct rf_error *err) {
+    type->format = type->row->format;
+    type->extension = type->row->extension;
+    if (type->wire != RF_WIRE_NUMERIC) return RF_OK;
+    char text[16];
+    snprintf(text, sizeof text, "d:%d,%d", type->precision, type->scale);
+    type->format = rf_arena_copy(arena, text);
+    return type->format ? RF_OK : rf_no_memory(err);
+}
+
+/* enum('a','b') → 'a','b' */
+static enum rf_code take_labels(const char *identity, struct rf_arena *arena, const char **out, struct rf_error *err) {
+    char *labels = rf_arena_copy(arena, identity + strlen("enum("));
+    if (!labels) return rf_no_memory(err);
+    labels[strlen(labels) - 1] = '\0';
+    *out = labels;
+    return RF_OK;
+}
+
+static enum rf_code resolve_value(const char *identity, int32_t typmod, bool as_text, bool of_array, struct rf_arena *arena,
+                                  struct rf_type *type, struct rf_error *err) {
+    bool is_enum = strncmp(identity, "enum(", 5) == 0;
+    const char *name = is_enum ? ENUM : identity;
+    if (strcmp(identity, "numeric") == 0 && has_decimal(typmod, &type->precision, &type->scale)) name = BOUNDED_NUMERIC;
+    type->row = find_row(as_text ? OTHER : name);
+    type->wire = type->row->wire;
+    if (is_enum && !as_text) RF_TRY(take_labels(identity, arena, &type->labels, err));
+    RF_TRY(make_format(type, arena, err));
+    return make_cast(type->row->cast, of_array, arena, &type->cast, err);
+}
+
+static enum rf_code resolve_array(const char *identity, int32_t typmod, struct rf_arena *arena, struct rf_type *type, struct rf_error *err) {
+    const char *inside = element_of(identity, arena);
+    struct rf_type *element = rf_arena_take(arena, sizeof *element);
+    if (!inside || !element) return rf_no_memory(err);
+    RF_TRY(resolve_value(inside, typmod, false, true, arena, element, err));
+    *type = (struct rf_type){.row = element->row, .wire = RF_WIRE_ARRAY, .format = "+l", .element = element, .cast = element->cast};
+    return RF_OK;
+}
+
+enum rf_code rf_type_resolve(const char *identity, int32_t typmod, bool as_text, struct rf_arena *arena,
+                             struct rf_type *type, struct rf_error *err) {
+    *type = (struct rf_type){0};
+    if (is_array(identity) && !as_text) return resolve_array(identity, typmod, arena, type, err);
+    return resolve_value(identity, typmod, as_text, false, arena, type, err);
+}
+
+/* ---- on a target ---- */
+
+void rf_type_on_duckdb(const struct rf_type *type, struct rf_text *out) {
+    if (type->element) {
+        rf_type_on_duckdb(type->element, out);
+        rf_text_add(out, "[]");
+        return;
+    }
+    rf_text_add(out, type->row->duckdb);
+    if (type->wire == RF_WIRE_NUMERIC) rf_text_addf(out, "(%d,%d)", type->precision, type->scale);
+    if (!type->labels) return;
+    rf_text_add(out, "(");
+    rf_text_add(out, type->labels);
+    rf_text_add(out, ")");
+}
+
+static void add_row(struct rf_text *json, const struct rf_type_row *row) {
+    bool decimal = row->wire == RF_WIRE_NUMERIC;
+    char arrow[64], duckdb[32];
+    snprintf(arrow, sizeof arrow, "%s%s%s%s%s", row->format, decimal ? ":p,s" : "", row->extension ? " (" : "",
+             row->extension ? row->extension : "", row->extension ? ")" : "");
+    snprintf(duckdb, sizeof duckdb, "%s%s", row->duckdb, decimal ? "(p,s)" : strcmp(row->name, ENUM) == 0 ? "(labels)" : "");
+    rf_json_open(json, NULL, '{');
+    rf_json_text(json, "postgres", row->name);
+    rf_json_text(json, "sent_as", row->cast);
+    rf_json_text(json, "arrow", arrow);
+    rf_json_text(json, "duckdb", duckdb);
+    rf_json_text(json, "note", row->note);
+    rf_json_close(json, '}');
+}
+
+/* The rule for arrays is not a row: it goes through the row of the elements. */
+static void add_array_row(struct rf_text *json) {
+    rf_json_open(json, NULL, '{');
+    rf_json_text(json, "postgres", "(array)");
+    rf_json_text(json, "sent_as", "");
+    rf_json_text(json, "arrow", "+l of its elements' type");
+    rf_json_text(json, "duckdb", "its elements' type[]");
+    rf_json_text(json, "note", "of one dimension that begins at 1; another array stops the run: name the column in as_text");
+    rf_json_close(json, '}');
+}
+
+char *rf_types_json(void) {
+    struct rf_text json = {0};
+    rf_json_open(&json, NULL, '{');
+    rf_json_open(&json, "types", '[');
+    for (int i = 0; i < N_TYPES - 1; i++) add_row(&json, &TYPES[i]);
+    add_array_row(&json);
+    add_row(&json, &TYPES[N_TYPES - 1]);
+    rf_json_close(&json, ']');
+    rf_json_close(&json, '}');
+    return rf_json_take(&json);
+}

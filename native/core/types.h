@@ -1,0 +1,64 @@
+/* Which PostgreSQL type becomes what: the one table of types, printed by `rowferry types`.
+ *
+ * Between two PostgreSQL servers bytes pass as they are (core/passthrough.h); everywhere else a value goes by this
+ * table: the source sends it in a form whose bytes we know how to read, it stands in an Arrow column, and the
+ * target has a type for it. A type without a row of its own is sent as its text.
+ */
+#ifndef RF_TYPES_H
+#define RF_TYPES_H
+
+#include "core/arena.h"
+#include "core/error.h"
+#include "core/text.h"
+
+#include <stdbool.h>
+#include <stdint.h>
+
+/* The binary form in which a value arrives, as the type's send function writes it (src/backend/utils/adt). */
+enum rf_wire {
+    RF_WIRE_BOOL,      /* 1 byte */
+    RF_WIRE_INT2,      /* network order, as all below */
+    RF_WIRE_INT4,
+    RF_WIRE_INT8,
+    RF_WIRE_UINT4,     /* oid */
+    RF_WIRE_FLOAT4,    /* IEEE 754 */
+    RF_WIRE_FLOAT8,
+    RF_WIRE_NUMERIC,   /* int16 digits, weight, sign, scale; then digits to the base of 10,000 */
+    RF_WIRE_TEXT,      /* UTF-8 */
+    RF_WIRE_BYTES,
+    RF_WIRE_JSONB,     /* version 1, then text */
+    RF_WIRE_UUID,      /* 16 bytes */
+    RF_WIRE_DATE,      /* int32 days since 2000-01-01; INT32_MAX and INT32_MIN are infinity and -infinity */
+    RF_WIRE_TIME,      /* int64 microseconds since midnight, 24:00 included */
+    RF_WIRE_TIMESTAMP, /* int64 microseconds since 2000-01-01 (UTC with zone); INT64_MAX and INT64_MIN are the infinities */
+    RF_WIRE_INTERVAL,  /* int64 microseconds, int32 days, int32 months; all three at their ends (17+) are the infinities */
+    RF_WIRE_ARRAY,     /* int32 dimensions, int32 has NULLs, int32 oid; per dimension int32 length, int32 lower bound; values */
+};
+
+struct rf_type_row;
+
+/* A column as it is carried. Made by rf_type_resolve, in its arena. */
+struct rf_type {
+    const struct rf_type_row *row; /* of an array, that of its elements */
+    enum rf_wire wire;
+    int precision; /* of RF_WIRE_NUMERIC: digits in all, 1 to 38, and behind the point, 0 to precision */
+    int scale;
+    const char *format;           /* Arrow's: "l", "d:12,2", "tsu:UTC", "+l" */
+    const char *extension;        /* Arrow's canonical extension type ("arrow.uuid"), or NULL */
+    const struct rf_type *element; /* of RF_WIRE_ARRAY */
+    const char *cast;              /* what the source's SELECT puts behind the column: "", "::pg_catalog.text", "::pg_catalog.text[]" */
+    const char *labels;            /* of an enum, as literals: 'a','b'; else NULL */
+};
+
+/* `identity` and `typmod` as of struct rf_column; `as_text`: the job wants its text. Never refuses a type. */
+enum rf_code rf_type_resolve(const char *identity, int32_t typmod, bool as_text, struct rf_arena *arena,
+                             struct rf_type *type, struct rf_error *err);
+
+/* Writes the type of the target's column: "DECIMAL(12,2)", "UUID", "ENUM('a','b')", "BIGINT[]". */
+void rf_type_on_duckdb(const struct rf_type *type, struct rf_text *out);
+
+/* The whole table as JSON, {"types": [{"postgres", "sent_as", "arrow", "duckdb", "note"}, …]}, to be freed with free(); NULL when
+ * memory is short. */
+char *rf_types_json(void);
+
+#endif
