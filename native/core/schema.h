@@ -11,6 +11,7 @@ struct rf_column {
     const char *base;     /* the same without typmod, in the catalog's words: "numeric", "varchar" */
     const char *identity; /* what the binary form means; equal text on two servers = interchangeable bytes */
     const char *refusal;  /* why the bytes cannot be passed on; NULL when they can */
+    const char *cast;     /* "::pg_catalog.text": what the source sends it as; NULL: as it is */
     int32_t typmod;       /* -1 when the type carries none */
     bool not_null;
     bool generated; /* computed by the server; COPY of the table itself refuses it */

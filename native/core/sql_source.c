@@ -218,10 +218,18 @@ void rf_sql_check_filter(const struct rf_job *job, struct rf_text *out) {
 
 /* ---- reading ---- */
 
+/* A column as it is sent, under its own name. */
+static void add_column(const struct rf_column *column, struct rf_text *out) {
+    rf_text_identifier(out, column->name);
+    if (!column->cast) return;
+    rf_text_addf(out, "%s AS ", column->cast);
+    rf_text_identifier(out, column->name);
+}
+
 static void add_columns(const struct rf_plan *plan, struct rf_text *out) {
     for (int i = 0; i < plan->source->n_columns; i++) {
         if (i > 0) rf_text_add(out, ", ");
-        rf_text_identifier(out, plan->source->columns[i].name);
+        add_column(&plan->source->columns[i], out);
     }
 }
 
@@ -381,15 +389,15 @@ static void add_plain_select(const struct rf_plan *plan, const struct rf_part *p
     add_conditions(plan, part, true, out);
 }
 
-static bool has_generated(const struct rf_plan *plan) {
+static bool has_computed(const struct rf_plan *plan) {
     for (int i = 0; i < plan->source->n_columns; i++)
-        if (plan->source->columns[i].generated) return true;
+        if (plan->source->columns[i].generated || plan->source->columns[i].cast) return true;
     return false;
 }
 
 /* COPY of a table skips the executor; anything but all stored columns of all rows of one heap needs a query. */
 static bool copies_table(const struct rf_plan *plan) {
-    return !has_generated(plan) && plan->full_read && plan->source->one_heap && !plan->job->where && !plan->dedupe && !plan->source->row_security;
+    return !has_computed(plan) && plan->full_read && plan->source->one_heap && !plan->job->where && !plan->dedupe && !plan->source->row_security;
 }
 
 static void add_query(const struct rf_plan *plan, const struct rf_part *part, struct rf_text *out) {
@@ -420,7 +428,7 @@ void rf_sql_read_keys(const struct rf_plan *plan, struct rf_text *out) {
     rf_text_add(out, "COPY (SELECT ");
     for (int k = 0; k < plan->source->n_keys; k++) {
         if (k > 0) rf_text_add(out, ", ");
-        rf_text_identifier(out, plan->source->columns[plan->source->keys[k]].name);
+        add_column(&plan->source->columns[plan->source->keys[k]], out);
     }
     rf_text_add(out, " FROM ");
     add_source(plan, out);

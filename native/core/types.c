@@ -83,9 +83,11 @@ static bool is_array(const char *identity) {
     return identity[0] == '_' || strncmp(identity, "array(", 6) == 0;
 }
 
-/* "::text", for elements "::text[]", for money "::numeric::text". */
+/* For elements "::pg_catalog.text[]", for money two casts. NULL for none. */
 static enum rf_code make_cast(const char *types, bool of_array, struct rf_arena *arena, const char **out, struct rf_error *err) {
     char text[64] = "";
+    *out = NULL;
+    if (!*types) return RF_OK;
     for (const char *at = types; *at;) {
         int length = (int)strcspn(at, " ");
         size_t used = strlen(text);

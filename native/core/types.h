@@ -46,7 +46,7 @@ struct rf_type {
     const char *format;           /* Arrow's: "l", "d:12,2", "tsu:UTC", "+l" */
     const char *extension;        /* Arrow's canonical extension type ("arrow.uuid"), or NULL */
     const struct rf_type *element; /* of RF_WIRE_ARRAY */
-    const char *cast;              /* what the source's SELECT puts behind the column: "", "::pg_catalog.text", "::pg_catalog.text[]" */
+    const char *cast;              /* as of struct rf_column: "::pg_catalog.text[]", or NULL */
     const char *labels;            /* of an enum, as literals: 'a','b'; else NULL */
 };
 

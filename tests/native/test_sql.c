@@ -78,6 +78,17 @@ TEST(anything_but_a_whole_heap_is_copied_by_a_query) {
     is_queried(&facts, ", pg_catalog.age(xmin) AS \"_rowferry_age\", ctid AS \"_rowferry_place\" FROM");
 }
 
+TEST(a_column_that_is_cast_keeps_its_name_and_takes_a_query) {
+    struct facts facts;
+    plan_first_load(&facts, "");
+    facts.source_columns[2].cast = "::pg_catalog.text";
+    makes(&facts, rf_sql_read,
+          "COPY (SELECT \"id\", \"amount\", \"note\"::pg_catalog.text AS \"note\" FROM \"public\".\"orders\") TO STDOUT (FORMAT binary)");
+    facts.source_columns[0].cast = "::pg_catalog.text";
+    makes(&facts, rf_sql_read_keys, "COPY (SELECT \"id\"::pg_catalog.text AS \"id\" FROM \"public\".\"orders\") TO STDOUT (FORMAT binary)");
+    drop_facts(&facts);
+}
+
 TEST(changes_are_read_from_the_last_snapshot_on) {
     struct facts facts;
     make_plan(&facts, "");
@@ -658,6 +669,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_whole_heap_is_copied_without_a_query),
         cmocka_unit_test(anything_but_a_whole_heap_is_copied_by_a_query),
+        cmocka_unit_test(a_column_that_is_cast_keeps_its_name_and_takes_a_query),
         cmocka_unit_test(changes_are_read_from_the_last_snapshot_on),
         cmocka_unit_test(a_watermark_beyond_the_first_wrap_is_written_as_the_rows_carry_it),
         cmocka_unit_test(of_a_row_that_left_the_filter_only_its_key_is_sent),
