@@ -70,6 +70,7 @@ class PostgresToWarehouseOperator(BaseOperator):
         (templated)
     :param keys: columns that identify a row; by default the primary key. (templated)
     :param columns: columns to load, the keys among them; by default all. (templated)
+    :param as_text: columns to load as their text, whatever their type; by default none. (templated)
     :param where: SQL condition on the rows of the source, sent as written. (templated)
     :param capture: how changed rows are found: by row version (``xmin``), by time columns (``cursor``), by
         reading everything (``full``), or as ``auto`` decides at the table's first load. (templated)
@@ -111,6 +112,7 @@ class PostgresToWarehouseOperator(BaseOperator):
         "target_table",
         "keys",
         "columns",
+        "as_text",
         "where",
         "capture",
         "cursor_columns",
@@ -120,7 +122,13 @@ class PostgresToWarehouseOperator(BaseOperator):
         "until",
         "control_schema",
     )
-    template_fields_renderers = {"where": "sql", "keys": "json", "columns": "json", "cursor_columns": "json"}
+    template_fields_renderers = {
+        "where": "sql",
+        "keys": "json",
+        "columns": "json",
+        "as_text": "json",
+        "cursor_columns": "json",
+    }
     ui_color = "#d6eaf8"
 
     def __init__(
@@ -133,6 +141,7 @@ class PostgresToWarehouseOperator(BaseOperator):
         target_table: str = "raw_{source}.{table}",
         keys: Sequence[str] | None = None,
         columns: Sequence[str] | None = None,
+        as_text: Sequence[str] | None = None,
         where: str | None = None,
         capture: str = "auto",
         cursor_columns: Sequence[str] | None = None,
@@ -168,6 +177,7 @@ class PostgresToWarehouseOperator(BaseOperator):
         self.target_table = target_table
         self.keys = keys
         self.columns = columns
+        self.as_text = as_text
         self.where = where
         self.capture = capture
         self.cursor_columns = cursor_columns
@@ -239,6 +249,7 @@ class PostgresToWarehouseOperator(BaseOperator):
             target_table=self.target_table,
             keys=self.keys,
             columns=self.columns,
+            as_text=self.as_text,
             where=self.where,
             capture=self.capture,  # type: ignore[arg-type]  # the job checks it
             cursor_columns=self.cursor_columns,

@@ -38,6 +38,7 @@ static const struct key KEYS[] = {
     {"target_table", TEXT, AT(target_table), "raw_{source}.{table}", 0, 0, 0, NULL, false, "template of the target table; knows {source}, {schema} and {table}"},
     {"keys", NAMES, AT(keys), NULL, 0, 0, 0, NULL, true, "columns that identify a row; null: the primary key"},
     {"columns", NAMES, AT(columns), NULL, 0, 0, 0, NULL, true, "columns to carry; null: all"},
+    {"as_text", NAMES, AT(as_text), NULL, 0, 0, 0, NULL, true, "columns to carry as their text, whatever their type; null: none"},
     {"where", TEXT, AT(where), NULL, 0, 0, 0, NULL, true, "row filter, an SQL condition on the source's columns; the one place that takes SQL"},
     {"capture", CHOICE, AT(capture), "auto", 0, 0, 0, "auto xmin cursor full", false, "how changed rows are found"},
     {"cursor_columns", NAMES, AT(cursor_columns), NULL, 0, 0, 0, NULL, true, "columns whose time says when a row changed; null: inserted_at or created_at, updated_at or modified_at, deleted_at"},
@@ -363,12 +364,16 @@ static enum rf_code name_run(struct rf_job *job, struct rf_arena *arena, struct 
     return job->run_id ? RF_OK : rf_no_memory(err);
 }
 
+bool rf_names_have(const struct rf_names *names, const char *name) {
+    for (int i = 0; i < names->n; i++)
+        if (strcmp(names->names[i], name) == 0) return true;
+    return false;
+}
+
 static enum rf_code check_keys_selected(const struct rf_job *job, struct rf_error *err) {
     if (!job->columns.names) return RF_OK;
     for (int i = 0; i < job->keys.n; i++) {
-        bool found = false;
-        for (int j = 0; j < job->columns.n && !found; j++) found = strcmp(job->keys.names[i], job->columns.names[j]) == 0;
-        if (found) continue;
+        if (rf_names_have(&job->columns, job->keys.names[i])) continue;
         rf_fail(err, RF_CONFIG, "the key column \"%s\" is not among \"columns\" of the job", job->keys.names[i]);
         return rf_hint(err, "Add it to \"columns\".");
     }

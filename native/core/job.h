@@ -35,6 +35,7 @@ struct rf_job {
     const char *target_label;
     struct rf_names keys;
     struct rf_names columns;
+    struct rf_names as_text;
     const char *where;
     enum rf_capture capture;
     struct rf_names cursor_columns;
@@ -76,6 +77,8 @@ enum rf_code rf_split_name(const char *text, const char *key, struct rf_arena *a
 
 /* The JSON Schema (draft 2020-12) of a job, to be freed with free(); NULL when memory is short. */
 char *rf_job_schema(void);
+
+bool rf_names_have(const struct rf_names *names, const char *name);
 
 /* Does the job read only a window of the table? */
 bool rf_job_has_window(const struct rf_job *job);

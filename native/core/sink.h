@@ -23,8 +23,8 @@ struct rf_sink_ops {
     enum rf_code (*lease)(void *self, int64_t *load_id, struct rf_error *err);
     /* The newest load record of the table, and what this run_id has loaded before. */
     enum rf_code (*newest)(void *self, struct rf_load *last, struct rf_run_total *total, struct rf_error *err);
-    /* The target table as it stands, or the twins of the source's types. */
-    enum rf_code (*describe)(void *self, const struct rf_source_facts *source, struct rf_target_facts *facts, struct rf_error *err);
+    /* The target table as it stands, or the twins of the source's types; decides as what the source sends each column. */
+    enum rf_code (*describe)(void *self, struct rf_source_facts *source, struct rf_target_facts *facts, struct rf_error *err);
     /* Opens the load's transaction, creates table or stage, and waits for rows. */
     enum rf_code (*begin)(void *self, const struct rf_plan *plan, struct rf_error *err);
     enum rf_code (*write)(void *self, const struct rf_batch *batch, struct rf_error *err);

@@ -1,5 +1,6 @@
 #include "core/types.h"
 
+#include "core/columns.h"
 #include "core/json.h"
 
 #include <stdio.h>
@@ -144,6 +145,38 @@ enum rf_code rf_type_resolve(const char *identity, int32_t typmod, bool as_text,
     *type = (struct rf_type){0};
     if (is_array(identity) && !as_text) return resolve_array(identity, typmod, arena, type, err);
     return resolve_value(identity, typmod, as_text, false, arena, type, err);
+}
+
+/* ---- of a table ---- */
+
+static bool is_read(const struct rf_source_facts *facts, const char *name) {
+    for (int i = 0; i < facts->n_columns; i++)
+        if (strcmp(facts->columns[i].name, name) == 0) return true;
+    return false;
+}
+
+enum rf_code rf_check_as_text(const struct rf_job *job, const struct rf_source_facts *facts, struct rf_error *err) {
+    for (int i = 0; i < job->as_text.n; i++) {
+        if (is_read(facts, job->as_text.names[i])) continue;
+        rf_fail(err, RF_CONFIG, "no column \"%s\", which \"as_text\" of the job names, is read from %s", job->as_text.names[i], job->source_label);
+        return rf_hint(err, "Check the spelling, capital letters count; and \"columns\", if the job names those that are read.");
+    }
+    return RF_OK;
+}
+
+enum rf_code rf_types_of(const struct rf_job *job, struct rf_source_facts *facts, struct rf_arena *arena,
+                         struct rf_columns_field **fields, struct rf_error *err) {
+    RF_TRY(rf_check_as_text(job, facts, err));
+    *fields = rf_arena_take(arena, (size_t)(facts->n_columns + 1) * sizeof **fields);
+    if (!*fields) return rf_no_memory(err);
+    for (int i = 0; i < facts->n_columns; i++) {
+        struct rf_column *column = &facts->columns[i];
+        struct rf_columns_field *field = &(*fields)[i];
+        *field = (struct rf_columns_field){.name = column->name, .not_null = column->not_null, .declared = column->type};
+        RF_TRY(rf_type_resolve(column->identity, column->typmod, rf_names_have(&job->as_text, column->name), arena, &field->type, err));
+        column->cast = field->type.cast;
+    }
+    return RF_OK;
 }
 
 /* ---- on a target ---- */

@@ -9,6 +9,8 @@
 
 #include "core/arena.h"
 #include "core/error.h"
+#include "core/job.h"
+#include "core/schema.h"
 #include "core/text.h"
 
 #include <stdbool.h>
@@ -53,6 +55,16 @@ struct rf_type {
 /* `identity` and `typmod` as of struct rf_column; `as_text`: the job wants its text. Never refuses a type. */
 enum rf_code rf_type_resolve(const char *identity, int32_t typmod, bool as_text, struct rf_arena *arena,
                              struct rf_type *type, struct rf_error *err);
+
+/* RF_CONFIG when "as_text" of the job names a column that is not read. */
+enum rf_code rf_check_as_text(const struct rf_job *job, const struct rf_source_facts *facts, struct rf_error *err);
+
+struct rf_columns_field;
+
+/* For a target that reads what the bytes hold: sets each column's cast, and says as what it arrives, shape
+ * (facts->n_columns,), in `arena`. RF_CONFIG as rf_check_as_text. */
+enum rf_code rf_types_of(const struct rf_job *job, struct rf_source_facts *facts, struct rf_arena *arena,
+                         struct rf_columns_field **fields, struct rf_error *err);
 
 /* Writes the type of the target's column: "DECIMAL(12,2)", "UUID", "ENUM('a','b')", "BIGINT[]". */
 void rf_type_on_duckdb(const struct rf_type *type, struct rf_text *out);

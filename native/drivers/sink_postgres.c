@@ -62,7 +62,7 @@ static enum rf_code read_catalogs(struct rf_sink_postgres *sink, const struct rf
 }
 
 /* Types are printed with their schemas only while the search path is bare; triggers of the target may rely on its own. */
-static enum rf_code describe_target(void *self, const struct rf_source_facts *source, struct rf_target_facts *facts, struct rf_error *err) {
+static enum rf_code describe_target(void *self, struct rf_source_facts *source, struct rf_target_facts *facts, struct rf_error *err) {
     struct rf_sink_postgres *sink = self;
     *facts = (struct rf_target_facts){0};
     RF_TRY(rf_pg_execute(&sink->pg, "set the search path", "SET search_path = pg_catalog", 0, NULL, NULL, err));

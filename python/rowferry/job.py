@@ -81,6 +81,7 @@ class Job:
         target_table: Target's name, a template of `{source}`, `{schema}` and `{table}`.
         keys: Columns that identify a row, at least one; None: the primary key.
         columns: Columns to carry, the keys among them; None: all.
+        as_text: Columns to carry as their text, whatever their type; None: none.
         where: SQL condition on rows of the source; None: all rows. It is sent as written.
         capture: How changed rows are found: by row version (`xmin`), by time columns (`cursor`), by reading
             everything (`full`), or as `auto` decides at the table's first load.
@@ -126,6 +127,7 @@ class Job:
     target_table: str = "raw_{source}.{table}"
     keys: Sequence[str] | None = None
     columns: Sequence[str] | None = None
+    as_text: Sequence[str] | None = None
     where: str | None = None
     capture: Literal["auto", "xmin", "cursor", "full"] = "auto"
     cursor_columns: Sequence[str] | None = None
@@ -157,7 +159,7 @@ class Job:
     _call: Call = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
-        for name in ("keys", "columns", "cursor_columns"):
+        for name in ("keys", "columns", "as_text", "cursor_columns"):
             value = getattr(self, name)
             if isinstance(value, list):
                 object.__setattr__(self, name, tuple(value))

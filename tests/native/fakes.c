@@ -173,7 +173,7 @@ static enum rf_code newest(void *self, struct rf_load *last, struct rf_run_total
     return called(fakes, "sink.newest", err);
 }
 
-static enum rf_code describe(void *self, const struct rf_source_facts *source, struct rf_target_facts *facts, struct rf_error *err) {
+static enum rf_code describe(void *self, struct rf_source_facts *source, struct rf_target_facts *facts, struct rf_error *err) {
     struct fakes *fakes = self;
     assert_int_equal(source->n_columns, fakes->facts.source.n_columns);
     *facts = fakes->facts.target;

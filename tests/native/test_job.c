@@ -261,6 +261,7 @@ TEST(a_list_of_columns_holds_each_name_once) {
     refuses("{\"cursor_columns\":[]}", "\"cursor_columns\" of the job must be a list of 1 to 1664 column names");
     refuses("{\"cursor_columns\":[\"a\",\"a\"]}", "names the column \"a\" twice");
     refuses("{\"cursor_columns\":\"a\"}", "\"cursor_columns\" of the job must be a list of column names");
+    refuses("{\"as_text\":[]}", "\"as_text\" of the job must be a list of 1 to 1664 column names");
     refuses("{\"columns\":[\"a\",\"b\",\"a\"]}", "\"columns\" of the job names the column \"a\" twice");
     refuses("{\"columns\":[\"a\"],\"keys\":[\"a\",\"b\"]}", "the key column \"b\" is not among \"columns\"");
     char *long_list = malloc(1700 * 8);
@@ -493,7 +494,7 @@ TEST(a_job_that_fills_its_memory_is_refused) {
 /* ---- the published schema ---------------------------------------------------------------------------------------------- */
 
 static const char *const ALL_KEYS[] = {
-    "source", "target", "source_name", "table", "target_table", "keys", "columns", "where", "capture", "cursor_columns", "open_transactions", "clock_margin",
+    "source", "target", "source_name", "table", "target_table", "keys", "columns", "as_text", "where", "capture", "cursor_columns", "open_transactions", "clock_margin",
     "lookback", "max_hold", "wait_for_open_transactions", "xmin_max_bytes", "audit", "sweep", "on_delete", "since", "until", "connections", "mode", "on_duplicate", "run_id", "try_number",
     "map_index", "application", "batch_bytes", "lock_timeout", "lease_seconds", "source_lag_wait", "connect_timeout", "control_schema", "verify"};
 

@@ -34,6 +34,7 @@ def test_the_defaults_of_a_job_are_those_of_the_published_schema() -> None:
         ("table", "a.b.c"),
         ("capture", "logical"),
         ("cursor_columns", "updated_at"),
+        ("as_text", "note"),
         ("open_transactions", "hope"),
         ("clock_margin", -1),
         ("audit", "every 0"),
