@@ -141,6 +141,20 @@ def test_a_try_whose_worker_died_goes_on_and_writes_nothing_after_its_retry(worl
         os.kill(task, signal.SIGKILL)  # it may wait for its worker for ever
 
 
+def test_a_scheduler_that_is_restarted_inside_an_expand_loses_no_table_and_loads_none_twice(world: World, gate: Gate):
+    run_id = world.airflow.trigger("restarted")
+    task_in_mid_load(world, "restarted", run_id, map_index=0)
+    world.airflow.wait_for_task("restarted", run_id, "load", states=("success",), timeout=30, map_index=1)
+    world.airflow.restart_scheduler()
+    assert loaded_rows(world, "raw_restarted.orders") == 0
+    gate.open()
+    assert world.airflow.wait("restarted", run_id, timeout=120) == "success"
+    loads = "select map_index, rows_inserted from _rowferry.loads where target_table ~ 'raw_restarted' order by 1"
+    assert world.rows(world.warehouse, loads) == [(0, source_rows(world, "orders")), (1, source_rows(world, "users"))]
+    told = world.airflow.xcom("restarted", run_id, "notify_outcome")
+    assert told["tables"] == {"public.orders": source_rows(world, "orders"), "public.users": source_rows(world, "users")}
+
+
 def test_execution_timeout_cancels_the_statement_at_the_source(world: World):
     run_id = world.airflow.trigger("out_of_time_at_the_source")
     eventually(lambda: world.sessions("out_of_time_at_the_source").get("af_shop") == "active", 30)
@@ -179,9 +193,9 @@ def test_marking_a_task_failed_ends_its_statements_on_both_servers(world: World)
     assert loaded_rows(world, "raw_marked.orders") == 0
 
 
-def task_in_mid_load(world: World, dag_id: str, run_id: str) -> int:
+def task_in_mid_load(world: World, dag_id: str, run_id: str, map_index: int = -1) -> int:
     """Wait until rows of a load have arrived at the target; the pid of the task's process."""
-    task = world.airflow.wait_for_task(dag_id, run_id, "load", states=("running",), timeout=30)
+    task = world.airflow.wait_for_task(dag_id, run_id, "load", states=("running",), timeout=30, map_index=map_index)
     arrived = (
         "select 1 from pg_stat_progress_copy join pg_stat_activity using (pid)"
         f" where tuples_processed > 0 and application_name like 'rowferry {dag_id}/%' and command = 'COPY FROM'"

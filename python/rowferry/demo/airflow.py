@@ -41,6 +41,8 @@ _REQUEST_TIMEOUT_S = 30.0
 _QUICK = {
     "AIRFLOW__SCHEDULER__SCHEDULER_IDLE_SLEEP_TIME": "0.2",
     "AIRFLOW__SCHEDULER__SCHEDULER_HEARTBEAT_SEC": "2",
+    "AIRFLOW__SCHEDULER__SCHEDULER_HEALTH_CHECK_THRESHOLD": "15",
+    "AIRFLOW__SCHEDULER__ORPHANED_TASKS_CHECK_INTERVAL": "5",
     "AIRFLOW__SCHEDULER__TASK_INSTANCE_HEARTBEAT_TIMEOUT": "20",
     "AIRFLOW__SCHEDULER__TASK_INSTANCE_HEARTBEAT_TIMEOUT_DETECTION_INTERVAL": "2",
     "AIRFLOW__WORKERS__MIN_HEARTBEAT_INTERVAL": "1",
@@ -100,8 +102,7 @@ class Airflow:
         try:
             self._migrate()
             self._start("api-server", "--host", "127.0.0.1", "--port", str(port))
-            # The log server would be one more process and port; the api-server reads the same files.
-            self._start("scheduler", "--skip-serve-logs")
+            self._start_scheduler()
             self._start("dag-processor")
             self._wait_until_healthy()
         except BaseException:
@@ -125,6 +126,13 @@ class Airflow:
             process.wait()
         if self._disposable:
             shutil.rmtree(self.home, ignore_errors=True)
+
+    def restart_scheduler(self) -> None:
+        """End the scheduler with every task it runs, as when its container goes, and start another."""
+        process = self._processes.pop("scheduler")
+        process.stdin.close()  # type: ignore[union-attr]
+        process.wait()
+        self._start_scheduler()
 
     def trigger(self, dag_id: str, run_id: str | None = None, conf: Mapping[str, Any] | None = None) -> str:
         """Start a run of a DAG, waiting until the DAG has been parsed, and return its run_id."""
@@ -196,6 +204,10 @@ class Airflow:
         done.stdin.close()  # type: ignore[union-attr]
         if status != 0:
             raise AirflowError(f"airflow db migrate failed:\n{self._log_tail('db')}")
+
+    def _start_scheduler(self) -> None:
+        # The log server would be one more process and port; the api-server reads the same files.
+        self._start("scheduler", "--skip-serve-logs")
 
     def _start(self, component: str, *arguments: str) -> None:
         self._processes[component] = self._spawn(component, [component, *arguments])
