@@ -129,7 +129,8 @@ def python_tests(arguments: list[str]) -> Figures:
     headline("Python, integration, Airflow")
     PYTEST_REPORT.parent.mkdir(exist_ok=True)
     report = PYTEST_REPORT.with_suffix(f".{os.getpid()}.xml")  # another `make test` may run beside this one
-    code, _ = run([sys.executable, "-E", "-m", "pytest", "--require-servers", f"--junitxml={report}", *arguments])
+    workers = [f"--numprocesses={os.cpu_count()}", "--dist=loadgroup"]  # tests mostly wait for servers of their own
+    code, _ = run([sys.executable, "-E", "-m", "pytest", "--require-servers", *workers, f"--junitxml={report}", *arguments])
     if not report.exists():
         return Figures(failed=1)
     suite = xml.parse(report).getroot().find("testsuite")

@@ -20,6 +20,13 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--require-servers", action="store_true", help=meaning)
 
 
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Of several workers one takes a whole file, and all files that share the one Airflow."""
+    for item in items:
+        path = item.path.relative_to(config.rootpath)
+        item.add_marker(pytest.mark.xdist_group("airflow" if path.parts[1] == "airflow" else str(path)))
+
+
 @pytest.fixture(scope="session")
 def pg15(request: pytest.FixtureRequest) -> Iterator[Server]:
     """Debian's PostgreSQL 15, shared by all tests: what a test changes server-wide, it changes back."""
