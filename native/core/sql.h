@@ -46,7 +46,7 @@ extern const char RF_SQL_BEGIN_READ[];
 void rf_sql_source_settings(const struct rf_job *job, int server_version, struct rf_text *out);
 /* → how far the log has come: written on a primary, replayed on a standby */
 extern const char RF_SQL_LSN[];
-/* $1 lsn, $2 time at which it was read → would everything that had ended by then survive a crash of the source */
+/* $1 lsn, $2 milliseconds since it was read → would everything that had ended by then survive a crash of the source */
 extern const char RF_SQL_IS_DURABLE[];
 /* → listed at, pids of sessions in a transaction, pids of readers like ours, does the role see others' times,
  * time of the last replayed transaction. Times are microseconds since 1970. To be sent first and outside a

@@ -148,7 +148,7 @@ const char RF_SQL_LSN[] =
  * Source: postgresql.org/docs/current/wal-async-commit.html. */
 const char RF_SQL_IS_DURABLE[] =
     "SELECT pg_current_wal_flush_lsn() >= $1::pg_lsn"
-    " OR clock_timestamp() > $2::timestamptz + 3::float8 * current_setting('wal_writer_delay')::interval";
+    " OR $2::float8 > 3000::float8 * extract(epoch FROM current_setting('wal_writer_delay')::interval)::float8";
 
 /* The control file names the old timeline until the next checkpoint, for minutes on a standby that follows a
  * promoted one. On a primary the name of the segment being written is right at once. On a standby it is the receiver

@@ -18,6 +18,7 @@ struct rf_source_postgres {
     struct rf_arena *arena;
     struct rf_pg pg;
     struct rf_snapshot snapshot; /* under which rows are read */
+    double snapshot_seconds;     /* when it was taken, by rf_clock_seconds */
     struct rf_readers readers;
 };
 

@@ -4,6 +4,7 @@
  * empty table after another session's TRUNCATE or rewriting ALTER. Everything before the lock is only a plan.
  */
 #include "core/capture.h"
+#include "core/clock.h"
 #include "core/ground.h"
 #include "core/sql.h"
 #include "core/timestamp.h"
@@ -402,7 +403,12 @@ static enum rf_code check_filter(struct rf_source_postgres *source, struct rf_er
     if (!source->job->where) return RF_OK;
     struct rf_text sql = {0};
     rf_sql_check_filter(source->job, &sql);
-    return hint_at_filter(source, rf_pg_execute_text(&source->pg, "check the filter", &sql, 0, NULL, NULL, err), err);
+    enum rf_code code = rf_pg_execute_text(&source->pg, "check the filter", &sql, 0, NULL, NULL, err);
+    if (code != RF_OK && strcmp(err->sqlstate, "08P01") == 0) { /* a parameter like $1, for which there is no value */
+        code = err->code = RF_CONFIG;
+        err->retryable = false;
+    }
+    return hint_at_filter(source, code, err);
 }
 
 /* ---- the operation ---- */
@@ -446,6 +452,7 @@ static enum rf_code snapshot_source(void *self, const struct rf_load *last, stru
         RF_TRY(lock_and_look(source, last, facts, err));
     }
     source->snapshot = facts->snapshot;
+    source->snapshot_seconds = rf_clock_seconds();
     RF_TRY(read_window(source, facts, err));
     RF_TRY(find_holder(source, facts, err));
     RF_TRY(read_catalogs(source, last, facts, err));
@@ -468,9 +475,11 @@ static enum rf_code read_parts_of_source(void *self, const struct rf_plan *plan,
  * out again: the next run would take the new transaction's rows for read. So the rows count as read only when
  * nothing before the snapshot can be lost. A standby replays what its primary has flushed. */
 static enum rf_code wait_until_durable(struct rf_source_postgres *source, struct rf_error *err) {
-    const char *params[] = {source->snapshot.lsn, source->snapshot.clock};
+    char elapsed[32];
+    const char *params[] = {source->snapshot.lsn, elapsed};
     for (bool durable = source->snapshot.in_recovery; !durable;) {
         PGresult *result = NULL;
+        snprintf(elapsed, sizeof elapsed, "%" PRId64, (int64_t)((rf_clock_seconds() - source->snapshot_seconds) * 1000));
         RF_TRY(rf_pg_execute(&source->pg, "wait for the log", RF_SQL_IS_DURABLE, 2, params, &result, err));
         durable = rf_pg_flag(result, 0, 0);
         PQclear(result);

@@ -163,6 +163,7 @@ BAD = (
     filtered("a filter that breaks out with a second statement", "true)) TO STDOUT; DROP TABLE items; --", "syntax"),
     filtered("a filter that reads another table beside ours", "true) UNION ALL (SELECT 1, rolpassword, 1 FROM pg_authid WHERE true", "syntax"),
     filtered("a filter that undoes the one before it", "false) OR (true", "syntax"),
+    filtered("a filter with a parameter", "id = $1", "parameter"),
     filtered("a filter that writes", "nextval('numbers') > 0", "numbers"),
 )
 
