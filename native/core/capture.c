@@ -7,7 +7,7 @@
 #include <string.h>
 
 static const char *capture_name(enum rf_capture capture) {
-    static const char *const names[] = {"auto", "xmin", "cursor", "full"};
+    static const char *const names[] = {"auto", "xmin", "cursor", "full", "given"};
     return names[capture];
 }
 
@@ -294,8 +294,20 @@ static void set_holder(struct rf_plan *plan) {
     if (by_cursor && !tracks(plan)) plan->held_by = (struct rf_holder){0};
 }
 
+/* There is nothing to find, and nothing that a later run could go on from. */
+static void take_given(struct rf_plan *plan) {
+    plan->chosen = RF_CAPTURE_GIVEN;
+    plan->capture = capture_name(plan->chosen);
+    plan->capture_reason = "the rows of a stream";
+    plan->reading = RF_READ_GIVEN;
+}
+
 enum rf_code rf_choose_capture(struct rf_plan *plan, struct rf_arena *arena, struct rf_error *err) {
     static const char *const done[] = {"full", "xmin", "cursor", "cursor"};
+    if (plan->job->capture == RF_CAPTURE_GIVEN) {
+        take_given(plan);
+        return RF_OK;
+    }
     RF_TRY(choose(plan, err));
     RF_TRY(name_cursor(plan, arena, err));
     if (rf_job_has_window(plan->job)) {
@@ -330,7 +342,15 @@ static enum rf_code prove_window(struct rf_plan *plan, struct rf_arena *arena, s
     return rf_plan_reason(plan, arena, err, "the next run without a window reads everything");
 }
 
+static enum rf_code prove_given(struct rf_plan *plan, struct rf_arena *arena, struct rf_error *err) {
+    plan->completeness = "best_effort";
+    plan->hard_deletes = "not_captured";
+    RF_TRY(rf_plan_reason(plan, arena, err, "the rows came from a stream: what it left out, and which rows are gone, cannot be known"));
+    return plan->last->snapshot ? rf_plan_reason(plan, arena, err, "the next run that reads the table itself reads everything") : RF_OK;
+}
+
 enum rf_code rf_state_proof(struct rf_plan *plan, struct rf_arena *arena, struct rf_error *err) {
+    if (plan->reading == RF_READ_GIVEN) return prove_given(plan, arena, err);
     if (plan->reading == RF_READ_WINDOW) return prove_window(plan, arena, err);
     plan->completeness = "proven";
     plan->hard_deletes = plan->full_read || plan->sweep ? "captured" : "not_captured";

@@ -106,6 +106,15 @@ static const struct key *find_key(const char *name) {
     return NULL;
 }
 
+/* The others say how a table is read. */
+static bool is_of_streams(const char *name) {
+    static const char *const names[] = {"target", "source_name", "table", "target_table", "keys", "mode", "on_duplicate", "run_id", "try_number",
+                                        "map_index", "application", "batch_bytes", "lock_timeout", "lease_seconds", "connect_timeout", "control_schema"};
+    for (size_t i = 0; i < sizeof names / sizeof names[0]; i++)
+        if (strcmp(names[i], name) == 0) return true;
+    return false;
+}
+
 static enum rf_code unknown_key(const char *name, struct rf_error *err) {
     const struct key *nearest = &KEYS[0];
     for (int i = 1; i < N_KEYS; i++)
@@ -438,6 +447,7 @@ static enum rf_code fill(const cJSON *root, struct rf_arena *arena, struct rf_jo
         if (!key) return unknown_key(value->string, err);
         if (is_set[key - KEYS]) return rf_fail(err, RF_CONFIG, "the job has the key \"%s\" twice", key->name);
         is_set[key - KEYS] = true;
+        if (!job->of_tables && !cJSON_IsNull(value) && !is_of_streams(key->name)) job->of_tables = key->name;
         RF_TRY(set_value(job, key, value, arena, err));
     }
     if (strlen(job->control_schema) > IDENTIFIER_BYTES) return rf_fail(err, RF_CONFIG, "\"control_schema\" of the job is longer than 63 bytes");
@@ -468,6 +478,17 @@ enum rf_code rf_job_require(const struct rf_job *job, bool source, bool target, 
     if (source && !job->source) return rf_fail(err, RF_CONFIG, "the job lacks \"source\"");
     if (target && !job->target) return rf_fail(err, RF_CONFIG, "the job lacks \"target\"");
     if (table && !job->table) return rf_fail(err, RF_CONFIG, "the job lacks \"table\"");
+    return RF_OK;
+}
+
+enum rf_code rf_job_take_stream(struct rf_job *job, struct rf_error *err) {
+    if (job->of_tables) return rf_fail(err, RF_CONFIG, "\"%s\" of the job says how a table is read, and the rows come from a stream", job->of_tables);
+    RF_TRY(rf_job_require(job, false, true, true, err));
+    if (!job->keys.names) {
+        rf_fail(err, RF_CONFIG, "the job lacks \"keys\": a stream has no primary key");
+        return rf_hint(err, "Name the columns that identify a row.");
+    }
+    job->capture = RF_CAPTURE_GIVEN;
     return RF_OK;
 }
 

@@ -12,7 +12,8 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-enum rf_capture { RF_CAPTURE_AUTO, RF_CAPTURE_XMIN, RF_CAPTURE_CURSOR, RF_CAPTURE_FULL };
+/* GIVEN is no choice of a job: it is how the rows of a stream come, which nobody has to find. */
+enum rf_capture { RF_CAPTURE_AUTO, RF_CAPTURE_XMIN, RF_CAPTURE_CURSOR, RF_CAPTURE_FULL, RF_CAPTURE_GIVEN };
 enum rf_on_duplicate { RF_DUPLICATE_NEWEST, RF_DUPLICATE_FAIL };
 enum rf_on_delete { RF_DELETE_MARK, RF_DELETE_REMOVE };
 enum rf_open_transactions { RF_OPEN_TRACK, RF_OPEN_IGNORE };
@@ -63,6 +64,7 @@ struct rf_job {
     int connect_timeout;
     const char *control_schema;
     bool verify;
+    const char *of_tables; /* the first key it has that says how a table is read; NULL when it has none */
 };
 
 /* Parses and validates. All texts of *job live in `arena`. Fails with RF_CONFIG, naming the key. */
@@ -70,6 +72,10 @@ enum rf_code rf_job_parse(const char *json, struct rf_arena *arena, struct rf_jo
 
 /* Fails with RF_CONFIG when the verb needs a key that the job lacks. */
 enum rf_code rf_job_require(const struct rf_job *job, bool source, bool target, bool table, struct rf_error *err);
+
+/* Makes it a job whose rows a stream brings. Fails with RF_CONFIG when it lacks what such a job needs, or has a key that
+ * says how a table is read. */
+enum rf_code rf_job_take_stream(struct rf_job *job, struct rf_error *err);
 
 /* Splits `a.b`, `"A".b` or `b` into schema (default "public") and name. Fails with RF_CONFIG. */
 enum rf_code rf_split_name(const char *text, const char *key, struct rf_arena *arena, const char **schema,

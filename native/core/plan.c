@@ -46,11 +46,14 @@ enum rf_code rf_plan_reason(struct rf_plan *plan, struct rf_arena *arena, struct
 
 /* ---- the time of extraction ---- */
 
-/* max(source clock at the snapshot, last load's + 1 µs): a clock stepped back never takes it back. */
+/* max(source clock at the snapshot, last load's + 1 µs): a clock stepped back never takes it back. A stream has no
+ * clock; the target's is asked before its first row. */
 static enum rf_code set_extracted_at(struct rf_plan *plan, struct rf_arena *arena, struct rf_error *err) {
     int64_t now, before;
-    if (!rf_read_timestamp(plan->source->snapshot.clock, &now))
-        return rf_fail(err, RF_INTERNAL, "the source's clock, \"%s\", cannot be read", plan->source->snapshot.clock);
+    bool given = plan->job->capture == RF_CAPTURE_GIVEN;
+    const char *clock = given ? plan->target->server.clock : plan->source->snapshot.clock;
+    if (!rf_read_timestamp(clock, &now))
+        return rf_fail(err, RF_INTERNAL, "the %s's clock, \"%s\", cannot be read", given ? "target" : "source", clock ? clock : "");
     if (rf_read_timestamp(plan->last->extracted_at, &before) && now <= before) now = before + 1;
     char text[RF_TIMESTAMP_BYTES];
     rf_write_timestamp(text, now);
@@ -97,6 +100,11 @@ bool rf_is_key(const struct rf_source_facts *source, int i) {
     return false;
 }
 
+/* Frames do not say which of their columns have no NULL: what a stream brings the target itself judges, row by row. */
+static bool may_be_null(const struct rf_plan *plan, int i) {
+    return !plan->source->columns[i].not_null && !rf_is_key(plan->source, i) && plan->job->capture != RF_CAPTURE_GIVEN;
+}
+
 static enum rf_code check_columns(const struct rf_plan *plan, struct rf_error *err) {
     for (int i = 0; i < plan->source->n_columns; i++) {
         const struct rf_column *from = &plan->source->columns[i];
@@ -106,7 +114,7 @@ static enum rf_code check_columns(const struct rf_plan *plan, struct rf_error *e
             return rf_hint(err, "ALTER TABLE %s ADD COLUMN \"%s\" %s, or name the columns to carry in \"columns\".", plan->job->target_label, from->name, from->type);
         }
         if (rf_fit_column(from, to) == RF_FITS_NOT) return refuse_column(plan, from, to, err);
-        if (plan->target->exists && to->not_null && !from->not_null && !rf_is_key(plan->source, i)) {
+        if (plan->target->exists && to->not_null && may_be_null(plan, i)) {
             rf_fail(err, RF_DRIFT, "column \"%s\" of %s may be NULL, that of %s may not", from->name, plan->job->source_label, plan->job->target_label);
             return rf_hint(err, "ALTER TABLE %s ALTER COLUMN \"%s\" DROP NOT NULL.", plan->job->target_label, from->name);
         }

@@ -32,6 +32,7 @@ enum rf_reading {
     RF_READ_VERSIONS, /* row versions newer than `since` */
     RF_READ_CURSOR,   /* a cursor column at or after `from`, or no time in any of them */
     RF_READ_WINDOW,   /* a cursor column in [from, until) */
+    RF_READ_GIVEN,    /* what a stream brings, in its order; no statement asks for it */
 };
 
 /* One of the statements that together read the table: pages of a leaf. */
@@ -48,8 +49,8 @@ struct rf_plan {
     const struct rf_load *last;
     int64_t load_id;
     const char *extracted_at; /* ISO 8601 in UTC, never before that of the last load */
-    enum rf_capture chosen;   /* what was asked for, or what auto took: xmin, cursor or full */
-    const char *capture;      /* what this run does: "xmin", "cursor" or "full" */
+    enum rf_capture chosen;   /* what was asked for, or what auto took: xmin, cursor or full; or given */
+    const char *capture;      /* what this run does: "xmin", "cursor", "full" or "given" */
     const char *capture_reason;
     enum rf_reading reading;
     bool full_read;     /* RF_READ_ALL */

@@ -116,7 +116,13 @@ static void add_holder(struct rf_text *to, const struct rf_holder *holder) {
     rf_json_close(to, '}');
 }
 
-static void add_source(struct rf_text *to, const struct rf_source_facts *source) {
+/* A stream tells nothing of where it comes from. */
+static void add_source(struct rf_text *to, const struct rf_plan *plan) {
+    const struct rf_source_facts *source = plan->source;
+    if (plan->reading == RF_READ_GIVEN) {
+        rf_json_null(to, "source");
+        return;
+    }
     rf_json_open(to, "source", '{');
     rf_json_integer(to, "server_version", source->server.version);
     rf_json_text(to, "system", source->identity.system);
@@ -213,7 +219,7 @@ char *rf_report_json(const struct rf_report *report) {
     add_counts(&json, "this_try", &report->this_try);
     add_counts(&json, "run_total", &report->run_total);
     add_seconds(&json, &report->seconds);
-    add_source(&json, report->plan->source);
+    add_source(&json, report->plan);
     rf_json_open(&json, "target", '{');
     rf_json_integer(&json, "server_version", report->plan->target->server.version);
     rf_json_text(&json, "channel", report->channel);
@@ -289,10 +295,10 @@ static const struct property PROPERTIES[] = {
     {"try_number", "integer", "the try of the run that did it"},
     {"increment", "integer", "1 for the first load of a run, more when a retry added to it"},
     {"load_id", "integer", "rises with every load of the target table; never given out twice"},
-    {"table", "string", "source table"},
+    {"table", "string", "source table, or what the job calls the stream"},
     {"target_table", "string", "target table"},
     {"source_name", "string", "as in the job"},
-    {"capture", "string", "how changes were found: xmin or full"},
+    {"capture", "string", "how changes were found: xmin, cursor or full; or given: the rows came from a stream"},
     {"capture_reason", "string", "why this capture"},
     {"first_load", "boolean", "the target table was created by this load"},
     {"reconciled", "boolean", "everything was read though the capture is incremental; reasons say why"},
@@ -300,9 +306,9 @@ static const struct property PROPERTIES[] = {
     {"completeness", "string", "proven, bounded or best_effort"},
     {"hard_deletes", "string", "captured or not_captured"},
     {"reasons", "array", "what limits the proof, and why"},
-    {"extracted_at", "string", "time of the source's snapshot, UTC; rises with every load"},
-    {"snapshot", "string", "the source's snapshot, xmin:xmax:in progress"},
-    {"lsn", "string", "the source's log position just after the snapshot"},
+    {"extracted_at", "string", "time of the source's snapshot, or of a stream the target's clock before its first row, UTC; rises with every load"},
+    {"snapshot", "string|null", "the source's snapshot, xmin:xmax:in progress; null of a stream"},
+    {"lsn", "string|null", "the source's log position just after the snapshot; null of a stream"},
     {"watermark", "string|null", "the time from which the next run by cursor reads; null when there is none"},
     {"watermark_held_by", "object|null", "the session that keeps the next run from starting later: pid, user, application, seconds"},
     {"window", "object|null", "of a backfill: since and until; UTC, null where open"},
@@ -313,7 +319,7 @@ static const struct property PROPERTIES[] = {
     {"this_try", "object", "rows read, staged, inserted, updated, deleted, stale, duplicates; bytes"},
     {"run_total", "object", "the same over all loads of the run_id; of the last load alone for full"},
     {"seconds", "object", "wait, read, merge, commit, total"},
-    {"source", "object", "server_version, system, timeline, database, in_recovery"},
+    {"source", "object|null", "server_version, system, timeline, database, in_recovery; null of a stream"},
     {"target", "object", "server_version, channel"},
     {"verification", "object|null", "of a run with verify: what the comparison before the commit found"},
     {"drift", "array", "changes of the source's schema that this load met, with the policy applied"},

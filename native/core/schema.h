@@ -61,6 +61,7 @@ struct rf_server {
     int version; /* server_version_num */
     bool utf8;
     const char *lc_monetary;
+    const char *clock; /* when it was asked for these; ISO 8601 in UTC with microseconds */
 };
 
 struct rf_snapshot {

@@ -13,7 +13,7 @@ struct rf_source_ops {
     /* Locks the table, takes the snapshot under which everything later is read, then reads the catalogs.
      * A standby that is behind `last` is waited for. *facts borrows the run's arena. */
     enum rf_code (*snapshot)(void *self, const struct rf_load *last, struct rf_source_facts *facts, struct rf_error *err);
-    /* Starts a COPY … TO STDOUT (FORMAT binary) under the snapshot. */
+    /* Starts a COPY … TO STDOUT (FORMAT binary) under the snapshot; of rows that are given `sql` is NULL. */
     enum rf_code (*read)(void *self, const char *sql, struct rf_error *err);
     /* The same by the parts of the plan, in any order, with as many readers side by side as can be had: *n_readers. */
     enum rf_code (*read_parts)(void *self, const struct rf_plan *plan, int *n_readers, struct rf_error *err);

@@ -33,7 +33,7 @@ extern const char RF_SQL_TYPES[];
 extern const char RF_SQL_UNIQUE_KEYS[];
 /* $1 names of types, as format_type prints them → their oids here, 0 for those that are missing */
 extern const char RF_SQL_TYPE_OIDS[];
-/* → server_version_num, server encoding, lc_monetary, oid of the database */
+/* → server_version_num, server encoding, lc_monetary, oid of the database, clock */
 extern const char RF_SQL_SERVER[];
 
 /* ---- source ---- */

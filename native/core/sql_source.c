@@ -14,7 +14,8 @@ const char RF_SQL_WATCH_CLIENT_LOCALLY[] =
 const char RF_SQL_UNDO_WATCH[] = "ROLLBACK TO SAVEPOINT rowferry; RELEASE SAVEPOINT rowferry";
 
 const char RF_SQL_SERVER[] =
-    "SELECT current_setting('server_version_num'), pg_encoding_to_char(encoding), current_setting('lc_monetary'), oid"
+    "SELECT current_setting('server_version_num'), pg_encoding_to_char(encoding), current_setting('lc_monetary'), oid,"
+    " to_char(clock_timestamp() AT TIME ZONE 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS.US\"+00:00\"')"
     " FROM pg_database WHERE datname = current_database()";
 
 const char RF_SQL_RELATION[] =

@@ -245,6 +245,10 @@ void rf_sql_seal_target(const struct rf_plan *plan, struct rf_text *out) {
     rf_text_add(out, ")");
 }
 
+static bool is_given(const struct rf_plan *plan) {
+    return plan->reading == RF_READ_GIVEN;
+}
+
 /* The stage has the source's types where the target's are wider: receiving would round, merging widens. */
 static const char *staged_type(const struct rf_plan *plan, int i) {
     const struct rf_column *from = &plan->source->columns[i], *to = rf_target_column(plan, i);
@@ -259,7 +263,7 @@ void rf_sql_create_stage(const struct rf_plan *plan, struct rf_text *out) {
         rf_text_identifier(out, plan->source->columns[i].name);
         rf_text_addf(out, " %s", staged_type(plan, i));
     }
-    if (plan->dedupe) rf_text_add(out, ", \"_rowferry_age\" int4, \"_rowferry_place\" tid");
+    if (plan->dedupe && !is_given(plan)) rf_text_add(out, ", \"_rowferry_age\" int4, \"_rowferry_place\" tid");
     if (plan->audit) rf_text_add(out, ", \"_rowferry_late\" bool");
     if (plan->mark_gone) rf_text_add(out, ", \"_rowferry_gone\" bool");
     rf_text_add(out, ") ON COMMIT DROP");
@@ -278,6 +282,12 @@ void rf_sql_write(const struct rf_plan *plan, struct rf_text *out) {
     rf_text_add(out, ") FROM STDIN (FORMAT binary, FREEZE)");
 }
 
+/* Of the rows of one key the newest comes first. Rows of a stream are as new as they came late: COPY into a table of its
+ * own transaction looks for no free space in earlier pages, so that places in the stage rise with the rows. */
+static void add_newest_first(const struct rf_plan *plan, struct rf_text *out) {
+    rf_text_add(out, is_given(plan) ? ", ctid DESC" : ", \"_rowferry_age\", \"_rowferry_place\" DESC");
+}
+
 /* The rows of the stage to merge: one for each key. */
 static void add_live_rows(const struct rf_plan *plan, struct rf_text *out) {
     const char *condition = plan->mark_gone ? " WHERE NOT \"_rowferry_gone\"" : "";
@@ -293,7 +303,7 @@ static void add_live_rows(const struct rf_plan *plan, struct rf_text *out) {
     rf_text_add(out, condition);
     rf_text_add(out, " ORDER BY ");
     add_keys(plan, out);
-    if (plan->dedupe) rf_text_add(out, ", \"_rowferry_age\", \"_rowferry_place\" DESC");
+    if (plan->dedupe) add_newest_first(plan, out);
 }
 
 /* The keys too: equal is not identical, as 1.0 and 1.00 are, or the cases of a citext. */

@@ -53,6 +53,7 @@ static enum rf_code carry(struct rf_run *run, int64_t *n_sent, struct rf_error *
 static enum rf_code carry_rows(struct rf_run *run, struct rf_error *err) {
     announce(run, RF_STEP_READ);
     if (run->plan.n_parts > 0) RF_TRY(run->source.ops->read_parts(run->source.self, &run->plan, &run->report.connections, err));
+    else if (run->plan.reading == RF_READ_GIVEN) RF_TRY(run->source.ops->read(run->source.self, NULL, err));
     else RF_TRY(start_reading(run, rf_sql_read, err));
     RF_TRY(carry(run, &run->report.this_try.read, err));
     announce(run, RF_STEP_WRITTEN);

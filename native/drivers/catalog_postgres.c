@@ -40,6 +40,7 @@ enum rf_code rf_pg_server(struct rf_pg *pg, struct rf_arena *arena, struct rf_se
     server->utf8 = strcmp(PQgetvalue(result, 0, 1), "UTF8") == 0;
     if (database) *database = rf_pg_integer(result, 0, 3);
     enum rf_code code = rf_pg_text(result, 0, 2, arena, &server->lc_monetary, err);
+    if (code == RF_OK) code = rf_pg_text(result, 0, 4, arena, &server->clock, err);
     PQclear(result);
     return code;
 }

@@ -220,7 +220,8 @@ class Report(Document):
         table: Source table, qualified.
         target_table: Target table, qualified.
         source_name: What `{source}` stood for in the target's name.
-        capture: How changes were found; under `cursor` also `xmin`, where open transactions made it so.
+        capture: How changes were found; under `cursor` also `xmin`, where open transactions made it so. `given`: the
+            rows came from a stream.
         capture_reason: Why this capture.
         first_load: Whether the target had no load of this table before.
         reconciled: Whether the whole table was read though the capture is incremental.
@@ -230,7 +231,7 @@ class Report(Document):
         hard_deletes: Whether rows deleted at the source were closed in the target.
         reasons: Why not more than that.
         extracted_at: `_extracted_at` of the rows, ISO 8601 in UTC.
-        snapshot: The source's snapshot, `xmin:xmax:list`.
+        snapshot: The source's snapshot, `xmin:xmax:list`; None of a stream, as the next.
         lsn: The source's write-ahead log position just after it.
         watermark: What the next run by cursor reads from, ISO 8601 in UTC, or None.
         watermark_held_by: The oldest transaction at the source, which makes the next run read rows again.
@@ -242,7 +243,7 @@ class Report(Document):
         this_try: What this try moved.
         run_total: What all tries of the run moved (under `full`: its last load).
         seconds: `wait`, `read`, `merge`, `commit`, `total`.
-        source: `server_version`, `system`, `timeline`, `database`, `in_recovery`.
+        source: `server_version`, `system`, `timeline`, `database`, `in_recovery`; None of a stream.
         target: `server_version`, `channel`.
         verification: The comparison, when the job asked for it.
         drift: Changes of the source's columns since the last load.
@@ -257,7 +258,7 @@ class Report(Document):
     table: str
     target_table: str
     source_name: str
-    capture: Literal["xmin", "cursor", "full"]
+    capture: Literal["xmin", "cursor", "full", "given"]
     capture_reason: str
     first_load: bool
     reconciled: bool
@@ -266,13 +267,13 @@ class Report(Document):
     hard_deletes: Literal["captured", "not_captured"]
     reasons: tuple[str, ...]
     extracted_at: str
-    snapshot: str
-    lsn: str
+    snapshot: str | None
+    lsn: str | None
     watermark_held_by: Mapping[str, Any] | None
     this_try: Counts
     run_total: Counts
     seconds: Mapping[str, float]
-    source: Mapping[str, Any]
+    source: Mapping[str, Any] | None
     target: Mapping[str, Any]
     watermark: str | None = None
     window: Mapping[str, Any] | None = None

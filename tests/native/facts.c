@@ -87,6 +87,15 @@ void without_proven_key(struct facts *facts) {
     facts->source.key_proven = false;
 }
 
+void with_stream(struct facts *facts) {
+    facts->job.capture = RF_CAPTURE_GIVEN;
+    facts->source.identity = (struct rf_identity){0};
+    facts->source.snapshot = (struct rf_snapshot){0};
+    facts->source.key_proven = facts->source.one_heap = false;
+    facts->source.fingerprint = "";
+    facts->target.server.clock = "2026-11-22T18:00:00.000000+00:00";
+}
+
 int64_t at(const char *time) {
     char text[64];
     int64_t micros = 0;

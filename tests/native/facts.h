@@ -42,6 +42,9 @@ void never_loaded(struct facts *facts);
 /* As if a key could repeat in a batch. */
 void without_proven_key(struct facts *facts);
 
+/* As if a stream brought the rows; the target's clock says 18:00. */
+void with_stream(struct facts *facts);
+
 /* As if it was captured by cursor, which bounds what it may miss: created_at and updated_at, always there, indexed and
  * set by the clock. Row versions were last compared at 1000:1000:, the newest load was at 1100:1100: and left the
  * watermark 17:00. Nothing was open when transactions were listed, at 18:00. */

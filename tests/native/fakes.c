@@ -132,7 +132,9 @@ static enum rf_code take_snapshot(void *self, const struct rf_load *last, struct
 static enum rf_code read_source(void *self, const char *sql, struct rf_error *err) {
     struct fakes *fakes = self;
     RF_TRY(called(fakes, "source.read", err));
-    start_stream(&fakes->source, sql);
+    assert_int_equal(sql == NULL, fakes->facts.job.capture == RF_CAPTURE_GIVEN);
+    if (sql) start_stream(&fakes->source, sql);
+    else fakes->source.n_reads++;
     return RF_OK;
 }
 

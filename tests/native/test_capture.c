@@ -38,6 +38,34 @@ static void is_time(const char *text, const char *time) {
     assert_string_equal(text, expected);
 }
 
+/* ---- the rows of a stream ------------------------------------------------------------------------------------ */
+
+TEST(the_rows_of_a_stream_prove_little_and_leave_nothing_to_go_on_from) {
+    struct facts facts;
+    make_facts(&facts, "");
+    with_stream(&facts);
+    replan(&facts);
+    reads_by(&facts, RF_READ_GIVEN, "given");
+    assert_string_equal(facts.plan.completeness, "best_effort");
+    assert_string_equal(facts.plan.hard_deletes, "not_captured");
+    assert_true(has_reason(&facts, "what it left out"));
+    assert_true(has_reason(&facts, "the next run that reads the table itself reads everything"));
+    assert_false(facts.plan.straight || facts.plan.close_absent || facts.plan.mark_gone || facts.plan.sweep || facts.plan.audit);
+    const struct rf_next nothing = {0};
+    assert_memory_equal(&facts.plan.next, &nothing, sizeof nothing);
+    drop_facts(&facts);
+}
+
+TEST(a_table_that_a_stream_was_loaded_into_is_read_whole) {
+    struct facts facts;
+    make_facts(&facts, "");
+    facts.last = (struct rf_load){.load_id = 7, .source_table = "public.orders", .extracted_at = "2026-11-22T17:00:00.000000+00:00", .target_file = "20001/20001"};
+    replan(&facts);
+    reads_by(&facts, RF_READ_ALL, "xmin");
+    assert_true(facts.plan.reconcile && facts.plan.close_absent);
+    drop_facts(&facts);
+}
+
 /* ---- what auto takes ---------------------------------------------------------------------------------------- */
 
 /* A first load of a table that auto may capture by cursor. */
@@ -767,6 +795,8 @@ TEST(the_holder_is_that_of_the_snapshot_or_that_of_the_watermark) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(the_rows_of_a_stream_prove_little_and_leave_nothing_to_go_on_from),
+        cmocka_unit_test(a_table_that_a_stream_was_loaded_into_is_read_whole),
         cmocka_unit_test(auto_takes_the_cursor_for_a_table_beyond_the_limit_alone),
         cmocka_unit_test(auto_takes_no_cursor_of_which_a_column_has_no_index),
         cmocka_unit_test(auto_takes_no_cursor_that_would_only_be_best_effort),

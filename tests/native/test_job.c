@@ -481,6 +481,27 @@ TEST(a_verb_says_which_key_it_lacks) {
     drop(&parsed);
 }
 
+TEST(a_job_of_a_stream_has_keys_and_nothing_that_says_how_a_table_is_read) {
+    static const struct { const char *json, *part; } wrong[] = {
+        {"{\"target\":\"postgresql://t\",\"table\":\"o\",\"keys\":[\"id\"],\"source\":\"postgresql://s\"}", "\"source\" of the job says how a table is read"},
+        {"{\"target\":\"postgresql://t\",\"table\":\"o\",\"keys\":[\"id\"],\"sweep\":\"always\",\"where\":\"a\"}", "\"sweep\" of the job says how a table is read"},
+        {"{\"target\":\"postgresql://t\",\"table\":\"o\"}", "lacks \"keys\""},
+        {"{\"target\":\"postgresql://t\",\"keys\":[\"id\"]}", "lacks \"table\""},
+        {"{\"table\":\"o\",\"keys\":[\"id\"]}", "lacks \"target\""},
+    };
+    struct parsed parsed;
+    for (size_t i = 0; i < N_OF(wrong); i++) {
+        accepts(&parsed, wrong[i].json);
+        assert_code(rf_job_take_stream(&parsed.job, &parsed.err), RF_CONFIG, &parsed.err);
+        assert_contains(parsed.err.message, wrong[i].part);
+        drop(&parsed);
+    }
+    accepts(&parsed, "{\"target\":\"postgresql://t\",\"table\":\"o\",\"keys\":[\"id\"],\"on_duplicate\":\"fail\",\"batch_bytes\":65536,\"where\":null}");
+    assert_code(rf_job_take_stream(&parsed.job, &parsed.err), RF_OK, &parsed.err);
+    assert_int_equal(parsed.job.capture, RF_CAPTURE_GIVEN);
+    drop(&parsed);
+}
+
 TEST(a_job_that_fills_its_memory_is_refused) {
     struct rf_arena arena;
     struct rf_job job;
@@ -571,6 +592,7 @@ int main(void) {
         cmocka_unit_test(a_template_of_another_form_is_refused),
         cmocka_unit_test(a_target_name_longer_than_an_identifier_is_refused),
         cmocka_unit_test(a_verb_says_which_key_it_lacks),
+        cmocka_unit_test(a_job_of_a_stream_has_keys_and_nothing_that_says_how_a_table_is_read),
         cmocka_unit_test(a_job_that_fills_its_memory_is_refused),
         cmocka_unit_test(the_schema_lists_every_key_with_type_meaning_and_default),
         cmocka_unit_test(the_defaults_of_the_schema_are_taken_by_the_parser),

@@ -242,6 +242,30 @@ TEST(a_column_that_may_be_null_only_at_the_source_is_refused) {
     refused(&facts, RF_DRIFT, "column \"note\" of public.orders may be NULL", "ALTER COLUMN \"note\" DROP NOT NULL");
 }
 
+TEST(whether_a_stream_brings_a_null_is_for_the_target_to_judge) {
+    struct facts facts;
+    make_facts(&facts, "");
+    with_stream(&facts);
+    facts.target_columns[2].not_null = true;
+    assert_code(plan(&facts), RF_OK, &facts.err);
+    drop_facts(&facts);
+}
+
+TEST(the_time_of_extraction_of_a_stream_is_the_clock_of_the_target_and_never_falls_back) {
+    struct facts facts;
+    make_facts(&facts, "");
+    with_stream(&facts);
+    assert_code(plan(&facts), RF_OK, &facts.err);
+    assert_string_equal(facts.plan.extracted_at, "2026-11-22T18:00:00.000000+00:00");
+    facts.last.extracted_at = "2026-11-22T19:00:00.000000+00:00";
+    assert_code(plan(&facts), RF_OK, &facts.err);
+    assert_string_equal(facts.plan.extracted_at, "2026-11-22T19:00:00.000001+00:00");
+    facts.target.server.clock = NULL;
+    assert_code(plan(&facts), RF_INTERNAL, &facts.err);
+    assert_contains(facts.err.message, "the target's clock");
+    drop_facts(&facts);
+}
+
 TEST(a_key_may_be_not_null_on_the_target_alone) {
     struct facts facts;
     make_facts(&facts, "");
@@ -354,6 +378,8 @@ int main(void) {
         cmocka_unit_test(every_dropped_column_is_noted_however_many),
         cmocka_unit_test(a_dropped_column_that_may_not_be_null_is_refused),
         cmocka_unit_test(a_column_that_may_be_null_only_at_the_source_is_refused),
+        cmocka_unit_test(whether_a_stream_brings_a_null_is_for_the_target_to_judge),
+        cmocka_unit_test(the_time_of_extraction_of_a_stream_is_the_clock_of_the_target_and_never_falls_back),
         cmocka_unit_test(a_key_may_be_not_null_on_the_target_alone),
         cmocka_unit_test(a_type_that_changed_is_drift_naming_column_and_both_types),
         cmocka_unit_test(a_type_that_cannot_be_carried_is_refused_with_its_reason),

@@ -453,6 +453,18 @@ TEST(of_rows_that_share_a_key_the_newest_version_wins) {
     drop_facts(&facts);
 }
 
+TEST(of_rows_of_a_stream_that_share_a_key_the_later_wins) {
+    struct facts facts;
+    make_facts(&facts, "");
+    with_stream(&facts);
+    assert_code(plan(&facts), RF_OK, &facts.err);
+    mentions(&facts, rf_sql_create_stage, "\"note\" text) ON COMMIT DROP");
+    mentions(&facts, rf_sql_merge, "FROM (SELECT DISTINCT ON (\"id\") \"id\", \"amount\", \"note\" FROM pg_temp.\"rowferry_stage_8\""
+                                   " ORDER BY \"id\", ctid DESC) s");
+    mentions(&facts, rf_sql_create_target, "PRIMARY KEY (\"id\")");
+    drop_facts(&facts);
+}
+
 TEST(rows_that_left_the_filter_are_closed_and_never_merged) {
     struct facts facts;
     make_plan(&facts, ",\"where\":\"amount > 0\"");
@@ -680,6 +692,7 @@ int main(void) {
         cmocka_unit_test(a_merge_takes_newer_rows_alone_and_counts_them),
         cmocka_unit_test(before_18_a_new_row_shows_in_its_xmax),
         cmocka_unit_test(of_rows_that_share_a_key_the_newest_version_wins),
+        cmocka_unit_test(of_rows_of_a_stream_that_share_a_key_the_later_wins),
         cmocka_unit_test(rows_that_left_the_filter_are_closed_and_never_merged),
         cmocka_unit_test(a_full_read_closes_what_it_did_not_bring),
         cmocka_unit_test(a_stage_has_the_source_type_only_where_the_merge_widens),

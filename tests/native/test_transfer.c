@@ -46,6 +46,19 @@ TEST(a_run_that_verifies_keeps_the_snapshot_until_it_has_compared) {
     drop_fakes(&fakes);
 }
 
+TEST(the_rows_of_a_stream_are_asked_for_by_no_statement) {
+    struct fakes fakes;
+    make_fakes(&fakes, "");
+    with_stream(&fakes.facts);
+    fakes.before = (struct rf_run_total){.loads = 1, .counts = {.read = 3, .inserted = 3}};
+    assert_code(transfer(&fakes), RF_OK, &fakes.facts.err);
+    assert_contains(fakes.calls, "sink.begin source.read source.next sink.write");
+    assert_contains(fakes.record, "\"run_total\":{\"read\":6,\"staged\":3,\"inserted\":4,\"updated\":2");
+    assert_contains(fakes.record, "\"source\":null");
+    assert_contains(fakes.record, "\"snapshot\":null,\"lsn\":null,\"watermark\":null");
+    drop_fakes(&fakes);
+}
+
 TEST(every_step_is_announced_in_the_order_of_the_enum) {
     struct fakes fakes;
     make_fakes(&fakes, ",\"verify\":true,\"sweep\":\"always\"");
@@ -582,6 +595,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(the_lease_comes_before_the_source_and_the_record_before_the_commit),
         cmocka_unit_test(a_run_that_verifies_keeps_the_snapshot_until_it_has_compared),
+        cmocka_unit_test(the_rows_of_a_stream_are_asked_for_by_no_statement),
         cmocka_unit_test(every_step_is_announced_in_the_order_of_the_enum),
         cmocka_unit_test(a_run_needs_no_observer),
         cmocka_unit_test(a_run_that_finds_no_changes_still_records_what_it_proved),
