@@ -106,7 +106,7 @@ endef
 $(foreach name,gcc clang sanitized threads,$(eval $(call variant,$(name))))
 
 # The sanitized core, with an allocator of the tests in place of the library's; see $(TORTURE).
-SCARCE := malloc calloc realloc strdup strndup
+SCARCE := malloc calloc realloc aligned_alloc strdup strndup
 build/torture/native.a: build/sanitized/native.a
 	@mkdir -p $(@D); objcopy $(foreach name,$(SCARCE),--redefine-sym $(name)=scarce_$(name)) $< $@
 

@@ -88,6 +88,11 @@ void *scarce_realloc(void *old, size_t n_bytes) {
     return note(realloc(old, n_bytes), n_bytes);
 }
 
+void *scarce_aligned_alloc(size_t alignment, size_t n_bytes);
+void *scarce_aligned_alloc(size_t alignment, size_t n_bytes) {
+    return is_granted() ? note(aligned_alloc(alignment, n_bytes), n_bytes) : NULL;
+}
+
 char *scarce_strndup(const char *text, size_t n_bytes);
 char *scarce_strndup(const char *text, size_t n_bytes) {
     return is_granted() ? note(strndup(text, n_bytes), strnlen(text, n_bytes) + 1) : NULL;
