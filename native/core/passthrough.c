@@ -51,6 +51,37 @@ enum rf_fit rf_fit_column(const struct rf_column *from, const struct rf_column *
     return widens(from, to) ? RF_FITS_WIDER : RF_FITS_NOT;
 }
 
+static bool is_integer(const char *identity) {
+    return strcmp(identity, "int2") == 0 || strcmp(identity, "int4") == 0 || strcmp(identity, "int8") == 0;
+}
+
+/* No digit behind the point: what is too large is refused, and nothing rounded. */
+static bool is_whole_number(const struct rf_column *column) {
+    bool numeric = strcmp(column->identity, "numeric") == 0;
+    return is_integer(column->identity) || (numeric && column->typmod != -1 && numeric_scale(column->typmod) == 0);
+}
+
+static bool takes_whole_numbers(const struct rf_column *column) {
+    bool numeric = strcmp(column->identity, "numeric") == 0;
+    return is_integer(column->identity) || (numeric && (column->typmod == -1 || numeric_scale(column->typmod) >= 0));
+}
+
+/* Types that read a text or refuse it, and keep what they read. */
+static bool reads_text(const struct rf_column *column) {
+    static const char *const types[] = {"uuid", "json", "jsonb"};
+    for (size_t i = 0; i < sizeof types / sizeof types[0]; i++)
+        if (strcmp(column->identity, types[i]) == 0) return true;
+    return strncmp(column->identity, "enum(", 5) == 0;
+}
+
+enum rf_fit rf_fit_given(const struct rf_column *from, const struct rf_column *to) {
+    enum rf_fit fit = rf_fit_column(from, to);
+    if (fit != RF_FITS_NOT || from->refusal || to->refusal) return fit;
+    bool is_text = strcmp(from->identity, "text") == 0;
+    bool casts = from->always_null || (is_whole_number(from) && takes_whole_numbers(to)) || (is_text && reads_text(to));
+    return casts ? RF_FITS_WIDER : RF_FITS_NOT;
+}
+
 /* The word stands alone, or behind the _ of an array, and outside of quotes: there it is a label of an enum. */
 static bool names_money(const char *identity) {
     const char *word = "money";

@@ -15,11 +15,15 @@
 
 enum rf_fit {
     RF_FITS,        /* the stage takes the target's own type */
-    RF_FITS_WIDER,  /* the stage takes the source's type; the merge widens without loss */
+    RF_FITS_WIDER,  /* the stage takes the source's type; the merge casts without loss, or fails */
     RF_FITS_NOT,
 };
 
 enum rf_fit rf_fit_column(const struct rf_column *from, const struct rf_column *to);
+
+/* The same for a column of a stream, whose types others chose: it also goes where the merge's cast fails on every value
+ * that would change. */
+enum rf_fit rf_fit_given(const struct rf_column *from, const struct rf_column *to);
 
 /* RF_CONFIG when encodings, or the locale that money is read by, differ. */
 enum rf_code rf_fit_servers(const struct rf_source_facts *source, const struct rf_target_facts *target,

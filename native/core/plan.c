@@ -2,7 +2,6 @@
 
 #include "core/capture.h"
 #include "core/parts.h"
-#include "core/passthrough.h"
 #include "core/timestamp.h"
 
 #include <inttypes.h>
@@ -73,6 +72,11 @@ const struct rf_column *rf_target_column(const struct rf_plan *plan, int i) {
     return find_column(plan->target->columns, plan->target->n_columns, plan->source->columns[i].name);
 }
 
+enum rf_fit rf_fit(const struct rf_plan *plan, int i) {
+    const struct rf_column *from = &plan->source->columns[i], *to = rf_target_column(plan, i);
+    return plan->job->capture == RF_CAPTURE_GIVEN ? rf_fit_given(from, to) : rf_fit_column(from, to);
+}
+
 static enum rf_code refuse_column(const struct rf_plan *plan, const struct rf_column *from, const struct rf_column *to,
                                   struct rf_error *err) {
     const char *label = plan->job->source_label;
@@ -113,7 +117,7 @@ static enum rf_code check_columns(const struct rf_plan *plan, struct rf_error *e
             rf_fail(err, RF_DRIFT, "column \"%s\" (%s) was added to %s and is not in %s", from->name, from->type, plan->job->source_label, plan->job->target_label);
             return rf_hint(err, "ALTER TABLE %s ADD COLUMN \"%s\" %s, or name the columns to carry in \"columns\".", plan->job->target_label, from->name, from->type);
         }
-        if (rf_fit_column(from, to) == RF_FITS_NOT) return refuse_column(plan, from, to, err);
+        if (rf_fit(plan, i) == RF_FITS_NOT) return refuse_column(plan, from, to, err);
         if (plan->target->exists && to->not_null && may_be_null(plan, i)) {
             rf_fail(err, RF_DRIFT, "column \"%s\" of %s may be NULL, that of %s may not", from->name, plan->job->source_label, plan->job->target_label);
             return rf_hint(err, "ALTER TABLE %s ALTER COLUMN \"%s\" DROP NOT NULL.", plan->job->target_label, from->name);

@@ -5,6 +5,7 @@
 #include "core/arena.h"
 #include "core/error.h"
 #include "core/job.h"
+#include "core/passthrough.h"
 #include "core/schema.h"
 #include "core/text.h"
 
@@ -88,6 +89,9 @@ enum rf_code rf_plan_make(const struct rf_job *job, const struct rf_source_facts
 
 /* The target column of the source column i; NULL when the target lacks it. */
 const struct rf_column *rf_target_column(const struct rf_plan *plan, int i);
+
+/* Whether the source column i fits its target column. */
+enum rf_fit rf_fit(const struct rf_plan *plan, int i);
 
 /* Is the source column i part of the key? */
 bool rf_is_key(const struct rf_source_facts *source, int i);

@@ -14,6 +14,7 @@ struct rf_column {
     const char *cast;     /* "::pg_catalog.text": what the source sends it as; NULL: as it is */
     int32_t typmod;       /* -1 when the type carries none */
     bool not_null;
+    bool always_null; /* of a stream that knows no type for it, because it has no value */
     bool generated; /* computed by the server; COPY of the table itself refuses it */
 };
 

@@ -1,7 +1,5 @@
 #include "core/sql.h"
 
-#include "core/passthrough.h"
-
 #include <inttypes.h>
 
 /* ---- sessions and control tables ---- */
@@ -251,8 +249,7 @@ static bool is_given(const struct rf_plan *plan) {
 
 /* The stage has the source's types where the target's are wider: receiving would round, merging widens. */
 static const char *staged_type(const struct rf_plan *plan, int i) {
-    const struct rf_column *from = &plan->source->columns[i], *to = rf_target_column(plan, i);
-    return rf_fit_column(from, to) == RF_FITS_WIDER ? from->type : to->type;
+    return rf_fit(plan, i) == RF_FITS_WIDER ? plan->source->columns[i].type : rf_target_column(plan, i)->type;
 }
 
 void rf_sql_create_stage(const struct rf_plan *plan, struct rf_text *out) {
@@ -282,6 +279,29 @@ void rf_sql_write(const struct rf_plan *plan, struct rf_text *out) {
     rf_text_add(out, ") FROM STDIN (FORMAT binary, FREEZE)");
 }
 
+/* A staged column as the target's type, under its own name: keys are compared as the target compares them. */
+static void add_staged(const struct rf_plan *plan, int i, struct rf_text *out) {
+    const char *name = plan->source->columns[i].name;
+    rf_text_identifier(out, name);
+    if (rf_fit(plan, i) != RF_FITS_WIDER) return;
+    rf_text_addf(out, "::%s AS ", rf_target_column(plan, i)->type);
+    rf_text_identifier(out, name);
+}
+
+static void add_staged_columns(const struct rf_plan *plan, struct rf_text *out) {
+    for (int i = 0; i < plan->source->n_columns; i++) {
+        if (i > 0) rf_text_add(out, ", ");
+        add_staged(plan, i, out);
+    }
+}
+
+static void add_staged_keys(const struct rf_plan *plan, struct rf_text *out) {
+    for (int k = 0; k < plan->source->n_keys; k++) {
+        if (k > 0) rf_text_add(out, ", ");
+        add_staged(plan, plan->source->keys[k], out);
+    }
+}
+
 /* Of the rows of one key the newest comes first. Rows of a stream are as new as they came late: COPY into a table of its
  * own transaction looks for no free space in earlier pages, so that places in the stage rise with the rows. */
 static void add_newest_first(const struct rf_plan *plan, struct rf_text *out) {
@@ -297,7 +317,7 @@ static void add_live_rows(const struct rf_plan *plan, struct rf_text *out) {
         add_keys(plan, out);
         rf_text_add(out, ") ");
     }
-    add_columns(plan, "", out);
+    add_staged_columns(plan, out);
     rf_text_add(out, " FROM ");
     add_stage(plan, out);
     rf_text_add(out, condition);
@@ -356,7 +376,7 @@ void rf_sql_merge(const struct rf_plan *plan, struct rf_text *out) {
 void rf_sql_count_stage(const struct rf_plan *plan, struct rf_text *out) {
     const char *live = plan->mark_gone ? "NOT \"_rowferry_gone\"" : "true";
     rf_text_addf(out, "SELECT count(*) FILTER (WHERE NOT live), count(*) FILTER (WHERE live) - (SELECT count(*) FROM (SELECT DISTINCT ");
-    add_keys(plan, out);
+    add_staged_keys(plan, out);
     rf_text_add(out, " FROM ");
     add_stage(plan, out);
     rf_text_addf(out, " WHERE %s) k) FROM (SELECT %s AS live FROM ", live, live);
@@ -377,9 +397,12 @@ void rf_sql_count_stale(const struct rf_plan *plan, struct rf_text *out) {
 void rf_sql_duplicate_keys(const struct rf_plan *plan, struct rf_text *out) {
     rf_text_add(out, "SELECT string_agg(k, ', ') FROM (SELECT ROW(");
     add_keys(plan, out);
-    rf_text_add(out, ")::text AS k FROM ");
+    rf_text_add(out, ")::text AS k FROM (SELECT ");
+    add_staged_keys(plan, out);
+    rf_text_add(out, " FROM ");
     add_stage(plan, out);
     if (plan->mark_gone) rf_text_add(out, " WHERE NOT \"_rowferry_gone\"");
+    rf_text_add(out, ") s");
     rf_text_add(out, " GROUP BY ");
     add_keys(plan, out);
     rf_text_add(out, " HAVING count(*) > 1 ORDER BY 1 LIMIT 5) d");

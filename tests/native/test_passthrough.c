@@ -22,13 +22,19 @@ static struct rf_column column_of(const char *base, int32_t typmod) {
     return (struct rf_column){.name = "c", .type = base, .base = base, .identity = base, .typmod = typmod};
 }
 
-static void check_pairs(const struct pair *pairs, size_t n) {
+typedef enum rf_fit fit_rule(const struct rf_column *from, const struct rf_column *to);
+
+static void check_pairs_by(fit_rule *rule, const struct pair *pairs, size_t n) {
     for (size_t i = 0; i < n; i++) {
         const struct pair *pair = &pairs[i];
         struct rf_column from = column_of(pair->from, pair->from_typmod), to = column_of(pair->to, pair->to_typmod);
-        enum rf_fit fit = rf_fit_column(&from, &to);
+        enum rf_fit fit = rule(&from, &to);
         if (fit != pair->fit) fail_msg("%s (%d) into %s (%d): %u", pair->from, pair->from_typmod, pair->to, pair->to_typmod, fit);
     }
+}
+
+static void check_pairs(const struct pair *pairs, size_t n) {
+    check_pairs_by(rf_fit_column, pairs, n);
 }
 
 TEST(a_type_fits_itself_under_the_same_modifier) {
@@ -183,6 +189,42 @@ TEST(a_label_that_says_money_is_no_money) {
     for (size_t i = 0; i < N_OF(identities); i++) assert_code(fit_with_money(identities[i], "de_DE.UTF-8", &err), RF_OK, &err);
 }
 
+TEST(a_column_of_a_stream_goes_where_a_cast_keeps_every_value_or_fails) {
+    static const struct pair pairs[] = {
+        {"int8", -1, "int2", -1, RF_FITS_WIDER},
+        {"int8", -1, "int8", -1, RF_FITS},
+        {"int8", -1, "numeric", NUMERIC(12, 2), RF_FITS_WIDER},
+        {"int8", -1, "numeric", NUMERIC(12, -2), RF_FITS_NOT}, /* would round */
+        {"int8", -1, "float8", -1, RF_FITS_NOT},
+        {"numeric", NUMERIC(20, 0), "int8", -1, RF_FITS_WIDER},
+        {"numeric", NUMERIC(20, 0), "numeric", NUMERIC(10, 0), RF_FITS_WIDER},
+        {"numeric", NUMERIC(12, 2), "int8", -1, RF_FITS_NOT},
+        {"numeric", -1, "int8", -1, RF_FITS_NOT},
+        {"numeric", NUMERIC(12, 4), "numeric", NUMERIC(12, 2), RF_FITS_NOT},
+        {"float8", -1, "float4", -1, RF_FITS_NOT},
+        {"float8", -1, "int8", -1, RF_FITS_NOT},
+        {"text", -1, "uuid", -1, RF_FITS_WIDER},
+        {"text", -1, "json", -1, RF_FITS_WIDER},
+        {"text", -1, "jsonb", -1, RF_FITS_WIDER},
+        {"text", -1, "enum('a','b')", -1, RF_FITS_WIDER},
+        {"text", -1, "varchar", LENGTH(5), RF_FITS_NOT}, /* would cut */
+        {"text", -1, "timestamptz", -1, RF_FITS_NOT},
+        {"jsonb", -1, "json", -1, RF_FITS_NOT},
+        {"timestamp", -1, "timestamptz", -1, RF_FITS_NOT},
+    };
+    check_pairs_by(rf_fit_given, pairs, N_OF(pairs));
+    struct rf_column from = column_of("int8", -1), to = column_of("int4", -1);
+    assert_int_equal(rf_fit_column(&from, &to), RF_FITS_NOT);
+    to.refusal = "its type has no binary form";
+    assert_int_equal(rf_fit_given(&from, &to), RF_FITS_NOT);
+}
+
+TEST(a_column_that_is_always_null_fits_any_type) {
+    struct rf_column from = column_of("text", -1), to = column_of("timestamptz", -1);
+    from.always_null = true;
+    assert_int_equal(rf_fit_given(&from, &to), RF_FITS_WIDER);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_type_fits_itself_under_the_same_modifier),
@@ -193,6 +235,8 @@ int main(void) {
         cmocka_unit_test(user_types_fit_by_what_is_inside_and_never_by_name),
         cmocka_unit_test(a_user_type_named_like_a_built_in_one_is_not_widened),
         cmocka_unit_test(a_refusal_on_either_side_wins),
+        cmocka_unit_test(a_column_of_a_stream_goes_where_a_cast_keeps_every_value_or_fails),
+        cmocka_unit_test(a_column_that_is_always_null_fits_any_type),
         cmocka_unit_test(both_databases_must_be_encoded_in_utf8),
         cmocka_unit_test(money_needs_the_same_locale_on_both_sides_wherever_it_is_inside),
         cmocka_unit_test(a_label_that_says_money_is_no_money),

@@ -465,6 +465,20 @@ TEST(of_rows_of_a_stream_that_share_a_key_the_later_wins) {
     drop_facts(&facts);
 }
 
+TEST(what_is_cast_by_the_merge_is_compared_as_the_target_compares_it) {
+    struct facts facts;
+    make_facts(&facts, "");
+    with_stream(&facts);
+    facts.source_columns[0].identity = facts.source_columns[0].type = "text";
+    facts.target_columns[0].identity = facts.target_columns[0].type = "uuid";
+    assert_code(plan(&facts), RF_OK, &facts.err);
+    mentions(&facts, rf_sql_create_stage, "(\"id\" text, ");
+    mentions(&facts, rf_sql_merge, "FROM (SELECT DISTINCT ON (\"id\") \"id\"::uuid AS \"id\", \"amount\", \"note\" FROM");
+    mentions(&facts, rf_sql_count_stage, "(SELECT DISTINCT \"id\"::uuid AS \"id\" FROM");
+    mentions(&facts, rf_sql_duplicate_keys, "SELECT ROW(\"id\")::text AS k FROM (SELECT \"id\"::uuid AS \"id\" FROM pg_temp.\"rowferry_stage_8\") s GROUP BY \"id\"");
+    drop_facts(&facts);
+}
+
 TEST(rows_that_left_the_filter_are_closed_and_never_merged) {
     struct facts facts;
     make_plan(&facts, ",\"where\":\"amount > 0\"");
@@ -693,6 +707,7 @@ int main(void) {
         cmocka_unit_test(before_18_a_new_row_shows_in_its_xmax),
         cmocka_unit_test(of_rows_that_share_a_key_the_newest_version_wins),
         cmocka_unit_test(of_rows_of_a_stream_that_share_a_key_the_later_wins),
+        cmocka_unit_test(what_is_cast_by_the_merge_is_compared_as_the_target_compares_it),
         cmocka_unit_test(rows_that_left_the_filter_are_closed_and_never_merged),
         cmocka_unit_test(a_full_read_closes_what_it_did_not_bring),
         cmocka_unit_test(a_stage_has_the_source_type_only_where_the_merge_widens),
