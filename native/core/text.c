@@ -26,6 +26,10 @@ void rf_text_free(struct rf_text *text) {
     *text = (struct rf_text){0};
 }
 
+char *rf_text_room(struct rf_text *text, size_t n_bytes) {
+    return reserve(text, n_bytes) ? text->data + text->length : NULL;
+}
+
 void rf_text_add_bytes(struct rf_text *text, const char *bytes, size_t n_bytes) {
     if (!reserve(text, n_bytes)) return;
     memcpy(text->data + text->length, bytes, n_bytes);
