@@ -16,7 +16,8 @@ struct rf_type_row {
     const char *format; /* Arrow's; a decimal's digits are added */
     const char *extension;
     const char *duckdb;
-    const char *note; /* what a reader of the target should know; NULL when nothing changes */
+    const char *postgres; /* what it is on another PostgreSQL; NULL: the same, in the same bytes */
+    const char *note; /* what a reader of columns should know; NULL when nothing changes */
 };
 
 /* Rows that have no name of PostgreSQL's. */
@@ -24,33 +25,35 @@ struct rf_type_row {
 #define ENUM "(enum)"
 #define OTHER "(any other)"
 
+#define SAME "the same"
+
 static const struct rf_type_row TYPES[] = {
-    {"bool", RF_WIRE_BOOL, "", "b", NULL, "BOOLEAN", NULL},
-    {"int2", RF_WIRE_INT2, "", "s", NULL, "SMALLINT", NULL},
-    {"int4", RF_WIRE_INT4, "", "i", NULL, "INTEGER", NULL},
-    {"int8", RF_WIRE_INT8, "", "l", NULL, "BIGINT", NULL},
-    {"oid", RF_WIRE_UINT4, "", "I", NULL, "UINTEGER", "the number alone: it names an object of the source"},
-    {"float4", RF_WIRE_FLOAT4, "", "f", NULL, "FLOAT", NULL},
-    {"float8", RF_WIRE_FLOAT8, "", "g", NULL, "DOUBLE", NULL},
-    {BOUNDED_NUMERIC, RF_WIRE_NUMERIC, "", "d", NULL, "DECIMAL", "of at most 38 digits, none of them before the unit; NaN stops the run: name the column in as_text"},
-    {"numeric", RF_WIRE_TEXT, "text", "u", NULL, "VARCHAR", "its digits as text: without a bound it fits no decimal"},
-    {"money", RF_WIRE_TEXT, "numeric text", "u", NULL, "VARCHAR", "its number as text, without the currency"},
-    {"text", RF_WIRE_TEXT, "", "u", NULL, "VARCHAR", NULL},
-    {"varchar", RF_WIRE_TEXT, "", "u", NULL, "VARCHAR", NULL},
-    {"bpchar", RF_WIRE_TEXT, "", "u", NULL, "VARCHAR", "with the spaces that pad it"},
-    {"name", RF_WIRE_TEXT, "", "u", NULL, "VARCHAR", NULL},
-    {"bytea", RF_WIRE_BYTES, "", "z", NULL, "BLOB", NULL},
-    {"uuid", RF_WIRE_UUID, "", "w:16", "arrow.uuid", "UUID", NULL},
-    {"json", RF_WIRE_TEXT, "", "u", "arrow.json", "JSON", "the text as it was written"},
-    {"jsonb", RF_WIRE_JSONB, "", "u", "arrow.json", "JSON", "the text that PostgreSQL prints"},
-    {"date", RF_WIRE_DATE, "", "tdD", NULL, "DATE", "infinity is the last day that Arrow can name, -infinity the first but one"},
-    {"time", RF_WIRE_TIME, "", "ttu", NULL, "TIME", "24:00 is 86,400,000,000 µs, which some readers of Arrow do not expect"},
-    {"timetz", RF_WIRE_TEXT, "text", "u", NULL, "VARCHAR", NULL},
-    {"timestamp", RF_WIRE_TIMESTAMP, "", "tsu:", NULL, "TIMESTAMP", "infinity is the last time that Arrow can name, -infinity the first but one; years after 294246 stop the run"},
-    {"timestamptz", RF_WIRE_TIMESTAMP, "", "tsu:UTC", NULL, "TIMESTAMPTZ", "in UTC; infinity and years as for timestamp"},
-    {"interval", RF_WIRE_INTERVAL, "", "tin", NULL, "INTERVAL", "infinity, and more than 292 years of hours, stop the run"},
-    {ENUM, RF_WIRE_TEXT, "", "u", NULL, "ENUM", "a text in Arrow"},
-    {OTHER, RF_WIRE_TEXT, "text", "u", NULL, "VARCHAR", "its text: bit, inet, xml, ranges, composite and geometric types, types of extensions, names of objects"},
+    {"bool", RF_WIRE_BOOL, "", "b", NULL, "BOOLEAN", NULL, NULL},
+    {"int2", RF_WIRE_INT2, "", "s", NULL, "SMALLINT", NULL, NULL},
+    {"int4", RF_WIRE_INT4, "", "i", NULL, "INTEGER", NULL, NULL},
+    {"int8", RF_WIRE_INT8, "", "l", NULL, "BIGINT", NULL, NULL},
+    {"oid", RF_WIRE_UINT4, "", "I", NULL, "UINTEGER", NULL, "the number alone: it names an object of the source"},
+    {"float4", RF_WIRE_FLOAT4, "", "f", NULL, "FLOAT", NULL, NULL},
+    {"float8", RF_WIRE_FLOAT8, "", "g", NULL, "DOUBLE", NULL, NULL},
+    {BOUNDED_NUMERIC, RF_WIRE_NUMERIC, "", "d", NULL, "DECIMAL", NULL, "of at most 38 digits, none of them before the unit; NaN stops the run: name the column in as_text"},
+    {"numeric", RF_WIRE_TEXT, "text", "u", NULL, "VARCHAR", NULL, "its digits as text: without a bound it fits no decimal"},
+    {"money", RF_WIRE_TEXT, "numeric text", "u", NULL, "VARCHAR", "the same; numeric where lc_monetary differs", "its number as text, without the currency"},
+    {"text", RF_WIRE_TEXT, "", "u", NULL, "VARCHAR", NULL, NULL},
+    {"varchar", RF_WIRE_TEXT, "", "u", NULL, "VARCHAR", NULL, NULL},
+    {"bpchar", RF_WIRE_TEXT, "", "u", NULL, "VARCHAR", NULL, "with the spaces that pad it"},
+    {"name", RF_WIRE_TEXT, "", "u", NULL, "VARCHAR", NULL, NULL},
+    {"bytea", RF_WIRE_BYTES, "", "z", NULL, "BLOB", NULL, NULL},
+    {"uuid", RF_WIRE_UUID, "", "w:16", "arrow.uuid", "UUID", NULL, NULL},
+    {"json", RF_WIRE_TEXT, "", "u", "arrow.json", "JSON", NULL, "the text as it was written"},
+    {"jsonb", RF_WIRE_JSONB, "", "u", "arrow.json", "JSON", NULL, "the text that PostgreSQL prints"},
+    {"date", RF_WIRE_DATE, "", "tdD", NULL, "DATE", NULL, "infinity is the last day that Arrow can name, -infinity the first but one"},
+    {"time", RF_WIRE_TIME, "", "ttu", NULL, "TIME", NULL, "24:00 is 86,400,000,000 µs, which some readers of Arrow do not expect"},
+    {"timetz", RF_WIRE_TEXT, "text", "u", NULL, "VARCHAR", NULL, NULL},
+    {"timestamp", RF_WIRE_TIMESTAMP, "", "tsu:", NULL, "TIMESTAMP", NULL, "infinity is the last time that Arrow can name, -infinity the first but one; years after 294246 stop the run"},
+    {"timestamptz", RF_WIRE_TIMESTAMP, "", "tsu:UTC", NULL, "TIMESTAMPTZ", NULL, "in UTC; infinity and years as for timestamp"},
+    {"interval", RF_WIRE_INTERVAL, "", "tin", NULL, "INTERVAL", NULL, "infinity, and more than 292 years of hours, stop the run"},
+    {ENUM, RF_WIRE_TEXT, "", "u", NULL, "ENUM", "the same; text where the target has none of its name and labels", "a text in Arrow"},
+    {OTHER, RF_WIRE_TEXT, "text", "u", NULL, "VARCHAR", "the same; text where the target has no type that reads its bytes, and for reg…, xid and their like", "its text: bit, inet, xml, ranges, composite and geometric types, types of extensions, names of objects"},
 };
 
 enum { N_TYPES = sizeof TYPES / sizeof TYPES[0] };
@@ -206,6 +209,7 @@ static void add_row(struct rf_text *json, const struct rf_type_row *row) {
     rf_json_text(json, "sent_as", row->cast);
     rf_json_text(json, "arrow", arrow);
     rf_json_text(json, "duckdb", duckdb);
+    rf_json_text(json, "to_postgres", row->postgres ? row->postgres : SAME);
     rf_json_text(json, "note", row->note);
     rf_json_close(json, '}');
 }
@@ -217,6 +221,7 @@ static void add_array_row(struct rf_text *json) {
     rf_json_text(json, "sent_as", "");
     rf_json_text(json, "arrow", "+l of its elements' type");
     rf_json_text(json, "duckdb", "its elements' type[]");
+    rf_json_text(json, "to_postgres", "the same; as its elements where they are sent otherwise");
     rf_json_text(json, "note", "of one dimension that begins at 1; another array stops the run: name the column in as_text");
     rf_json_close(json, '}');
 }

@@ -69,7 +69,7 @@ enum rf_code rf_types_of(const struct rf_job *job, struct rf_source_facts *facts
 /* Writes the type of the target's column: "DECIMAL(12,2)", "UUID", "ENUM('a','b')", "BIGINT[]". */
 void rf_type_on_duckdb(const struct rf_type *type, struct rf_text *out);
 
-/* The whole table as JSON, {"types": [{"postgres", "sent_as", "arrow", "duckdb", "note"}, …]}, to be freed with free(); NULL when
+/* The whole table as JSON, {"types": [{"postgres", "sent_as", "arrow", "duckdb", "to_postgres", "note"}, …]}, to be freed with free(); NULL when
  * memory is short. */
 char *rf_types_json(void);
 

@@ -9,7 +9,7 @@
 at a source and says what could be proven about it.
 """
 
-from rowferry._native import __version__, spec
+from rowferry._native import __version__, spec, type_table
 from rowferry.checkup import Checkup, doctor
 from rowferry.errors import RowferryError
 from rowferry.job import Job, run, verify
@@ -28,5 +28,6 @@ __all__ = [
     "doctor",
     "run",
     "spec",
+    "type_table",
     "verify",
 ]

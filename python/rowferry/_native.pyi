@@ -32,3 +32,10 @@ class Job:
 
 def spec(kind: Literal["job", "report"]) -> str:
     """A JSON Schema, draft 2020-12."""
+
+def type_table() -> str:
+    """The one table of types: a JSON object whose "types" are objects of texts and nulls.
+
+    "postgres" is the type at the source, "sent_as" what it is cast to there before it is decoded; "arrow", "duckdb" and
+    "to_postgres" are what it becomes, and "note" is what a reader of columns should know.
+    """

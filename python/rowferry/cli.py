@@ -26,7 +26,7 @@ import click
 from click.core import ParameterSource
 from click.exceptions import NoArgsIsHelpError
 
-from rowferry import __version__, spec, terminal, uri
+from rowferry import __version__, spec, terminal, type_table, uri
 from rowferry.checkup import BYTES_PER_SECOND, doctor
 from rowferry.errors import ConfigurationError, RowferryError
 from rowferry.fanout import Outcome, Work, side_by_side
@@ -346,6 +346,18 @@ def doctor_command(tables: Sequence[str], limit: int, read_rate: float, as_json:
 def spec_command(kind: str) -> None:
     """Print the JSON Schema of a job or of a report."""
     print(json.dumps(json.loads(spec(kind)), indent=2))
+
+
+@cli.command("types")
+@click.option("--target", type=click.Choice(list(terminal.TYPE_COLUMNS)), help="One of them alone.  [all]")
+@json_option
+def types_command(target: str | None, as_json: bool) -> None:
+    """Print what becomes of every PostgreSQL type on each target."""
+    table = json.loads(type_table())
+    if as_json:
+        _print_json({"types": [terminal.chosen_type(row, target) for row in table["types"]]})
+    else:
+        terminal.print_types(table["types"], target)
 
 
 def _each(

@@ -1,4 +1,4 @@
-"""What people see: progress, one line a table, errors, and the tables of `doctor` and `state show`.
+"""What people see: progress, one line a table, errors, and the tables of `doctor`, `types` and `state show`.
 
 Texts are made by pure functions; rich, which costs memory and time, is imported only where a terminal or a
 table is drawn.
@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -178,6 +178,27 @@ def print_loads(table: str, loads: Sequence[LoadRecord]) -> None:
     counts = ("rows_read", "rows_inserted", "rows_updated", "rows_deleted")
     rows = [[_cell(load.record.get(name)) for name in columns + counts] for load in loads]
     _print_table(table, (*columns, *counts), rows)
+
+
+TYPE_COLUMNS = {
+    "postgres": {"to_postgres": "on PostgreSQL"},
+    "arrow": {"sent_as": "sent as", "arrow": "in Arrow", "note": "note"},
+    "duckdb": {"sent_as": "sent as", "duckdb": "on DuckDB", "note": "note"},
+}
+"""For each target of `rowferry types`: keys of the core's table, and their headings."""
+
+
+def chosen_type(row: Mapping[str, Any], target: str | None) -> dict[str, Any]:
+    """What a row of the table of types says of one target, or of all."""
+    return {key: value for key, value in row.items() if key == "postgres" or not target or key in TYPE_COLUMNS[target]}
+
+
+def print_types(rows: Sequence[Mapping[str, Any]], target: str | None) -> None:
+    chosen = TYPE_COLUMNS if target is None else {target: TYPE_COLUMNS[target]}
+    heads = {"postgres": "type", **{key: head for columns in chosen.values() for key, head in columns.items()}}
+    if "note" in heads:
+        heads["note"] = heads.pop("note")  # the longest stands last
+    _print_table(None, list(heads.values()), [[_cell(row[key]) for key in heads] for row in rows])
 
 
 def print_checkup(checkup: Checkup) -> None:

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from rowferry import cli
+from rowferry import _native, cli
 
 from .conftest import URIS, FakeCore, native_error
 
@@ -338,3 +338,22 @@ def test_spec_prints_a_schema(capsys: pytest.CaptureFixture[str]) -> None:
 def test_the_exit_codes_stand_in_the_help(capsys: pytest.CaptureFixture[str]) -> None:
     assert cli.main(["--help"]) == 0
     assert "9 fenced off" in " ".join(capsys.readouterr().out.split())
+
+
+@pytest.mark.parametrize(("target", "word"), [("postgres", "on PostgreSQL"), ("arrow", "in Arrow"), ("duckdb", "on DuckDB")])
+def test_the_table_of_types_is_printed_for_one_target_or_for_all(
+    target: str, word: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert cli.main(["types"]) == 0
+    assert word in capsys.readouterr().out
+    assert cli.main(["types", "--target", target]) == 0
+    printed = capsys.readouterr().out
+    assert printed.count(" on ") + printed.count(" in Arrow") == 1 and word in printed
+    assert all(f"\n  {row['postgres']} " in printed for row in json.loads(_native.type_table())["types"])
+
+
+def test_the_table_of_types_is_json_with_what_was_asked_for(capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main(["types", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out) == json.loads(_native.type_table())
+    assert cli.main(["types", "--target", "arrow", "--json"]) == 0
+    assert {"postgres", "arrow", "sent_as", "note"} == set(json.loads(capsys.readouterr().out)["types"][0])
