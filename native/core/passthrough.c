@@ -1,5 +1,7 @@
 #include "core/passthrough.h"
 
+#include "core/conversion.h"
+
 #include <string.h>
 
 static bool is(const struct rf_column *column, const char *base) {
@@ -46,6 +48,7 @@ static bool widens(const struct rf_column *from, const struct rf_column *to) {
 }
 
 enum rf_fit rf_fit_column(const struct rf_column *from, const struct rf_column *to) {
+    if (from->cast) return rf_conversion_fits(from, to) ? RF_FITS : RF_FITS_NOT;
     if (from->refusal || to->refusal) return RF_FITS_NOT;
     if (strcmp(from->identity, to->identity) == 0) return typmod_fits(from, to) ? RF_FITS : RF_FITS_NOT;
     return widens(from, to) ? RF_FITS_WIDER : RF_FITS_NOT;
@@ -83,7 +86,7 @@ enum rf_fit rf_fit_given(const struct rf_column *from, const struct rf_column *t
 }
 
 /* The word stands alone, or behind the _ of an array, and outside of quotes: there it is a label of an enum. */
-static bool names_money(const char *identity) {
+bool rf_names_money(const char *identity) {
     const char *word = "money";
     bool quoted = false;
     for (const char *p = identity; *p; p++) {
@@ -96,20 +99,28 @@ static bool names_money(const char *identity) {
 
 static bool carries_money(const struct rf_source_facts *source) {
     for (int i = 0; i < source->n_columns; i++)
-        if (names_money(source->columns[i].identity)) return true;
+        if (!source->columns[i].cast && rf_names_money(source->columns[i].identity)) return true;
     return false;
+}
+
+/* SQL_ASCII means any bytes, and nothing converts MULE_INTERNAL. All others have a conversion to and from UTF8. */
+static bool has_known_encoding(const struct rf_server *server) {
+    if (server->utf8) return true;
+    return server->encoding && strcmp(server->encoding, "SQL_ASCII") != 0 && strcmp(server->encoding, "MULE_INTERNAL") != 0;
 }
 
 enum rf_code rf_fit_servers(const struct rf_source_facts *source, const struct rf_target_facts *target,
                             struct rf_error *err) {
-    if (!source->server.utf8 || !target->server.utf8) {
-        rf_fail(err, RF_CONFIG, "the %s database is not encoded in UTF8", source->server.utf8 ? "target" : "source");
-        return rf_hint(err, "This release carries rows between UTF8 databases only.");
+    bool source_known = has_known_encoding(&source->server);
+    if (!source_known || !has_known_encoding(&target->server)) {
+        rf_fail(err, RF_CONFIG, "the %s database is encoded in %s: which characters its bytes are cannot be told", source_known ? "target" : "source",
+                source_known ? target->server.encoding : source->server.encoding);
+        return rf_hint(err, "Use a database of another encoding, UTF8 if it can be chosen.");
     }
     if (carries_money(source) && strcmp(source->server.lc_monetary, target->server.lc_monetary) != 0) {
         rf_fail(err, RF_CONFIG, "a money column means something else on the target: lc_monetary is \"%s\" there and \"%s\" at the source",
                 target->server.lc_monetary, source->server.lc_monetary);
-        return rf_hint(err, "ALTER DATABASE … SET lc_monetary on the target, or leave the column out with \"columns\".");
+        return rf_hint(err, "ALTER DATABASE … SET lc_monetary on the target, ALTER its column to numeric, or leave the column out with \"columns\".");
     }
     return RF_OK;
 }

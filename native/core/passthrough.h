@@ -3,7 +3,8 @@
  * Types agree when their identities are the same text: pg_catalog types by name, types of an extension by
  * extension, version and name, enums by labels, arrays, ranges, composites by what is inside. OIDs never
  * count. The type modifier must be the same or wider by a listed rule: a receiving server rounds and cuts
- * without an error.
+ * without an error. Texts pass between encodings: both sessions speak UTF8, and so do the bytes of COPY BINARY. What
+ * cannot pass is converted at the source (core/conversion.h).
  */
 #ifndef RF_PASSTHROUGH_H
 #define RF_PASSTHROUGH_H
@@ -25,7 +26,10 @@ enum rf_fit rf_fit_column(const struct rf_column *from, const struct rf_column *
  * that would change. */
 enum rf_fit rf_fit_given(const struct rf_column *from, const struct rf_column *to);
 
-/* RF_CONFIG when encodings, or the locale that money is read by, differ. */
+/* Is money inside? */
+bool rf_names_money(const char *identity);
+
+/* RF_CONFIG when a database has no known encoding, or the locale that money is read by differs. */
 enum rf_code rf_fit_servers(const struct rf_source_facts *source, const struct rf_target_facts *target,
                             struct rf_error *err);
 

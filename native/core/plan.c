@@ -80,9 +80,14 @@ enum rf_fit rf_fit(const struct rf_plan *plan, int i) {
 static enum rf_code refuse_column(const struct rf_plan *plan, const struct rf_column *from, const struct rf_column *to,
                                   struct rf_error *err) {
     const char *label = plan->job->source_label;
+    if (from->cast) {
+        rf_fail(err, RF_DRIFT, "column \"%s\" of %s is of type %s, which is carried as its text (%s), and that of %s is %s",
+                from->name, label, from->type, from->cast_reason, plan->job->target_label, to->type);
+        return rf_hint(err, "ALTER the target's column to text, or leave it out with \"columns\".");
+    }
     if (from->refusal) {
         rf_fail(err, RF_CONFIG, "column \"%s\" of %s is of type %s, which cannot be carried: %s", from->name, label, from->type, from->refusal);
-        return rf_hint(err, "Leave it out with \"columns\", or give the source a view column of another type.");
+        return rf_hint(err, "Leave it out with \"columns\".");
     }
     if (to->refusal) {
         rf_fail(err, RF_CONFIG, "column \"%s\" of %s is of type %s, and the target's %s cannot take it: %s", from->name, label, from->type, to->type, to->refusal);
@@ -95,7 +100,7 @@ static enum rf_code refuse_column(const struct rf_plan *plan, const struct rf_co
     }
     rf_fail(err, code, "column \"%s\" of %s is of type %s and that of %s is %s: the value would have to be converted",
             from->name, label, from->type, plan->job->target_label, to->type);
-    return rf_hint(err, "ALTER the target's column to %s, or leave it out with \"columns\". This release does not convert types.", from->type);
+    return rf_hint(err, "ALTER the target's column to %s, or leave it out with \"columns\"; a text takes any type that \"as_text\" names.", from->type);
 }
 
 bool rf_is_key(const struct rf_source_facts *source, int i) {
@@ -115,7 +120,7 @@ static enum rf_code check_columns(const struct rf_plan *plan, struct rf_error *e
         const struct rf_column *to = rf_target_column(plan, i);
         if (!to) {
             rf_fail(err, RF_DRIFT, "column \"%s\" (%s) was added to %s and is not in %s", from->name, from->type, plan->job->source_label, plan->job->target_label);
-            return rf_hint(err, "ALTER TABLE %s ADD COLUMN \"%s\" %s, or name the columns to carry in \"columns\".", plan->job->target_label, from->name, from->type);
+            return rf_hint(err, "ALTER TABLE %s ADD COLUMN \"%s\" %s, or name the columns to carry in \"columns\".", plan->job->target_label, from->name, from->cast ? "text" : from->type);
         }
         if (rf_fit(plan, i) == RF_FITS_NOT) return refuse_column(plan, from, to, err);
         if (plan->target->exists && to->not_null && may_be_null(plan, i)) {

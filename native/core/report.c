@@ -144,6 +144,28 @@ static void add_drift(struct rf_text *to, const struct rf_plan *plan) {
     rf_json_close(to, ']');
 }
 
+/* "::pg_catalog.numeric::pg_catalog.text" → text */
+static const char *last_type(const char *cast) {
+    const char *name = cast;
+    for (const char *p = cast; (p = strstr(p, "::pg_catalog.")); ) name = p += strlen("::pg_catalog.");
+    return name;
+}
+
+static void add_conversions(struct rf_text *to, const struct rf_source_facts *source) {
+    rf_json_open(to, "conversions", '[');
+    for (int i = 0; i < source->n_columns; i++) {
+        const struct rf_column *column = &source->columns[i];
+        if (!column->cast) continue;
+        rf_json_open(to, NULL, '{');
+        rf_json_text(to, "column", column->name);
+        rf_json_text(to, "type", column->type);
+        rf_json_text(to, "carried_as", last_type(column->cast));
+        rf_json_text(to, "reason", column->cast_reason);
+        rf_json_close(to, '}');
+    }
+    rf_json_close(to, ']');
+}
+
 bool rf_verification_failed(const struct rf_verification *verification) {
     return verification->different > 0 || verification->missing > 0 ||
            (verification->target_only_is_error && verification->target_only > 0);
@@ -227,6 +249,7 @@ char *rf_report_json(const struct rf_report *report) {
     if (report->verification.done) add_verification(&json, "verification", &report->verification);
     else rf_json_null(&json, "verification");
     add_drift(&json, report->plan);
+    add_conversions(&json, report->plan->source);
     rf_json_open(&json, "warnings", '[');
     rf_json_close(&json, ']');
     rf_json_close(&json, '}');
@@ -265,6 +288,7 @@ char *rf_plan_json(const struct rf_plan *plan, const struct rf_statement *statem
     const struct rf_report nothing_done = {.plan = plan};
     add_reasons(&json, &nothing_done);
     add_drift(&json, plan);
+    add_conversions(&json, plan->source);
     rf_json_close(&json, '}');
     return rf_json_take(&json);
 }
@@ -323,6 +347,7 @@ static const struct property PROPERTIES[] = {
     {"target", "object", "server_version, channel"},
     {"verification", "object|null", "of a run with verify: what the comparison before the commit found"},
     {"drift", "array", "changes of the source's schema that this load met, with the policy applied"},
+    {"conversions", "array", "columns whose values came in another form: column, type at the source, carried_as, reason (null where the table of types says it)"},
     {"warnings", "array", "texts"},
 };
 

@@ -12,6 +12,7 @@ struct rf_column {
     const char *identity; /* what the binary form means; equal text on two servers = interchangeable bytes */
     const char *refusal;  /* why the bytes cannot be passed on; NULL when they can */
     const char *cast;     /* "::pg_catalog.text": what the source sends it as; NULL: as it is */
+    const char *cast_reason; /* why it is not sent as it is; NULL where the table of types alone says so */
     int32_t typmod;       /* -1 when the type carries none */
     bool not_null;
     bool always_null; /* of a stream that knows no type for it, because it has no value */
@@ -61,6 +62,7 @@ struct rf_identity {
 struct rf_server {
     int version; /* server_version_num */
     bool utf8;
+    const char *encoding; /* its name; may be NULL where utf8 is set */
     const char *lc_monetary;
     const char *clock; /* when it was asked for these; ISO 8601 in UTC with microseconds */
 };
@@ -102,6 +104,7 @@ struct rf_source_facts {
     const char *until;
     struct rf_leaf *leaves; /* shape (n_leaves,) */
     int n_leaves;
+    bool can_cast;      /* the source is a server that is asked in SQL */
     bool one_heap;      /* an ordinary table without children: COPY reads it directly */
     bool row_security;  /* policies hide rows from this role */
     int64_t bytes;

@@ -452,7 +452,9 @@ static bool prints_otherwise(const struct rf_column *from, const struct rf_colum
 static void add_value(const struct rf_plan *plan, int i, bool target, struct rf_text *out) {
     const struct rf_column *from = &plan->source->columns[i], *to = rf_target_column(plan, i);
     rf_text_identifier(out, from->name);
-    if (!target && prints_otherwise(from, to)) rf_text_addf(out, "::%s", to->type);
+    if (target) return;
+    if (from->cast) rf_text_add(out, from->cast);
+    else if (prints_otherwise(from, to)) rf_text_addf(out, "::%s", to->type);
 }
 
 /* One text form of a row on both sides. */
@@ -487,9 +489,18 @@ static void add_side(const struct rf_plan *plan, bool target, struct rf_text *ou
     add_filter(plan, out);
 }
 
+/* A text's bytes as they are in UTF8: a server hashes and orders those of its own encoding. */
+static void add_utf8(const struct rf_plan *plan, bool target, void (*add)(const struct rf_plan *plan, bool target, struct rf_text *out),
+                     struct rf_text *out) {
+    bool convert = !(target ? plan->target->server.utf8 : plan->source->server.utf8);
+    rf_text_add(out, convert ? "pg_catalog.convert_to(" : "");
+    add(plan, target, out);
+    rf_text_add(out, convert ? ", 'UTF8')" : "");
+}
+
 static void add_checksum(const struct rf_plan *plan, bool target, struct rf_text *out) {
     rf_text_add(out, "COPY (SELECT count(*)::text, mod(coalesce(sum(('x' || substr(md5(");
-    add_row_text(plan, target, out);
+    add_utf8(plan, target, add_row_text, out);
     rf_text_add(out, "), 1, 16))::bit(64)::bigint::numeric + 18446744073709551616), 0), 18446744073709551616)::text");
     add_side(plan, target, out);
     rf_text_add(out, ") TO STDOUT (FORMAT binary)");
@@ -500,14 +511,15 @@ static void add_rows(const struct rf_plan *plan, bool target, uint64_t since, st
     rf_text_add(out, "COPY (SELECT k, decode(h, 'hex'), p FROM (SELECT ");
     add_key_text(plan, target, out);
     rf_text_add(out, " COLLATE \"C\" AS k, md5(");
-    add_row_text(plan, target, out);
+    add_utf8(plan, target, add_row_text, out);
     rf_text_add(out, ") AS h, (");
     if (since) add_changed_since(since, out);
     else rf_text_add(out, "false");
     if (since) add_new_leaves(plan, out);
     rf_text_add(out, ") AS p");
     add_side(plan, target, out);
-    rf_text_add(out, ") r ORDER BY k, h) TO STDOUT (FORMAT binary)");
+    bool utf8 = target ? plan->target->server.utf8 : plan->source->server.utf8;
+    rf_text_addf(out, ") r ORDER BY %s, h) TO STDOUT (FORMAT binary)", utf8 ? "k" : "pg_catalog.convert_to(k, 'UTF8')");
 }
 
 void rf_sql_source_checksum(const struct rf_plan *plan, struct rf_text *out) {

@@ -39,7 +39,8 @@ enum rf_code rf_pg_server(struct rf_pg *pg, struct rf_arena *arena, struct rf_se
     server->version = (int)rf_pg_integer(result, 0, 0);
     server->utf8 = strcmp(PQgetvalue(result, 0, 1), "UTF8") == 0;
     if (database) *database = rf_pg_integer(result, 0, 3);
-    enum rf_code code = rf_pg_text(result, 0, 2, arena, &server->lc_monetary, err);
+    enum rf_code code = rf_pg_text(result, 0, 1, arena, &server->encoding, err);
+    if (code == RF_OK) code = rf_pg_text(result, 0, 2, arena, &server->lc_monetary, err);
     if (code == RF_OK) code = rf_pg_text(result, 0, 4, arena, &server->clock, err);
     PQclear(result);
     return code;
@@ -78,9 +79,9 @@ static int find_type(const PGresult *types, int64_t oid) {
     return -1;
 }
 
-/* Types of pg_catalog whose bytes name objects or transactions of one server. */
+/* Types of pg_catalog whose bytes name objects or transactions of one server. An oid is a number like any other. */
 static bool is_server_bound(const char *name) {
-    static const char *const bound[] = {"oid", "xid", "xid8", "cid", "tid", "oidvector", "pg_snapshot", "txid_snapshot", "aclitem", "refcursor"};
+    static const char *const bound[] = {"xid", "xid8", "cid", "tid", "pg_snapshot", "txid_snapshot", "aclitem", "refcursor"};
     for (size_t i = 0; i < sizeof bound / sizeof bound[0]; i++)
         if (strcmp(bound[i], name) == 0 || (name[0] == '_' && strcmp(bound[i], name + 1) == 0)) return true;
     return strncmp(name, "reg", 3) == 0 || strncmp(name, "_reg", 4) == 0;

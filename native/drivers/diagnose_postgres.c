@@ -34,6 +34,7 @@ static const struct {
     {"54011", RF_CONFIG, false, "The target has three columns of its own: name at most 1597 in \"columns\"."},
     {"54", RF_CONFIG, false, NULL},
     {"23502", RF_DATA, false, "A key, or another column that may not be NULL, is NULL in a row of the source: choose other \"keys\", or a filter that leaves such rows out."},
+    {"22P05", RF_DATA, false, "The encoding of the database lacks a character: use a database in UTF8 as target, or leave such rows out with \"where\"."},
     {"22", RF_DATA, false, NULL},
     {"23", RF_DATA, false, NULL},
 };

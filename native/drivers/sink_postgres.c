@@ -3,7 +3,7 @@
  * The session's advisory lock is the sign that the holder of a table's lease is alive; the lease's row, locked
  * before the merge touches a row, is the fence. A session that dies lets go of both.
  */
-#include "core/passthrough.h"
+#include "core/conversion.h"
 #include "core/sql.h"
 #include "drivers/catalog_postgres.h"
 #include "drivers/sink_postgres.h"
@@ -67,6 +67,7 @@ static enum rf_code describe_target(void *self, struct rf_source_facts *source, 
     *facts = (struct rf_target_facts){0};
     RF_TRY(rf_pg_execute(&sink->pg, "set the search path", "SET search_path = pg_catalog", 0, NULL, NULL, err));
     RF_TRY(read_catalogs(sink, source, facts, err));
+    RF_TRY(rf_convert_columns(sink->job, source, facts, err));
     return rf_pg_execute(&sink->pg, "reset the search path", "RESET search_path", 0, NULL, NULL, err);
 }
 

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from typing import Self
 
 __all__ = [
+    "Conversion",
     "Counts",
     "Difference",
     "Document",
@@ -103,6 +104,23 @@ class Difference(Document):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Conversion(Document):
+    """A column that is not carried as what it is at the source.
+
+    Attributes:
+        column: Its name.
+        type: Its type at the source.
+        carried_as: What the source sends it as: `text`, `numeric`, …
+        reason: Why; None where `rowferry types` says it for the whole type.
+    """
+
+    column: str
+    type: str
+    carried_as: str
+    reason: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Verification(Document):
     """Source and target compared row by row.
 
@@ -184,6 +202,7 @@ class Plan(Document):
         statements: In the order they would be sent.
         reasons: What limits the completeness of such a run.
         drift: Changes of the source's columns since the last load.
+        conversions: Columns whose values come in another form, such as their text, and why.
     """
 
     table: str
@@ -202,9 +221,10 @@ class Plan(Document):
     statements: tuple[Statement, ...] = ()
     reasons: tuple[str, ...] = ()
     drift: tuple[Any, ...] = ()
+    conversions: tuple[Conversion, ...] = ()
 
     def __post_init__(self) -> None:
-        self._freeze(estimate=Estimate, statements=Statement)
+        self._freeze(estimate=Estimate, statements=Statement, conversions=Conversion)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -247,6 +267,7 @@ class Report(Document):
         target: `server_version`, `channel`.
         verification: The comparison, when the job asked for it.
         drift: Changes of the source's columns since the last load.
+        conversions: Columns whose values come in another form, such as their text, and why.
         warnings: What somebody should look at.
     """
 
@@ -283,10 +304,11 @@ class Report(Document):
     connections: int = 1
     verification: Verification | None = None
     drift: tuple[Any, ...] = ()
+    conversions: tuple[Conversion, ...] = ()
     warnings: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
-        self._freeze(this_try=Counts, run_total=Counts, verification=Verification)
+        self._freeze(this_try=Counts, run_total=Counts, verification=Verification, conversions=Conversion)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -114,6 +114,9 @@ def proof_lines(report: Report) -> Iterator[str]:
 def _ground_lines(of: Report | Plan) -> Iterator[str]:
     yield f"capture {of.capture}: {of.capture_reason}"
     yield from of.reasons
+    for of_column in of.conversions:
+        why = f": {of_column.reason}" if of_column.reason else ""
+        yield f"{of_column.column} ({of_column.type}) carried as {of_column.carried_as}{why}"
     if of.window:
         yield f"window: from {of.window['since'] or 'the first row'} to {of.window['until'] or 'the last'}"
     if of.watermark:

@@ -149,17 +149,26 @@ TEST(a_refusal_on_either_side_wins) {
     assert_int_equal(rf_fit_column(&to, &from), RF_FITS_NOT);
 }
 
-TEST(both_databases_must_be_encoded_in_utf8) {
+TEST(a_database_whose_encoding_says_nothing_of_characters_is_refused) {
+    static const char *const unknown[] = {"SQL_ASCII", "MULE_INTERNAL"}, *const known[] = {"LATIN1", "EUC_JP", "WIN1252"};
     struct facts facts;
     make_facts(&facts, "");
     assert_code(rf_fit_servers(&facts.source, &facts.target, &facts.err), RF_OK, &facts.err);
-    facts.source.server.utf8 = false;
-    assert_code(rf_fit_servers(&facts.source, &facts.target, &facts.err), RF_CONFIG, &facts.err);
-    assert_contains(facts.err.message, "the source database is not encoded in UTF8");
-    facts.source.server.utf8 = true;
-    facts.target.server.utf8 = false;
-    assert_code(plan(&facts), RF_CONFIG, &facts.err);
-    assert_contains(facts.err.message, "the target database is not encoded in UTF8");
+    for (size_t i = 0; i < N_OF(unknown); i++) {
+        facts.source.server = (struct rf_server){.encoding = unknown[i], .lc_monetary = "C"};
+        assert_code(rf_fit_servers(&facts.source, &facts.target, &facts.err), RF_CONFIG, &facts.err);
+        assert_contains(facts.err.message, "the source database is encoded in");
+        assert_contains(facts.err.message, unknown[i]);
+        facts.source.server.utf8 = true;
+        facts.target.server = (struct rf_server){.encoding = unknown[i], .lc_monetary = "C"};
+        assert_code(plan(&facts), RF_CONFIG, &facts.err);
+        assert_contains(facts.err.message, "the target database is encoded in");
+        facts.target.server.utf8 = true;
+    }
+    for (size_t i = 0; i < N_OF(known); i++) {
+        facts.source.server = (struct rf_server){.encoding = known[i], .lc_monetary = "C"};
+        assert_code(rf_fit_servers(&facts.source, &facts.target, &facts.err), RF_OK, &facts.err);
+    }
     drop_facts(&facts);
 }
 
@@ -237,7 +246,7 @@ int main(void) {
         cmocka_unit_test(a_refusal_on_either_side_wins),
         cmocka_unit_test(a_column_of_a_stream_goes_where_a_cast_keeps_every_value_or_fails),
         cmocka_unit_test(a_column_that_is_always_null_fits_any_type),
-        cmocka_unit_test(both_databases_must_be_encoded_in_utf8),
+        cmocka_unit_test(a_database_whose_encoding_says_nothing_of_characters_is_refused),
         cmocka_unit_test(money_needs_the_same_locale_on_both_sides_wherever_it_is_inside),
         cmocka_unit_test(a_label_that_says_money_is_no_money),
     };

@@ -99,6 +99,29 @@ TEST(a_report_says_what_was_done_and_what_it_proves) {
     drop_facts(&facts);
 }
 
+TEST(a_report_says_which_columns_came_in_another_form) {
+    struct facts facts;
+    struct rf_report report;
+    make_report(&facts, &report);
+    facts.source_columns[1].cast = "::pg_catalog.numeric::pg_catalog.text[]";
+    facts.source_columns[2].cast = "::pg_catalog.text";
+    facts.source_columns[2].cast_reason = "\"as_text\" names it";
+    cJSON *json = parsed(rf_report_json(&report)), *schema = parsed(rf_report_schema()), *planned = parsed(rf_plan_json(&facts.plan, NULL, 0));
+    obeys(json, schema);
+    const cJSON *conversions = member(json, "conversions");
+    assert_int_equal(cJSON_GetArraySize(conversions), 2);
+    assert_string_equal(member(conversions->child, "carried_as")->valuestring, "text[]");
+    assert_true(cJSON_IsNull(member(conversions->child, "reason")));
+    assert_string_equal(member(conversions->child->next, "column")->valuestring, "note");
+    assert_string_equal(member(conversions->child->next, "type")->valuestring, "text");
+    assert_string_equal(member(conversions->child->next, "reason")->valuestring, "\"as_text\" names it");
+    assert_int_equal(cJSON_GetArraySize(member(planned, "conversions")), 2);
+    cJSON_Delete(json);
+    cJSON_Delete(schema);
+    cJSON_Delete(planned);
+    drop_facts(&facts);
+}
+
 /* ---- cursors, windows, sweeps and audits --------------------------------------------------------------------------- */
 
 static void is_json(const struct rf_report *report, const char *part) {
@@ -211,6 +234,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_report_obeys_its_published_schema),
         cmocka_unit_test(a_report_says_what_was_done_and_what_it_proves),
+        cmocka_unit_test(a_report_says_which_columns_came_in_another_form),
         cmocka_unit_test(a_count_keeps_every_digit),
         cmocka_unit_test(a_verification_fails_for_what_is_different_or_missing),
         cmocka_unit_test(a_verification_names_its_examples_and_why_less_was_compared),

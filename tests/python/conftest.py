@@ -97,5 +97,6 @@ def report() -> dict[str, Any]:
         "target": {"server_version": "18.1", "channel": "libpq"},
         "verification": None,
         "drift": [],
+        "conversions": [],
         "warnings": [],
     }

@@ -1,0 +1,98 @@
+#include "core/conversion.h"
+
+#include "core/passthrough.h"
+#include "core/types.h"
+
+#include <string.h>
+
+/* What a column is cast to: as SQL, as DDL and in the catalog's word. */
+struct conversion {
+    const char *cast;
+    const char *type;
+    const char *base;
+};
+
+static const struct conversion AS_TEXT = {"::pg_catalog.text", "text", "text"};
+static const struct conversion MONEY[] = {{"::pg_catalog.numeric", "numeric", "numeric"}, {"::pg_catalog.numeric[]", "numeric[]", "_numeric"}};
+
+static bool is(const struct rf_column *column, const char *identity) {
+    return !column->refusal && column->typmod == -1 && strcmp(column->identity, identity) == 0;
+}
+
+bool rf_conversion_fits(const struct rf_column *from, const struct rf_column *to) {
+    if (strcmp(from->cast, AS_TEXT.cast) == 0) return is(to, AS_TEXT.base);
+    for (size_t i = 0; i < sizeof MONEY / sizeof MONEY[0]; i++)
+        if (strcmp(from->cast, MONEY[i].cast) == 0) return is(to, MONEY[i].base);
+    return false;
+}
+
+/* NULL when it is neither money nor an array of it: money within another type has no number. */
+static const struct conversion *as_number(const struct rf_column *from) {
+    if (strcmp(from->identity, "money") == 0) return &MONEY[0];
+    return strcmp(from->identity, "_money") == 0 ? &MONEY[1] : NULL;
+}
+
+/* Built-in types are the same on every server, and are the only ones whose identity is a bare name. */
+static bool is_built_in(const struct rf_column *column) {
+    return !column->refusal && !strpbrk(column->identity, "( ");
+}
+
+/* An extension may send lengths as they are before the server converts the text behind them; hstore does. */
+static bool may_send_lengths(const struct rf_source_facts *source, const struct rf_target_facts *target, const struct rf_column *column) {
+    bool converts = !source->server.utf8 || !target->server.utf8;
+    return converts && strstr(column->identity, "extension ");
+}
+
+/* Why the bytes of `from` cannot pass into a column of the type of this name there; NULL when they can. */
+static const char *why_not_bytes(const struct rf_source_facts *source, const struct rf_target_facts *target,
+                                 const struct rf_column *from, const struct rf_column *to) {
+    if (to->refusal) return to->refusal;
+    if (strcmp(from->identity, to->identity) != 0) return "the type of this name on the target is another";
+    if (rf_names_money(from->identity) && strcmp(source->server.lc_monetary, target->server.lc_monetary) != 0)
+        return "its money means something else on the target: lc_monetary differs";
+    return NULL;
+}
+
+/* A text that is there was made because the type could not pass, or by as_text; only the first needs no word of the job. */
+static const char *why_as_it_stands(const struct rf_column *from, const struct rf_column *to) {
+    if (is(to, AS_TEXT.base) && !is_built_in(from)) return "the target has a text for it";
+    if (as_number(from) && is(to, as_number(from)->base)) return "the target has a number for it";
+    return NULL;
+}
+
+/* `to` is NULL where a table that is there lacks the column. */
+static void convert(const struct rf_job *job, const struct rf_source_facts *source, const struct rf_target_facts *target,
+                    struct rf_column *from, struct rf_column *to) {
+    bool chosen = rf_names_have(&job->as_text, from->name);
+    if (chosen) from->cast_reason = "\"as_text\" names it";
+    else if (from->refusal) from->cast_reason = from->refusal;
+    else if (may_send_lengths(source, target, from)) from->cast_reason = "the bytes of its extension are made for one encoding";
+    else if (!to) return;
+    else if (target->exists) from->cast_reason = why_as_it_stands(from, to);
+    else from->cast_reason = why_not_bytes(source, target, from, to);
+    if (!from->cast_reason) return;
+    const struct conversion *conversion = chosen || !as_number(from) ? &AS_TEXT : as_number(from);
+    from->cast = conversion->cast;
+    if (!to || target->exists) return;
+    to->type = conversion->type;
+    to->base = to->identity = conversion->base;
+    to->typmod = -1;
+    to->refusal = NULL;
+}
+
+static struct rf_column *find_column(const struct rf_target_facts *target, const char *name) {
+    for (int i = 0; i < target->n_columns; i++)
+        if (strcmp(target->columns[i].name, name) == 0) return &target->columns[i];
+    return NULL;
+}
+
+enum rf_code rf_convert_columns(const struct rf_job *job, struct rf_source_facts *source, struct rf_target_facts *target, struct rf_error *err) {
+    RF_TRY(rf_check_as_text(job, source, err));
+    if (!source->can_cast && job->as_text.n > 0) {
+        rf_fail(err, RF_CONFIG, "\"as_text\" of the job names columns, and %s comes as it is", job->source_label);
+        return rf_hint(err, "Turn them into texts where they are made.");
+    }
+    for (int i = 0; i < source->n_columns && source->can_cast; i++)
+        convert(job, source, target, &source->columns[i], find_column(target, source->columns[i].name));
+    return RF_OK;
+}
