@@ -303,6 +303,7 @@ TEST(a_numeric_that_its_type_cannot_hold_is_refused) {
         {38, 0, SENT(HEAD(10, 9, POSITIVE, 0), BE2(100), NINES), NULL},
         {38, 0, SENT(HEAD(1, 32767, POSITIVE, 0), BE2(1)), NULL},
         {38, 0, SENT(HEAD(20, 19, POSITIVE, 0), NINES, NINES, BE2(1), BE2(1)), NULL},
+        {38, 0, SENT(HEAD(10, 9, POSITIVE, 0), BE2(340), BE2(2823), BE2(6692), BE2(938), BE2(4634), BE2(6337), BE2(4607), BE2(4317), BE2(6821), BE2(1456)), NULL}, /* 2^128 */
         {38, 0, SENT(HEAD(1, -32768, POSITIVE, 0), BE2(1)), NULL},
         {12, 2, SENT(HEAD(1, 0, POSITIVE, 2), BE2(10000)), NULL},
         {12, 2, SENT(HEAD(1, 0, POSITIVE, 2), BE2(65535)), NULL},
@@ -425,17 +426,22 @@ TEST(an_array_is_a_list_with_its_nulls) {
     close_table(&table);
 }
 
-TEST(arrays_grow_past_their_first_room) {
-    enum { N = 300 };
-    static uint8_t bytes[20 + 4 * 2 * N] = {ONE_DIMENSION(N)};
-    for (int i = 0; i < N; i++) memcpy(bytes + 20 + 8 * i, (const uint8_t[]){BE4(4), BE4(i)}, 8);
+/* The second takes more than twice the room that there is, though it is shorter than that. */
+TEST(arrays_grow_past_the_room_there_is) {
+    static const int32_t lengths[] = {60, 100, 300, 1};
+    uint8_t bytes[20 + 8 * 300];
     struct table table;
     open_one(&table, "_int4", -1);
-    for (int row = 0; row < 3; row++) append_one(&table, (struct rf_field){bytes, sizeof bytes});
+    for (size_t row = 0; row < N_OF(lengths); row++) {
+        memcpy(bytes, (const uint8_t[]){ONE_DIMENSION(lengths[row])}, 20);
+        for (int i = 0; i < lengths[row]; i++) memcpy(bytes + 20 + 8 * i, (const uint8_t[]){BE4(4), BE4(i)}, 8);
+        append_one(&table, (struct rf_field){bytes, 20 + 8 * lengths[row]});
+    }
     struct ArrowArray array = take(&table);
-    const int32_t *elements = values_of(array.children[0]->children[0]);
-    assert_int_equal(array.children[0]->children[0]->length, 3 * N);
-    for (int i = 0; i < 3 * N; i++) assert_int_equal(elements[i], i % N);
+    const struct ArrowArray *list = array.children[0];
+    const int32_t *elements = values_of(list->children[0]);
+    for (size_t row = 0; row < N_OF(lengths); row++)
+        for (int i = 0; i < lengths[row]; i++) assert_int_equal(elements[offset_of(list, (int64_t)row) + i], i);
     release(&array);
     close_table(&table);
 }
@@ -662,6 +668,7 @@ TEST(a_batch_that_came_back_shows_nothing_of_its_last_rows) {
     for (int round = 0; round < 4; round++) {
         for (int i = 0; i < 100; i++) append(&table, round % 2 ? bare : full);
         struct ArrowArray array = take(&table);
+        assert_int_equal(rf_columns_bytes(table.columns), 0);
         for (int i = 0; i < array.n_children; i++)
             assert_int_equal(array.children[i]->null_count, round % 2 == 0 && (i == 1 || i == 5) ? 100 : 0);
         assert_int_equal(array.children[3]->children[0]->length, round % 2 ? 0 : 200);
@@ -825,7 +832,7 @@ int main(void) {
         cmocka_unit_test(a_column_that_is_not_null_holds_no_null),
         cmocka_unit_test(a_column_beyond_what_offsets_can_say_is_refused_and_the_rows_before_it_are_kept),
         cmocka_unit_test(an_array_is_a_list_with_its_nulls),
-        cmocka_unit_test(arrays_grow_past_their_first_room),
+        cmocka_unit_test(arrays_grow_past_the_room_there_is),
         cmocka_unit_test(elements_go_by_their_own_type),
         cmocka_unit_test(an_array_that_no_list_can_hold_is_refused),
         cmocka_unit_test(an_array_that_lies_about_its_bytes_is_refused),
