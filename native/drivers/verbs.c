@@ -5,6 +5,7 @@
 #include "core/report.h"
 #include "drivers/drivers.h"
 #include "drivers/rights.h"
+#include "drivers/source_stream.h"
 
 #include <string.h>
 
@@ -68,6 +69,30 @@ enum rf_code rf_execute(enum rf_verb verb, const char *job_json, struct rf_cance
     enum rf_code code = rf_job_parse(job_json, &arena, &job, err);
     if (code == RF_OK) code = dispatch(verb, &job, cancel, observer, &arena, json, err);
     if (code == RF_AUTH) rf_hint_at_right(&job, err);
+    rf_arena_free(&arena);
+    return code;
+}
+
+static enum rf_code load_stream(struct rf_job *job, struct ArrowArrayStream *stream, struct rf_cancel *cancel, struct rf_observer observer,
+                                struct rf_arena *arena, char **json, struct rf_error *err) {
+    struct rf_source_stream source = {.job = job, .cancel = cancel, .arena = arena, .stream = stream};
+    struct rf_sink_postgres sink;
+    struct rf_run run = {.job = job, .observer = observer, .arena = arena, .source = {.ops = &rf_source_stream_ops, .self = &source}};
+    RF_TRY(rf_job_take_stream(job, err));
+    RF_TRY(rf_sink_for(job, cancel, arena, &sink, &run.sink, err));
+    return run_and_report(&run, json, err);
+}
+
+enum rf_code rf_load_stream(const char *job_json, struct ArrowArrayStream *stream, struct rf_cancel *cancel, struct rf_observer observer,
+                            char **json, struct rf_error *err) {
+    struct rf_arena arena;
+    struct rf_job job;
+    rf_arena_init(&arena, ARENA_BYTES);
+    *json = NULL;
+    enum rf_code code = rf_job_parse(job_json, &arena, &job, err);
+    if (code == RF_OK) code = load_stream(&job, stream, cancel, observer, &arena, json, err);
+    if (code == RF_AUTH) rf_hint_at_right(&job, err);
+    rf_release_stream(stream);
     rf_arena_free(&arena);
     return code;
 }

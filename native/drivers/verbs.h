@@ -2,6 +2,7 @@
 #ifndef RF_VERBS_H
 #define RF_VERBS_H
 
+#include "core/arrow.h"
 #include "core/cancel.h"
 #include "core/error.h"
 #include "core/transfer.h"
@@ -16,5 +17,10 @@ enum rf_verb rf_verb_named(const char *name);
 /* Parses the job and does it. On RF_OK *json is the outcome, freed by the caller. Blocks; cancelled through `cancel`. */
 enum rf_code rf_execute(enum rf_verb verb, const char *job_json, struct rf_cancel *cancel, struct rf_observer observer,
                         char **json, struct rf_error *err);
+
+/* The same for loading what a stream brings. Takes over what the stream holds and releases it, whatever comes; its functions
+ * are called on this thread. */
+enum rf_code rf_load_stream(const char *job_json, struct ArrowArrayStream *stream, struct rf_cancel *cancel, struct rf_observer observer,
+                            char **json, struct rf_error *err);
 
 #endif

@@ -12,7 +12,9 @@
 #include "core/job.h"
 #include "core/report.h"
 #include "core/types.h"
+#include "drivers/source_stream.h"
 #include "drivers/verbs.h"
+#include "python/batches.h"
 
 #include <pthread.h>
 #include <signal.h>
@@ -41,6 +43,8 @@ struct execution {
     int holders;
     bool done;
     enum rf_verb verb;
+    bool loads;                     /* what the stream brings, in place of the verb */
+    struct ArrowArrayStream stream; /* released by whoever loads it; here, when nobody came to that */
     char *job_json;
     struct rf_cancel *cancel;
     char *json;
@@ -57,6 +61,7 @@ static void release_execution(struct execution *execution) {
     bool last = --execution->holders == 0;
     pthread_mutex_unlock(&execution->mutex);
     if (!last) return;
+    rf_release_stream(&execution->stream);
     rf_cancel_release(execution->cancel);
     pthread_cond_destroy(&execution->changed);
     pthread_mutex_destroy(&execution->mutex);
@@ -89,10 +94,16 @@ static void note_step(void *context, enum rf_step step, int64_t rows, int64_t by
     atomic_store(&execution->bytes, (long long)bytes);
 }
 
+static enum rf_code do_job(struct execution *execution) {
+    struct rf_observer observer = {.on_step = note_step, .context = execution};
+    if (execution->loads)
+        return rf_load_stream(execution->job_json, &execution->stream, execution->cancel, observer, &execution->json, &execution->error);
+    return rf_execute(execution->verb, execution->job_json, execution->cancel, observer, &execution->json, &execution->error);
+}
+
 static void *run_core(void *arg) {
     struct execution *execution = arg;
-    struct rf_observer observer = {.on_step = note_step, .context = execution};
-    enum rf_code code = rf_execute(execution->verb, execution->job_json, execution->cancel, observer, &execution->json, &execution->error);
+    enum rf_code code = do_job(execution);
     pthread_mutex_lock(&execution->mutex);
     execution->code = code;
     execution->done = true;
@@ -278,6 +289,14 @@ static PyObject *take_outcome(PyObject *self, struct execution *execution, PyObj
     return NULL;
 }
 
+static PyObject *see_through(PyObject *self, struct execution *execution, PyObject *on_progress) {
+    PyObject *outcome = NULL;
+    if (start_core(execution) != 0) PyErr_SetString(PyExc_RuntimeError, "the system gave no thread");
+    else outcome = take_outcome(self, execution, on_progress == Py_None ? NULL : on_progress);
+    release_execution(execution);
+    return outcome;
+}
+
 static PyObject *job_execute(PyObject *self, PyObject *args, PyObject *keywords) {
     static char *names[] = {"verb", "on_progress", NULL};
     struct job_object *job = (struct job_object *)self;
@@ -288,12 +307,21 @@ static PyObject *job_execute(PyObject *self, PyObject *args, PyObject *keywords)
     if (verb == RF_VERBS) return PyErr_Format(PyExc_ValueError, "unknown verb: %s", verb_name);
     if (!job->json) return PyErr_Format(PyExc_RuntimeError, "the Job was not initialised");
     struct execution *execution = new_execution(verb, job->json, job->cancel);
+    return execution ? see_through(self, execution, on_progress) : PyErr_NoMemory();
+}
+
+static PyObject *job_load(PyObject *self, PyObject *args, PyObject *keywords) {
+    static char *names[] = {"stream", "on_progress", NULL};
+    struct job_object *job = (struct job_object *)self;
+    PyObject *stream, *on_progress = Py_None;
+    if (!PyArg_ParseTupleAndKeywords(args, keywords, "O|O", names, &stream, &on_progress)) return NULL;
+    if (!job->json) return PyErr_Format(PyExc_RuntimeError, "the Job was not initialised");
+    struct execution *execution = new_execution(RF_RUN, job->json, job->cancel);
     if (!execution) return PyErr_NoMemory();
-    PyObject *outcome = NULL;
-    if (start_core(execution) != 0) PyErr_SetString(PyExc_RuntimeError, "the system gave no thread");
-    else outcome = take_outcome(self, execution, on_progress == Py_None ? NULL : on_progress);
+    execution->loads = true;
+    if (rf_stream_of(stream, &execution->stream) == 0) return see_through(self, execution, on_progress);
     release_execution(execution);
-    return outcome;
+    return NULL;
 }
 
 static PyObject *job_cancel(PyObject *self, PyObject *Py_UNUSED(ignored)) {
@@ -305,6 +333,8 @@ static PyObject *job_cancel(PyObject *self, PyObject *Py_UNUSED(ignored)) {
 static PyMethodDef job_methods[] = {
     {"execute", (PyCFunction)(void (*)(void))job_execute, METH_VARARGS | METH_KEYWORDS,
      "execute(verb, on_progress=None) -> str\n--\n\nDo run, plan, verify, state, reset or inspect; return its outcome as JSON."},
+    {"load", (PyCFunction)(void (*)(void))job_load, METH_VARARGS | METH_KEYWORDS,
+     "load(stream, on_progress=None) -> str\n--\n\nMerge what a stream brings into the target; return the report as JSON."},
     {"cancel", job_cancel, METH_NOARGS, "cancel()\n--\n\nEnd what runs, here and on the servers; from any thread, and for good."},
     {NULL, NULL, 0, NULL},
 };

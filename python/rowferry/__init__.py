@@ -6,13 +6,14 @@
 (200000, 'proven')
 
 `Job` holds the settings, `Report` the outcome, `rowferry.errors` the ways to fail. `rowferry.doctor` looks
-at a source and says what could be proven about it.
+at a source and says what could be proven about it. `rowferry.load` merges what is no table: a frame, an API's answers.
 """
 
 from rowferry._native import __version__, spec, type_table
 from rowferry.checkup import Checkup, doctor
 from rowferry.errors import RowferryError
 from rowferry.job import Job, run, verify
+from rowferry.streams import load
 from rowferry.report import Counts, LoadRecord, Plan, Report, Verification
 
 __all__ = [
@@ -26,6 +27,7 @@ __all__ = [
     "Verification",
     "__version__",
     "doctor",
+    "load",
     "run",
     "spec",
     "type_table",

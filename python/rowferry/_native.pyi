@@ -27,6 +27,13 @@ class Job:
         servers within a second and is raised here.
         """
 
+    def load(self, stream: object, on_progress: Callable[[dict[str, Any]], object] | None = None) -> str:
+        """Loads what `stream` brings; otherwise as `execute("run")`.
+
+        `stream` is a capsule of an Arrow stream, or an iterator over capsules: an `arrow_schema` as the first item,
+        streams, or pairs of schema and array. It is asked on a thread of the core's.
+        """
+
     def cancel(self) -> None:
         """May be called by any thread, more than once, before or during `execute`, which then raises."""
 

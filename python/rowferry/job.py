@@ -61,6 +61,13 @@ class Call:
         except _native.Error as error:
             raise errors.from_native(error, *self._uris) from None
 
+    def load(self, stream: object, on_progress: OnProgress | None = None) -> dict[str, Any]:
+        """The report of loading what `stream` brings, as the core takes it; raises one of `rowferry.errors`."""
+        try:
+            return json.loads(self._job.load(stream, on_progress))  # type: ignore[arg-type]
+        except _native.Error as error:
+            raise errors.from_native(error, *self._uris) from None
+
     def cancel(self) -> None:
         self._job.cancel()
 
