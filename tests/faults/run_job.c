@@ -6,13 +6,14 @@
  *   run_job JOB fail CALL NTH    the NTH call of that kind goes wrong, as nth_call.c lists them; says on standard
  *                                error whether the run came to it
  *
- * JOB is a file that holds a job, STEP a name as `rowferry._native.steps()` lists them. Prints the report, or the
+ * JOB is a file that holds a job; one without a source loads the stream of made_stream.h. STEP a name as `rowferry._native.steps()` lists them. Prints the report, or the
  * error with exit code 1.
  */
 #include "core/cancel.h"
 #include "core/report.h"
 #include "drivers/verbs.h"
 
+#include "made_stream.h"
 #include "nth_call.h"
 
 #include <signal.h>
@@ -41,6 +42,13 @@ static char *read_text(const char *path) {
     return text;
 }
 
+static enum rf_code run(const char *job, struct rf_cancel *cancel, struct rf_observer observer, char **json, struct rf_error *error) {
+    struct ArrowArrayStream stream;
+    if (strstr(job, "\"source\":")) return rf_execute(RF_RUN, job, cancel, observer, json, error);
+    make_stream(&stream);
+    return rf_load_stream(job, &stream, cancel, observer, json, error);
+}
+
 int main(int argc, char **argv) {
     if (argc != 2 && argc != 5) return 2;
     bool fails = argc == 5 && strcmp(argv[2], "fail") == 0;
@@ -51,7 +59,7 @@ int main(int argc, char **argv) {
     struct rf_error error;
     struct rf_observer observer = {.on_step = strike, .context = &fault};
     if (fails && !nth_call_arm(argv[3], strtol(argv[4], NULL, 10))) return 2;
-    enum rf_code code = rf_execute(RF_RUN, job, cancel, observer, &json, &error);
+    enum rf_code code = run(job, cancel, observer, &json, &error);
     if (fails) fputs(nth_call_struck() ? "struck" : "spared", stderr);
     if (code != RF_OK) json = rf_error_json(&error);
     puts(json ? json : "");
