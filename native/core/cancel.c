@@ -1,9 +1,9 @@
 #include "core/cancel.h"
 
 #include "core/clock.h"
+#include "core/thread.h"
 
 #include <pthread.h>
-#include <signal.h>
 #include <stdatomic.h>
 #include <stdlib.h>
 
@@ -81,31 +81,17 @@ static void *ask_server(void *arg) {
 
 /* The caller holds the mutex. Without a thread the flag alone still ends the run at its next wait. */
 static void start_asking(struct rf_cancel *cancel, struct rf_cancel_slot *slot) {
-    pthread_attr_t attributes;
-    pthread_attr_init(&attributes);
-    pthread_attr_setdetachstate(&attributes, PTHREAD_CREATE_DETACHED);
-    pthread_t thread;
     slot->holders++;
     cancel->holders++;
-    if (pthread_create(&thread, &attributes, ask_server, slot) != 0) {
-        slot->holders--;
-        cancel->holders--;
-    }
-    pthread_attr_destroy(&attributes);
-}
-
-/* The caller holds the mutex. Signals are for the threads that were there before. */
-static void ask_all(struct rf_cancel *cancel) {
-    sigset_t all, before;
-    sigfillset(&all);
-    pthread_sigmask(SIG_SETMASK, &all, &before);
-    for (struct rf_cancel_slot *slot = cancel->slots; slot; slot = slot->next) start_asking(cancel, slot);
-    pthread_sigmask(SIG_SETMASK, &before, NULL);
+    if (rf_thread_start(ask_server, slot) == 0) return;
+    slot->holders--;
+    cancel->holders--;
 }
 
 void rf_cancel_request(struct rf_cancel *cancel) {
     pthread_mutex_lock(&cancel->mutex);
-    if (!atomic_exchange(&cancel->requested, true)) ask_all(cancel);
+    if (!atomic_exchange(&cancel->requested, true))
+        for (struct rf_cancel_slot *slot = cancel->slots; slot; slot = slot->next) start_asking(cancel, slot);
     pthread_cond_broadcast(&cancel->changed);
     pthread_mutex_unlock(&cancel->mutex);
 }

@@ -11,13 +11,13 @@
 #include "core/clock.h"
 #include "core/job.h"
 #include "core/report.h"
+#include "core/thread.h"
 #include "core/types.h"
 #include "drivers/source_stream.h"
 #include "drivers/verbs.h"
 #include "python/batches.h"
 
 #include <pthread.h>
-#include <signal.h>
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
@@ -114,18 +114,9 @@ static void *run_core(void *arg) {
 }
 
 static int start_core(struct execution *execution) {
-    sigset_t all, before;
-    pthread_attr_t attributes;
-    pthread_t thread;
-    sigfillset(&all);
-    pthread_attr_init(&attributes);
-    pthread_attr_setdetachstate(&attributes, PTHREAD_CREATE_DETACHED);
-    pthread_sigmask(SIG_SETMASK, &all, &before);
     execution->holders++;
-    int failed = pthread_create(&thread, &attributes, run_core, execution);
+    int failed = rf_thread_start(run_core, execution);
     if (failed) execution->holders--;
-    pthread_sigmask(SIG_SETMASK, &before, NULL);
-    pthread_attr_destroy(&attributes);
     return failed;
 }
 
