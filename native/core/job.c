@@ -389,6 +389,10 @@ static enum rf_code check_keys_selected(const struct rf_job *job, struct rf_erro
     return RF_OK;
 }
 
+bool rf_job_only_reads(const struct rf_job *job) {
+    return !job->target;
+}
+
 bool rf_job_has_window(const struct rf_job *job) {
     return job->since || job->until;
 }

@@ -86,6 +86,9 @@ char *rf_job_schema(void);
 
 bool rf_names_have(const struct rf_names *names, const char *name);
 
+/* A job without a target is read into memory: what it takes to load once is not asked for. */
+bool rf_job_only_reads(const struct rf_job *job);
+
 /* Does the job read only a window of the table? */
 bool rf_job_has_window(const struct rf_job *job);
 

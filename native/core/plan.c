@@ -202,3 +202,9 @@ enum rf_code rf_plan_make(const struct rf_job *job, const struct rf_source_facts
     RF_TRY(rf_cut_parts(plan, arena, err));
     return rf_state_proof(plan, arena, err);
 }
+
+enum rf_code rf_plan_read(const struct rf_job *job, const struct rf_source_facts *source, struct rf_arena *arena,
+                          struct rf_plan *plan, struct rf_error *err) {
+    *plan = (struct rf_plan){.job = job, .source = source, .reading = RF_READ_ALL, .full_read = true};
+    return rf_cut_parts(plan, arena, err);
+}

@@ -87,6 +87,10 @@ enum rf_code rf_plan_make(const struct rf_job *job, const struct rf_source_facts
                           const struct rf_target_facts *target, const struct rf_load *last, int64_t load_id,
                           struct rf_arena *arena, struct rf_plan *plan, struct rf_error *err);
 
+/* All rows, to be read into memory: a plan without a target, of which nothing but the reading is decided. */
+enum rf_code rf_plan_read(const struct rf_job *job, const struct rf_source_facts *source, struct rf_arena *arena,
+                          struct rf_plan *plan, struct rf_error *err);
+
 /* The target column of the source column i; NULL when the target lacks it. */
 const struct rf_column *rf_target_column(const struct rf_plan *plan, int i);
 

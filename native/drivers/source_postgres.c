@@ -362,7 +362,7 @@ static enum rf_code introspect(struct rf_source_postgres *source, const struct r
     facts->one_heap = relation.kind == 'r' && !relation.has_children;
     RF_TRY(read_leaves(source, &relation, facts, fingerprint, err));
     RF_TRY(read_columns(source, &relation, facts, fingerprint, err));
-    RF_TRY(read_keys(source, &relation, facts, err));
+    if (!rf_job_only_reads(job)) RF_TRY(read_keys(source, &relation, facts, err));
     if (rf_may_use_cursor(job, last)) {
         RF_TRY(read_cursor(source, &relation, facts, err));
         RF_TRY(read_triggers(source, &relation, fingerprint, err));
@@ -474,11 +474,12 @@ static enum rf_code read_parts_of_source(void *self, const struct rf_plan *plan,
 
 /* A transaction that the snapshot saw ended but whose end is not on disk is undone by a crash, and its id is given
  * out again: the next run would take the new transaction's rows for read. So the rows count as read only when
- * nothing before the snapshot can be lost. A standby replays what its primary has flushed. */
+ * nothing before the snapshot can be lost. A standby replays what its primary has flushed. On rows in memory no
+ * run builds. */
 static enum rf_code wait_until_durable(struct rf_source_postgres *source, struct rf_error *err) {
     char elapsed[32];
     const char *params[] = {source->snapshot.lsn, elapsed};
-    for (bool durable = source->snapshot.in_recovery; !durable;) {
+    for (bool durable = source->snapshot.in_recovery || rf_job_only_reads(source->job); !durable;) {
         PGresult *result = NULL;
         snprintf(elapsed, sizeof elapsed, "%" PRId64, (int64_t)((rf_clock_seconds() - source->snapshot_seconds) * 1000));
         RF_TRY(rf_pg_execute(&source->pg, "wait for the log", RF_SQL_IS_DURABLE, 2, params, &result, err));
