@@ -1,11 +1,10 @@
-/* The one place that talks to Python: module rowferry._native, limited API of 3.10.
+/* Module rowferry._native, limited API of 3.10: jobs.
  *
  * A job runs on a thread of its own with every signal blocked. The calling thread waits without the GIL in
  * slices, so that signal handlers run, and cancels when one of them raises. No lock is held meanwhile: a handler
  * may call Job.cancel() on the same job.
  */
-#define PY_SSIZE_T_CLEAN
-#include <Python.h>
+#include "python/module.h"
 
 #include "core/arena.h"
 #include "core/clock.h"
@@ -21,9 +20,6 @@
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
-
-/* Slots of types and modules keep functions in void pointers; POSIX allows what ISO C does not. */
-#pragma GCC diagnostic ignored "-Wpedantic"
 
 #ifndef RF_VERSION
 #define RF_VERSION "0"
@@ -132,19 +128,19 @@ static bool wait_slice(struct execution *execution) {
 
 /* ---- errors and progress ---- */
 
-/* A server may answer in another encoding before a session has one. */
-static PyObject *text_of(const char *json) {
+PyObject *rf_python_text(const char *json) {
     return PyUnicode_DecodeUTF8(json, (Py_ssize_t)strlen(json), "replace");
 }
 
-static void raise_error(PyObject *error_type, const struct rf_error *error) {
+void rf_python_raise(PyObject *self, const struct rf_error *error) {
+    const struct module_state *state = PyType_GetModuleState(Py_TYPE(self));
     char *json = rf_error_json(error);
     if (!json) {
         PyErr_NoMemory();
         return;
     }
-    PyObject *text = text_of(json);
-    if (text) PyErr_SetObject(error_type, text);
+    PyObject *text = rf_python_text(json);
+    if (text) PyErr_SetObject(state ? state->error : PyExc_SystemError, text);
     Py_XDECREF(text);
     free(json);
 }
@@ -205,11 +201,6 @@ struct job_object {
     struct rf_cancel *cancel;
 };
 
-static PyObject *error_type_of(PyObject *self) {
-    struct module_state *state = PyType_GetModuleState(Py_TYPE(self));
-    return state ? state->error : NULL;
-}
-
 static int check_job(PyObject *self, const char *json) {
     struct rf_arena arena;
     struct rf_job job;
@@ -218,7 +209,7 @@ static int check_job(PyObject *self, const char *json) {
     enum rf_code code = rf_job_parse(json, &arena, &job, &error);
     rf_arena_free(&arena);
     if (code == RF_OK) return 0;
-    raise_error(error_type_of(self), &error);
+    rf_python_raise(self, &error);
     return -1;
 }
 
@@ -271,12 +262,12 @@ static PyObject *take_outcome(PyObject *self, struct execution *execution, PyObj
     }
     case WAITED_ENOUGH:
         rf_fail(&cancelled, RF_CANCELLED, "the run was cancelled");
-        raise_error(error_type_of(self), &cancelled);
+        rf_python_raise(self, &cancelled);
         return NULL;
     case WAITED_DONE: break;
     }
-    if (execution->code == RF_OK) return text_of(execution->json);
-    raise_error(error_type_of(self), &execution->error);
+    if (execution->code == RF_OK) return rf_python_text(execution->json);
+    rf_python_raise(self, &execution->error);
     return NULL;
 }
 
@@ -398,15 +389,18 @@ static int add_error(PyObject *module, struct module_state *state) {
     return -1;
 }
 
+static int add_type(PyObject *module, const char *name, PyType_Spec *spec_of_type) {
+    PyObject *type = PyType_FromModuleAndSpec(module, spec_of_type, NULL);
+    if (!type) return -1;
+    if (PyModule_AddObject(module, name, type) == 0) return 0;
+    Py_DECREF(type);
+    return -1;
+}
+
 static int module_exec(PyObject *module) {
     struct module_state *state = PyModule_GetState(module);
     if (add_error(module, state) != 0) return -1;
-    PyObject *type = PyType_FromModuleAndSpec(module, &job_spec, NULL);
-    if (!type) return -1;
-    if (PyModule_AddObject(module, "Job", type) != 0) {
-        Py_DECREF(type);
-        return -1;
-    }
+    if (add_type(module, "Job", &job_spec) != 0 || add_type(module, "Read", &rf_python_read) != 0) return -1;
     return PyModule_AddStringConstant(module, "__version__", RF_VERSION);
 }
 

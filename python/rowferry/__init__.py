@@ -7,27 +7,32 @@
 
 `Job` holds the settings, `Report` the outcome, `rowferry.errors` the ways to fail. `rowferry.doctor` looks
 at a source and says what could be proven about it. `rowferry.load` merges what is no table: a frame, an API's answers.
+`rowferry.read` gives a table's rows to pyarrow, polars, duckdb or pandas.
 """
 
 from rowferry._native import __version__, spec, type_table
 from rowferry.checkup import Checkup, doctor
 from rowferry.errors import RowferryError
 from rowferry.job import Job, run, verify
-from rowferry.streams import load
 from rowferry.report import Counts, LoadRecord, Plan, Report, Verification
+from rowferry.rows import Column, Rows, read
+from rowferry.streams import load
 
 __all__ = [
     "Checkup",
+    "Column",
     "Counts",
     "Job",
     "LoadRecord",
     "Plan",
     "Report",
     "RowferryError",
+    "Rows",
     "Verification",
     "__version__",
     "doctor",
     "load",
+    "read",
     "run",
     "spec",
     "type_table",

@@ -1,4 +1,4 @@
-"""The C core, as Python sees it. Only `rowferry.job` and `rowferry.errors` speak to it."""
+"""The C core, as Python sees it. Only `rowferry.job`, `rowferry.rows` and `rowferry.errors` speak to it."""
 
 from collections.abc import Callable
 from typing import Any, Literal
@@ -36,6 +36,40 @@ class Job:
 
     def cancel(self) -> None:
         """May be called by any thread, more than once, before or during `execute`, which then raises."""
+
+class Read:
+    """A table on its way into Arrow batches, read by a thread of the core. May be used from any thread.
+
+    Raises:
+        Error: code `configuration`, naming the key.
+    """
+
+    def __init__(self, job_json: str) -> None:
+        """`job_json` is a job that needs no target. Begins at once."""
+
+    def open(self) -> str:
+        """Waits until the table is locked and its columns are known; returns `{"columns": [{name, type, arrow, nullable}, …]}`.
+
+        A signal of the main thread cancels, and is raised here.
+        """
+
+    def stream(self) -> object:
+        """The rows, as a capsule of an `ArrowArrayStream`; once, after `open`. It outlives this object."""
+
+    def schema(self) -> object:
+        """Their schema, as a capsule of an `ArrowSchema`; after `open`."""
+
+    def cancel(self) -> None:
+        """Gives up what was not taken yet, here and on the server."""
+
+    def close(self) -> None:
+        """The same, and waits until the session is gone."""
+
+    def ended(self) -> bool:
+        """Whether nothing more is read."""
+
+    def error(self) -> str | None:
+        """What ended the reading before its last row was taken: JSON as of `Error`."""
 
 def spec(kind: Literal["job", "report"]) -> str:
     """A JSON Schema, draft 2020-12."""

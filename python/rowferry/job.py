@@ -45,12 +45,8 @@ class Call:
 
     def __init__(self, settings: Mapping[str, Any]) -> None:
         self._uris = tuple(settings.get(name) for name in ("source", "target"))
-        for name, value in zip(("source", "target"), self._uris, strict=True):
-            wrong = uri.problem(value) if isinstance(value, str) else None
-            if wrong:
-                raise errors.ConfigurationError(f"{name} {wrong}")
         try:
-            self._job = _native.Job(_document(settings))
+            self._job = _native.Job(document(settings))
         except _native.Error as error:
             raise errors.from_native(error, *self._uris) from None
 
@@ -243,7 +239,13 @@ def unknown(name: str, known: Sequence[str]) -> str:
     return f"unknown key {name!r}" + (f"; did you mean {near[0]!r}?" if near else f"; known are {', '.join(known)}")
 
 
-def _document(settings: Mapping[str, Any]) -> str:
+def document(settings: Mapping[str, Any]) -> str:
+    """The job document for the core, with connection strings that can be handed to libpq."""
+    for name in ("source", "target"):
+        value = settings.get(name)
+        wrong = uri.problem(value) if isinstance(value, str) else None
+        if wrong:
+            raise errors.ConfigurationError(f"{name} {wrong}")
     given = {name: value for name, value in settings.items() if value is not None}
     for name, value in given.items():
         try:

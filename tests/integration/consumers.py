@@ -1,0 +1,56 @@
+"""What reads Arrow streams: each consumer's rows as tuples of Python's own values."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+from uuid import UUID
+
+import duckdb
+import pandas
+import polars
+import pyarrow
+
+import rowferry
+
+Rows = list[tuple[Any, ...]]
+
+
+def by_pyarrow(rows: rowferry.Rows) -> Rows:
+    return [tuple(row.values()) for row in pyarrow.table(rows).to_pylist()]
+
+
+def by_polars(rows: rowferry.Rows) -> Rows:
+    """It has no type for a UUID, and keeps its bytes."""
+    uuids = [at for at, column in enumerate(rows.columns) if column.type == "uuid"]
+    found = [list(row) for row in polars.DataFrame(rows).rows()]
+    for row in found:
+        for at in uuids:
+            row[at] = UUID(bytes=row[at]) if row[at] else None
+    return [tuple(row) for row in found]
+
+
+def by_duckdb(rows: rowferry.Rows) -> Rows:
+    return duckdb.sql("FROM rows").fetchall()
+
+
+def by_pandas(rows: rowferry.Rows) -> Rows:
+    frame = pandas.DataFrame.from_arrow(rows)
+    return [tuple(_plain(value) for value in row) for row in frame.itertuples(index=False, name=None)]
+
+
+def _plain(value: Any) -> Any:
+    """It says NULL in several ways, and has classes of its own for lists and times."""
+    if hasattr(value, "tolist") and getattr(value, "ndim", 0):
+        return value.tolist()
+    if pandas.isna(value):
+        return None
+    return value.to_pydatetime() if isinstance(value, pandas.Timestamp) else value
+
+
+CONSUMERS: dict[str, Callable[[rowferry.Rows], Rows]] = {
+    "pyarrow": by_pyarrow,
+    "polars": by_polars,
+    "duckdb": by_duckdb,
+    "pandas": by_pandas,
+}
