@@ -13,7 +13,7 @@ import pyarrow
 import pytest
 from consumers import CONSUMERS, Rows
 from psycopg.types.json import set_json_loads
-from rights import READER, as_role
+from rights import LOADER, READER, as_role
 from route import Route
 from test_connections import TABLES
 
@@ -185,6 +185,14 @@ def test_a_role_without_the_right_is_told_what_to_grant(route: Route) -> None:
 def test_a_table_without_a_key_is_read_too(route: Route) -> None:
     route.at_source.execute("CREATE TABLE things AS SELECT n % 2 AS id FROM generate_series(1, 4) n")
     assert sorted(CONSUMERS["pyarrow"](reading(route, "things"))) == [(0,), (0,), (1,), (1,)]
+
+
+def test_what_is_read_is_loaded_as_it_was_and_into_the_same_types(route: Route) -> None:
+    route.at_source.execute(VALUES)
+    rowferry.load(reading(route, "things", connections=2), target=as_role(route.target, LOADER), table="things", keys=["id"])
+    route.assert_equal("things", "raw_stream.things")
+    types = "SELECT attname, format_type(atttypid, atttypmod) FROM pg_attribute WHERE attrelid = %s::regclass AND attnum > 0 AND attname NOT LIKE '\\_%%' ORDER BY 1"
+    assert route.at_target.execute(types, ["raw_stream.things"]).fetchall() == route.at_source.execute(types, ["things"]).fetchall()
 
 
 PEAK = """
