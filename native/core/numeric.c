@@ -79,7 +79,7 @@ int rf_numeric_precision(const struct rf_numeric *numeric, int scale) {
 size_t rf_numeric_send(const struct rf_numeric *numeric, uint8_t *to) {
     uint8_t *at = put_u16(to, (unsigned)numeric->n);
     at = put_u16(at, (uint16_t)numeric->weight);
-    at = put_u16(at, numeric->negative && numeric->n ? NEGATIVE : POSITIVE);
+    at = put_u16(at, numeric->negative ? NEGATIVE : POSITIVE);
     at = put_u16(at, (unsigned)numeric->scale);
     for (int i = 0; i < numeric->n; i++) at = put_u16(at, numeric->digits[i]);
     return (size_t)(at - to);
@@ -93,7 +93,7 @@ static unsigned digit_of(const struct rf_numeric *numeric, int weight) {
 }
 
 void rf_numeric_print(const struct rf_numeric *numeric, struct rf_text *out) {
-    if (numeric->negative && numeric->n) rf_text_add(out, "-");
+    if (numeric->negative) rf_text_add(out, "-");
     int weight = numeric->n && numeric->weight > 0 ? numeric->weight : 0;
     rf_text_addf(out, "%u", digit_of(numeric, weight));
     while (--weight >= 0) rf_text_addf(out, "%04u", digit_of(numeric, weight));

@@ -37,22 +37,17 @@ uint8_t *rf_rows_take(struct rf_rows *rows, size_t n_bytes) {
     return (uint8_t *)room;
 }
 
-static void store(uint8_t *to, uint64_t value, int n_bytes) {
-    for (int i = n_bytes - 1; i >= 0; i--, value >>= 8) to[i] = (uint8_t)value;
-}
-
 static void store_u32(uint8_t *to, uint32_t value) {
-    to[0] = (uint8_t)(value >> 24);
-    to[1] = (uint8_t)(value >> 16);
-    to[2] = (uint8_t)(value >> 8);
-    to[3] = (uint8_t)value;
+    uint32_t swapped = __builtin_bswap32(value);
+    memcpy(to, &swapped, sizeof swapped);
 }
 
-/* In network order. */
-static enum rf_code put(struct rf_rows *rows, uint64_t value, int n_bytes) {
-    uint8_t *to = rf_rows_take(rows, (size_t)n_bytes);
+/* The lowest bytes of `value`, in network order. */
+static enum rf_code put(struct rf_rows *rows, uint64_t value, size_t n_bytes) {
+    uint8_t *to = rf_rows_take(rows, n_bytes);
     if (!to) return RF_NO_MEMORY;
-    store(to, value, n_bytes);
+    uint64_t swapped = __builtin_bswap64(value << (64 - 8 * n_bytes));
+    memcpy(to, &swapped, n_bytes);
     return RF_OK;
 }
 

@@ -255,7 +255,7 @@ enum rf_code rf_rows_range(struct rf_rows *rows, const struct rf_rows_node *node
     *begin = offset_at(node, buffers[1], at);
     bool is_view = node->layout == RF_LAYOUT_LIST_VIEW32 || node->layout == RF_LAYOUT_LIST_VIEW64;
     int64_t length = is_view ? offset_at(node, buffers[2], at) : 0;
-    if (*begin < 0 || *begin > n || length < 0 || length > n - *begin) return broken_offsets(rows);
+    if (*begin < 0 || *begin > n || length < 0 || length > n) return broken_offsets(rows);
     *end = is_view ? *begin + length : offset_at(node, buffers[1], at + 1);
     return *end < *begin || *end > n ? broken_offsets(rows) : RF_OK;
 }

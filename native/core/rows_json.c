@@ -267,10 +267,10 @@ static int compare_keys(const void *left, const void *right) {
 
 /* Of two members with one name jsonb keeps the last and says nothing. */
 static enum rf_code check_keys(struct rf_rows *rows, size_t first) {
-    struct rf_rows_key *keys = rows->keys + first;
     size_t n = rows->n_keys - first;
     rows->n_keys = first;
     if (n < 2) return RF_OK;
+    struct rf_rows_key *keys = rows->keys + first;
     for (size_t i = 0; i < n; i++) keys[i].at = rows->out->data + keys[i].offset;
     qsort(keys, n, sizeof *keys, compare_keys);
     for (size_t i = 1; i < n; i++)

@@ -267,10 +267,11 @@ struct rf_rows_node *rf_rows_plain(struct rf_rows_node *node) {
     return node;
 }
 
-static enum rf_code read_node(const struct ArrowSchema *schema, int depth, struct rf_arena *arena, struct rf_rows_node *node, struct rf_error *err);
+static enum rf_code read_node(const struct ArrowSchema *schema, const char *name, int depth, struct rf_arena *arena, struct rf_rows_node *node,
+                              struct rf_error *err);
 
-static enum rf_code read_name(const struct ArrowSchema *schema, struct rf_arena *arena, struct rf_rows_node *node, struct rf_error *err) {
-    const char *name = schema->name ? schema->name : "";
+static enum rf_code read_name(const char *name, struct rf_arena *arena, struct rf_rows_node *node, struct rf_error *err) {
+    if (!name) name = "";
     if (rf_utf8_good((const uint8_t *)name, strlen(name)) != strlen(name)) return rf_fail(err, RF_CONFIG, "a field's name is no UTF-8");
     node->name = rf_arena_copy(arena, name);
     return node->name ? RF_OK : rf_no_memory(err);
@@ -306,7 +307,8 @@ static enum rf_code read_children(const struct ArrowSchema *schema, int depth, s
     for (int i = 0; i < node->n_children; i++) {
         const struct ArrowSchema *child = is_dictionary ? schema->dictionary : schema->children ? schema->children[i] : NULL;
         if (!child) return rf_fail(err, RF_CONFIG, "the Arrow schema of \"%s\" is broken: a child is missing", node->name);
-        RF_TRY(read_node(child, depth + 1, arena, &node->children[i], err));
+        const char *name = node->layout == RF_LAYOUT_STRUCT ? child->name : node->name; /* "item" would say nothing in an error */
+        RF_TRY(read_node(child, name, depth + 1, arena, &node->children[i], err));
     }
     return check_names(node, err);
 }
@@ -321,9 +323,10 @@ static enum rf_code check_parts(const struct rf_rows_node *node, const char *for
     return RF_OK;
 }
 
-static enum rf_code read_node(const struct ArrowSchema *schema, int depth, struct rf_arena *arena, struct rf_rows_node *node, struct rf_error *err) {
+static enum rf_code read_node(const struct ArrowSchema *schema, const char *name, int depth, struct rf_arena *arena, struct rf_rows_node *node,
+                              struct rf_error *err) {
     *node = (struct rf_rows_node){.typmod = -1, .not_null = !(schema->flags & ARROW_FLAG_NULLABLE)};
-    RF_TRY(read_name(schema, arena, node, err));
+    RF_TRY(read_name(name, arena, node, err));
     if (depth > DEEPEST) return rf_fail(err, RF_CONFIG, "\"%s\" lies more than %d fields deep", node->name, DEEPEST);
     RF_TRY(read_format(schema->format, node, err));
     if (schema->dictionary) {
@@ -482,7 +485,7 @@ static enum rf_code check_column(const struct rf_rows_node *node, struct rf_erro
 }
 
 enum rf_code rf_rows_parse(const struct ArrowSchema *schema, struct rf_arena *arena, struct rf_rows_node *root, struct rf_error *err) {
-    RF_TRY(read_node(schema, 0, arena, root, err));
+    RF_TRY(read_node(schema, NULL, 0, arena, root, err));
     if (root->layout != RF_LAYOUT_STRUCT) return rf_fail(err, RF_CONFIG, "the Arrow stream has no columns: its format is \"%.40s\"", schema->format);
     for (int i = 0; i < root->n_children; i++) {
         RF_TRY(check_column(&root->children[i], err));

@@ -1,4 +1,5 @@
 /* Arrow columns as producers hand them over, and the bytes that PostgreSQL receives. */
+#include "core/columns.h"
 #include "core/copy_binary.h"
 #include "core/rows.h"
 
@@ -421,6 +422,7 @@ TEST(lists_of_every_layout_become_arrays) {
 }
 
 TEST(a_list_beyond_its_elements_is_refused) {
+    refuses(with_child(COLUMN("+vL", 1, NULL, I64(3), I64(INT64_MAX)), four()), RF_DATA, "broken offsets");
     refuses(with_child(COLUMN("+l", 1, NULL, I32(0, 5)), four()), RF_DATA, "broken offsets");
     refuses(with_child(COLUMN("+l", 1, NULL, I32(-1, 2)), four()), RF_DATA, "broken offsets");
     refuses(with_child(COLUMN("+l", 1, NULL, I32(3, 2)), four()), RF_DATA, "broken offsets");
@@ -490,6 +492,7 @@ static struct column *map_of(struct column *keys, struct column *values, const i
 }
 
 TEST(a_map_becomes_an_object_of_its_keys) {
+    assert_text(map_of(COLUMN("u", 0, NULL, NULL, NULL), COLUMN("i", 0, NULL, NULL), I32(0, 0)), "\x01{}");
     assert_text(map_of(COLUMN("u", 2, NULL, I32(0, 1, 3), "abb"), COLUMN("i", 2, U8(1), I32(1, 2)), I32(0, 2)), "\x01{\"a\":1,\"bb\":null}");
     assert_text(map_of(COLUMN("i", 2, NULL, I32(-1, 2)), COLUMN("i", 2, NULL, I32(1, 2)), I32(0, 2)), "\x01{\"-1\":1,\"2\":2}");
     assert_text(map_of(COLUMN("tdD", 1, NULL, I32(0)), COLUMN("i", 1, NULL, I32(1)), I32(0, 1)), "\x01{\"1970-01-01\":1}");
@@ -584,6 +587,7 @@ TEST(what_has_no_type_of_postgres_is_refused_by_name) {
     static const char *const formats[] = {"", "x", "ii", "+ud:0,1", "+us:0,1", "d:", "d:12", "d:0,0", "d:77,0,256", "d:12,2,100", "d:12,2x", "w:", "w:-1", "w:99999999999", "ts", "tsu", "tdx"};
     for (size_t i = 0; i < N_OF(formats); i++) misfits(of(formats[i]), "column \"x\" has the Arrow format");
     misfits(with_dictionary(of("u"), of("u")), "column \"x\" has the Arrow format");
+    misfits(with_child(of("+l"), named(of("+ud:0"), "item")), "column \"x\" has the Arrow format");
     misfits(of(NULL), "column \"x\" has the Arrow format");
     misfits(of("+l"), "with 0 children");
     misfits(with_child(of("i"), of("i")), "with 1 children");
@@ -635,6 +639,7 @@ TEST(an_array_that_is_not_of_its_schema_is_refused_before_a_row_is_read) {
     column = with_child(COLUMN("+l", 1, NULL, I32(0, 1)), four());
     column->array.n_children = 0;
     refuses(column, RF_DATA, "number of children");
+    refuses(with_child(COLUMN("+l", 1, NULL, I32(0, 1)), named(COLUMN("i", 1, NULL, NULL), "item")), RF_DATA, "the Arrow array of \"x\"");
     column = with_dictionary(COLUMN("i", 1, NULL, I32(0)), four());
     column->array.dictionary = NULL;
     refuses(column, RF_DATA, "dictionary is missing");
@@ -701,6 +706,107 @@ TEST(a_stream_that_is_no_struct_has_no_columns) {
     assert_contains(err.message, "no columns");
 }
 
+/* ---- there and back ---- */
+
+/* A value in its binary form, the type that it has at a source, and the same as DDL. */
+static const struct sample { const char *identity; int32_t typmod; const char *declared, *hex; } SAMPLES[] = {
+    {"bool", -1, "boolean", "01"},
+    {"int2", -1, "smallint", "8000"},
+    {"int4", -1, "integer", "7fffffff"},
+    {"int8", -1, "bigint", "8000000000000000"},
+    {"float4", -1, "real", "7fc00000"},
+    {"float8", -1, "double precision", "8000000000000000"},
+    {"numeric", (12 << 16 | 2) + 4, "numeric(12,2)", "0003 0001 4000 0002 0001 0002 0064"},
+    {"numeric", (38 << 16 | 38) + 4, "numeric(38,38)", "0001 fff7 0000 0026 0064"},
+    {"numeric", (5 << 16) + 4, "numeric(5,0)", "0000 0000 0000 0000"},
+    {"text", -1, "text", "c3a4"},
+    {"varchar", 24, "character varying(20)", "61"},
+    {"bpchar", 9, "character(5)", "6120202020"},
+    {"name", -1, "name", "61"},
+    {"bytea", -1, "bytea", "00ff"},
+    {"uuid", -1, "uuid", "00112233445566778899aabbccddeeff"},
+    {"json", -1, "json", "7b207d"},
+    {"jsonb", -1, "jsonb", "015b315d"},
+    {"date", -1, "date", "ffda97a7"},
+    {"date", -1, "date", "7fffffff"},
+    {"date", -1, "date", "80000000"},
+    {"time", -1, "time without time zone", "000000141dd76000"},
+    {"time", 3, "time(3) without time zone", "00000000000003e8"},
+    {"timestamp", -1, "timestamp without time zone", "fd0f7cc1411fa000"},
+    {"timestamp", -1, "timestamp without time zone", "7fffffffffffffff"},
+    {"timestamptz", 0, "timestamp(0) with time zone", "8000000000000000"},
+    {"timestamptz", -1, "timestamp with time zone", "ffffffffffffffff"},
+    {"interval", -1, "interval", "fffffffffffffffe 00000003 fffffffb"},
+    {"_int4", -1, "integer[]", "00000001 00000001 00000017 00000002 00000001 ffffffff 00000004 00000007"},
+    {"_bool", -1, "boolean[]", "00000001 00000000 00000010 00000002 00000001 00000001 01 00000001 00"},
+    {"_text", -1, "text[]", "00000000 00000000 00000019"},
+    {"_varchar", 7, "character varying(3)[]", "00000001 00000000 00000413 00000001 00000001 00000000"},
+    {"_numeric", (12 << 16 | 2) + 4, "numeric(12,2)[]", "00000001 00000000 000006a4 00000001 00000001 0000000a 0001 ffff 4000 0002 1388"},
+    {"_uuid", -1, "uuid[]", "00000001 00000000 00000b86 00000001 00000001 00000010 00112233445566778899aabbccddeeff"},
+    {"_jsonb", -1, "jsonb[]", "00000001 00000000 00000eda 00000001 00000001 00000002 0131"},
+    {"_timestamptz", -1, "timestamp with time zone[]", "00000001 00000000 000004a0 00000001 00000001 00000008 7fffffffffffffff"},
+    {"_interval", -1, "interval[]", "00000001 00000000 000004a2 00000001 00000001 00000010 0000000000000001 00000002 00000003"},
+};
+
+/* Into a column, with a NULL before and behind it. */
+static enum rf_code read_sample(const struct rf_columns_field *field, const struct rf_field *value, struct ArrowSchema *schema, struct ArrowArray *array) {
+    struct rf_columns *columns;
+    struct rf_field null = {.n_bytes = -1};
+    enum rf_code code = rf_columns_new(field, 1, &columns, &err);
+    if (code != RF_OK) return code;
+    if (code == RF_OK) code = rf_columns_append(columns, &null, &err);
+    if (code == RF_OK) code = rf_columns_append(columns, value, &err);
+    if (code == RF_OK) code = rf_columns_append(columns, &null, &err);
+    if (code == RF_OK) code = rf_columns_schema(field, 1, schema, &err);
+    if (code == RF_OK) code = rf_columns_take(columns, array, &err);
+    rf_columns_free(columns);
+    return code;
+}
+
+/* The column of a target for what was read, and its rows. */
+static enum rf_code write_sample(const struct ArrowSchema *schema, const struct ArrowArray *array, struct rf_arena *arena, struct rf_column *column, struct rf_text *out) {
+    struct column table = {.schema = *schema, .array = *array};
+    struct rf_column *columns;
+    int n_columns;
+    enum rf_code code = rf_rows_columns(schema, arena, &columns, &n_columns, &err);
+    if (code == RF_OK) *column = *columns;
+    return code == RF_OK ? write_table(&table, 1 << 20, out) : code;
+}
+
+static void comes_back(const struct sample *sample, struct rf_arena *arena) {
+    uint8_t bytes[128], expected[160] = "\0\1\xff\xff\xff\xff\0\1";
+    struct rf_field value = {.bytes = bytes, .n_bytes = (int32_t)from_hex(sample->hex, bytes)};
+    struct rf_columns_field field = {.name = "x", .declared = sample->declared};
+    struct ArrowSchema schema = {0};
+    struct ArrowArray array = {0};
+    struct rf_column column = {0};
+    struct rf_text out = {0};
+    enum rf_code code = rf_type_resolve(sample->identity, sample->typmod, false, arena, &field.type, &err);
+    if (code == RF_OK) code = read_sample(&field, &value, &schema, &array);
+    if (code == RF_OK) code = write_sample(&schema, &array, arena, &column, &out);
+    if (array.release) array.release(&array);
+    if (schema.release) schema.release(&schema);
+    size_t n = (size_t)value.n_bytes;
+    expected[11] = (uint8_t)n;
+    memcpy(expected + 12, bytes, n);
+    memcpy(expected + 12 + n, expected, 6);
+    bool same = code == RF_OK && out.length == n + 18 && memcmp(out.data, expected, n + 18) == 0;
+    rf_text_free(&out);
+    assert_code(code, RF_OK, &err);
+    if (!same) print_error("%s %s comes back otherwise\n", sample->declared, sample->hex);
+    assert_true(same);
+    assert_string_equal(column.type, sample->declared);
+    assert_string_equal(column.identity, sample->identity);
+    assert_int_equal(column.typmod, sample->typmod);
+}
+
+TEST(what_was_read_into_columns_is_written_with_the_same_bytes_and_types) {
+    struct rf_arena arena;
+    rf_arena_init(&arena, 1 << 20);
+    for (size_t i = 0; i < N_OF(SAMPLES); i++) comes_back(&SAMPLES[i], &arena);
+    rf_arena_free(&arena);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(integers_become_the_smallest_type_that_holds_them_all),
@@ -745,6 +851,7 @@ int main(void) {
         cmocka_unit_test(rows_are_counted_over_all_batches_and_those_before_a_bad_one_are_written),
         cmocka_unit_test(writing_stops_when_enough_is_written_and_goes_on_there),
         cmocka_unit_test(a_stream_that_is_no_struct_has_no_columns),
+        cmocka_unit_test(what_was_read_into_columns_is_written_with_the_same_bytes_and_types),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
