@@ -241,12 +241,11 @@ class Server:
                 guard.communicate(b"done\n")
 
     def _end(self, process: subprocess.Popen[bytes]) -> None:
-        process.send_signal(signal.SIGINT)
-        try:
-            process.wait(STOP_TIMEOUT_S)
-        except subprocess.TimeoutExpired:
-            process.send_signal(signal.SIGQUIT)
-            process.wait(STOP_TIMEOUT_S)
+        for demand in (signal.SIGINT, signal.SIGQUIT, signal.SIGKILL):
+            process.send_signal(demand)
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                process.wait(STOP_TIMEOUT_S)
+                return
 
     def _as_owner(self) -> dict[str, object]:
         """Arguments of a subprocess that runs as the owner of the data: PostgreSQL refuses to run as root."""
