@@ -166,31 +166,6 @@ def test_a_value_that_postgresql_cannot_hold_is_named_with_column_and_row(wareho
     assert "value" in error.message and "row 2" in error.message and said in error.message
 
 
-# Types that a table has and Arrow has too, with values at their ends.
-READ = {
-    "int2": "-32768", "int8": "9223372036854775807", "numeric(12,4)": "12345678.1234", "real": "'1e-45'", "double precision": "'-0'",
-    "boolean": "true", "text": "''", "varchar(5)": "'名名名名名'", "char(5)": "'a'", "bytea": "'\\x00ff'", "date": "'-infinity'", "time": "'24:00'",
-    "time(0)": "'12:34:56'", "timestamp(3)": "'2026-11-22 01:02:03.456'", "timestamptz": "'infinity'", "interval": "'1 mon -1 day 24:00:00.000001'",
-    "uuid": "'ffffffff-ffff-ffff-ffff-ffffffffffff'", "json": "'{\"b\": 1,  \"a\": 1}'", "jsonb": "'null'", "int4[]": "'{1,NULL}'", "text[]": "'{}'",
-    "numeric(5,2)[]": "'{1.50}'", "varchar(3)[]": "'{abc}'", "timestamptz[]": "'{2026-11-22 00:00+00}'",
-}  # fmt: skip
-
-
-def test_what_was_read_is_loaded_with_the_same_types_and_values(route: Route) -> None:
-    columns = ", ".join(f"c{i} {ddl}, n{i} {ddl} NOT NULL" for i, ddl in enumerate(READ))
-    route.at_source.execute(f"CREATE TABLE things (id int PRIMARY KEY, {columns})")
-    route.at_source.execute(f"INSERT INTO things VALUES (1, {', '.join(f'{value}, {value}' for value in READ.values())})")
-    route.at_source.execute(f"INSERT INTO things VALUES (2, {', '.join(f'NULL, {value}' for value in READ.values())})")
-    job = route.job("things")
-    for _ in range(2):
-        with rowferry.read(job.source, "things") as rows:
-            rowferry.load(rows, target=job.target, table="things", keys=["id"])
-        route.assert_equal("things", "raw_stream.things")
-    listed = "SELECT attname, format_type(atttypid, atttypmod), attnotnull FROM pg_attribute WHERE attrelid = '{}'::regclass AND attnum > 0 AND attname NOT LIKE '\\_%'"
-    types = [session.execute(listed.format(name)).fetchall() for session, name in ((route.at_source, "things"), (route.at_target, "raw_stream.things"))]
-    assert types[0] == types[1]
-
-
 # ---- values drawn at random -----------------------------------------------------------------------------------------
 
 TEXTS = st.text(st.characters(exclude_characters="\0", exclude_categories=["Cs"]))

@@ -191,7 +191,7 @@ def test_what_is_read_is_loaded_as_it_was_and_into_the_same_types(route: Route) 
     route.at_source.execute(VALUES)
     rowferry.load(reading(route, "things", connections=2), target=as_role(route.target, LOADER), table="things", keys=["id"])
     route.assert_equal("things", "raw_stream.things")
-    types = "SELECT attname, format_type(atttypid, atttypmod) FROM pg_attribute WHERE attrelid = %s::regclass AND attnum > 0 AND attname NOT LIKE '\\_%%' ORDER BY 1"
+    types = "SELECT attname, format_type(atttypid, atttypmod), attnotnull FROM pg_attribute WHERE attrelid = %s::regclass AND attnum > 0 AND attname NOT LIKE '\\_%%' ORDER BY 1"
     assert route.at_target.execute(types, ["raw_stream.things"]).fetchall() == route.at_source.execute(types, ["things"]).fetchall()
 
 
