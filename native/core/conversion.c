@@ -64,7 +64,7 @@ static const char *why_as_it_stands(const struct rf_column *from, const struct r
 static void convert(const struct rf_job *job, const struct rf_source_facts *source, const struct rf_target_facts *target,
                     struct rf_column *from, struct rf_column *to) {
     bool chosen = rf_names_have(&job->as_text, from->name);
-    if (chosen) from->cast_reason = "\"as_text\" names it";
+    if (chosen) from->cast_reason = RF_AS_TEXT_NAMES_IT;
     else if (from->refusal) from->cast_reason = from->refusal;
     else if (may_send_lengths(source, target, from)) from->cast_reason = "the bytes of its extension are made for one encoding";
     else if (!to) return;

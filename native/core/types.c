@@ -175,9 +175,11 @@ enum rf_code rf_types_of(const struct rf_job *job, struct rf_source_facts *facts
     for (int i = 0; i < facts->n_columns; i++) {
         struct rf_column *column = &facts->columns[i];
         struct rf_columns_field *field = &(*fields)[i];
+        bool as_text = rf_names_have(&job->as_text, column->name);
         *field = (struct rf_columns_field){.name = column->name, .not_null = column->not_null, .declared = column->type};
-        RF_TRY(rf_type_resolve(column->identity, column->typmod, rf_names_have(&job->as_text, column->name), arena, &field->type, err));
+        RF_TRY(rf_type_resolve(column->identity, column->typmod, as_text, arena, &field->type, err));
         column->cast = field->type.cast;
+        if (as_text) column->cast_reason = RF_AS_TEXT_NAMES_IT;
     }
     return RF_OK;
 }

@@ -56,6 +56,9 @@ struct rf_type {
 enum rf_code rf_type_resolve(const char *identity, int32_t typmod, bool as_text, struct rf_arena *arena,
                              struct rf_type *type, struct rf_error *err);
 
+/* A `cast_reason` of struct rf_column. */
+#define RF_AS_TEXT_NAMES_IT "\"as_text\" names it"
+
 /* RF_CONFIG when "as_text" of the job names a column that is not read. */
 enum rf_code rf_check_as_text(const struct rf_job *job, const struct rf_source_facts *facts, struct rf_error *err);
 

@@ -24,6 +24,7 @@ TEST(every_column_says_as_what_it_arrives) {
     assert_null(facts.source.columns[1].cast);
     assert_string_equal(fields[3].type.format, "u");
     assert_string_equal(facts.source.columns[3].cast, "::pg_catalog.text");
+    assert_null(facts.source.columns[3].cast_reason); /* the table of types says it */
     drop_facts(&facts);
 }
 
@@ -35,6 +36,7 @@ TEST(a_column_named_in_as_text_is_sent_as_its_text) {
     assert_code(types_of(&facts, &fields), RF_OK, &facts.err);
     for (int i = 1; i < 4; i += 2) {
         assert_string_equal(facts.source.columns[i].cast, "::pg_catalog.text");
+        assert_string_equal(facts.source.columns[i].cast_reason, "\"as_text\" names it");
         assert_string_equal(fields[i].type.format, "u");
         assert_int_equal(fields[i].type.wire, RF_WIRE_TEXT);
     }
