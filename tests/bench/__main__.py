@@ -7,6 +7,9 @@ ratio survives a noisy machine, a number of seconds does not. Limits are what a 
 - changed rows: a COPY of them by the index on updated_at into a temporary table, then INSERT … ON CONFLICT in
   one transaction. rowferry scans row versions instead, keeps metadata and counts, and commits a load record.
 
+- rows in memory: psql COPY binary to nowhere. `rowferry.read` makes Arrow batches, which drop_batches.py drops; the start of
+  Python is part of its time.
+
 Readers side by side (`--connections 2`) stand next to one reader. Fifty tables at once stand next to fifty psql pipes
 at once, on a server with no connection to spare.
 
@@ -50,6 +53,11 @@ GOALS = {
     "first load of many, peak MB": 48.0,
     "sweep of many, peak MB": 48.0,
     "fifty tables, peak MB": 100.0,
+    "read, wall ratio": 1.10,
+    "read, client CPU s": 1.5,
+    "read, peak MB": 64.0,
+    "read by two, wall ratio": 0.85,
+    "read by two, client CPU s": 1.5,
 }
 TABLES = 50
 
@@ -133,6 +141,12 @@ class Bench:
         command = [str(Path(sys.executable).parent / "rowferry"), "run", "--source", self.server.uri(source), "--target", self.server.uri("dst")]
         return measure([*command, "--json", *options], self.log)
 
+    def read_limit(self) -> Figures:
+        return self.limit('"$1" -qX -d "$2" -c "copy public.orders to stdout (format binary)" > /dev/null')
+
+    def read(self, connections: int) -> Figures:
+        return measure([sys.executable, str(HERE / "drop_batches.py"), self.server.uri("src"), str(connections)], self.log)
+
     def make_tables(self) -> None:
         self.admin("CREATE DATABASE fifty")
         for table in range(TABLES):
@@ -196,7 +210,9 @@ def run_all(bench: Bench, rows: int, runs: int, many_rows: int) -> dict[str, flo
     bench.script("src", HERE / "make_source.sql", rows)
     bench.first_load_limit()
     bench.keep_target("limit_loaded")
-    medians = compare("first load", runs, bench.first_load_limit, bench.rowferry)
+    medians = compare("read", short, bench.read_limit, lambda: bench.read(1))
+    medians |= compare("read by two", short, bench.read_limit, lambda: bench.read(2))
+    medians |= compare("first load", runs, bench.first_load_limit, bench.rowferry)
     bench.keep_target("ours_loaded")
     bench.script("src", HERE / "make_changes.sql", rows)
     medians |= compare("5 % changed", short, bench.changed_limit, lambda: bench.rowferry("ours_loaded"))
