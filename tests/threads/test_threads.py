@@ -16,7 +16,7 @@ from rowferry.demo.servers import Server
 
 ROOT = Path(__file__).resolve().parents[2]
 BUILD = "build/threads"
-RACE, EXTENSION = f"{BUILD}/tests/threads/race", f"{BUILD}/_native.abi3.so"
+RACE, READ_RACE, EXTENSION = f"{BUILD}/tests/threads/race", f"{BUILD}/tests/threads/read_race", f"{BUILD}/_native.abi3.so"
 EVERY_STEP = 18  # rounds: one for each step at which a run is cancelled, and some in which none is
 ROWS = 5000
 
@@ -24,7 +24,7 @@ ROWS = 5000
 @pytest.fixture(scope="module", autouse=True)
 def built() -> None:
     """Under `make test` they are; by hand, after a change, they are made again."""
-    subprocess.run(["flock", ".ci/.lock", "make", "--no-print-directory", RACE, EXTENSION], cwd=ROOT, check=True)
+    subprocess.run(["flock", ".ci/.lock", "make", "--no-print-directory", RACE, READ_RACE, EXTENSION], cwd=ROOT, check=True)
 
 
 @pytest.fixture
@@ -51,6 +51,13 @@ def run(*command: str, environment: dict[str, str] | None = None) -> None:
 @pytest.mark.parametrize("connections", [1, 3], ids=["one reader", "three readers"])
 def test_threads_of_a_run_meet_in_order_wherever_it_is_cancelled(job: dict[str, object], connections: int) -> None:
     run(RACE, json.dumps(job | {"connections": connections}), str(EVERY_STEP))
+
+
+@pytest.mark.parametrize("connections", [1, 3], ids=["one reader", "three readers"])
+def test_threads_of_a_read_meet_in_order_wherever_it_is_cancelled(job: dict[str, object], connections: int) -> None:
+    """Some ten batches: the last rounds are not cancelled."""
+    settings = {name: job[name] for name in ("source", "table", "batch_bytes")}
+    run(READ_RACE, json.dumps(settings | {"connections": connections}), str(EVERY_STEP))
 
 
 def test_threads_of_the_extension_meet_in_order_with_those_of_python(job: dict[str, object]) -> None:
