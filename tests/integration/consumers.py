@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 from collections.abc import Callable
 from typing import Any
 from uuid import UUID
@@ -37,6 +38,23 @@ def by_duckdb(rows: rowferry.Rows) -> Rows:
 def by_pandas(rows: rowferry.Rows) -> Rows:
     frame = pandas.DataFrame.from_arrow(rows)
     return [tuple(_plain(value) for value in row) for row in frame.itertuples(index=False, name=None)]
+
+
+def first_batch_with_the_lock(rows: rowferry.Rows) -> int:
+    """How many rows it has; asked for while the interpreter's lock is held, as a consumer may do.
+
+    Structures: arrow.apache.org/docs/format/CStreamInterface.html, and CDataInterface.html for the array.
+    """
+    capsule = rows.__arrow_c_stream__()
+    pointer_of = ctypes.pythonapi.PyCapsule_GetPointer
+    pointer_of.restype, pointer_of.argtypes = ctypes.c_void_p, (ctypes.py_object, ctypes.c_char_p)
+    stream = pointer_of(capsule, b"arrow_array_stream")
+    array = (ctypes.c_int64 * 10)()
+    get_next = ctypes.PYFUNCTYPE(ctypes.c_int, ctypes.c_void_p, ctypes.c_void_p)((ctypes.c_int64 * 5).from_address(stream)[1])
+    assert get_next(stream, ctypes.addressof(array)) == 0
+    n_rows = array[0]
+    ctypes.PYFUNCTYPE(None, ctypes.c_void_p)(array[8])(ctypes.addressof(array))
+    return n_rows
 
 
 def _plain(value: Any) -> Any:

@@ -14,7 +14,7 @@ import pytest
 from consumers import CONSUMERS, Rows
 from psycopg.types.json import set_json_loads
 from rights import LOADER, READER, as_role
-from route import Route
+from route import Route, until
 from test_connections import TABLES
 
 import rowferry
@@ -45,6 +45,11 @@ def held(route: Route, table: str) -> Rows:
     with psycopg.connect(route.source) as session:
         set_json_loads(lambda text: text if isinstance(text, str) else text.decode(), session)
         return session.execute(f"SELECT * FROM {table} ORDER BY id").fetchall()
+
+
+def sessions(route: Route) -> int:
+    ours = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND application_name = 'rowferry'"
+    return route.at_source.execute(ours).fetchone()[0]
 
 
 @pytest.mark.parametrize("consumer", CONSUMERS.values(), ids=CONSUMERS)
@@ -119,7 +124,9 @@ def test_the_schema_says_of_which_type_each_column_is_at_the_source(route: Route
 @pytest.mark.parametrize("table", TABLES.values(), ids=TABLES)
 def test_several_readers_bring_each_row_once(route: Route, table: str) -> None:
     route.at_source.execute(table)
-    rows = pyarrow.table(reading(route, "items", connections=4)).to_pylist()
+    several = reading(route, "items", connections=4, batch_bytes=SMALLEST)
+    until(lambda: sessions(route) == 4)
+    rows = pyarrow.table(several).to_pylist()
     assert sorted(f"({row['id']},{row['region']},{row['name']})" for row in rows) == route.source_rows("items")
 
 
