@@ -1,4 +1,4 @@
-"""A job: one table, from a source into a target. The one place that calls the C core."""
+"""A job: one table, from a source into a target, and what the core makes of it."""
 
 from __future__ import annotations
 
