@@ -109,14 +109,16 @@ static bool has_known_encoding(const struct rf_server *server) {
     return server->encoding && strcmp(server->encoding, "SQL_ASCII") != 0 && strcmp(server->encoding, "MULE_INTERNAL") != 0;
 }
 
+enum rf_code rf_check_encoding(const struct rf_server *server, const char *side, struct rf_error *err) {
+    if (has_known_encoding(server)) return RF_OK;
+    rf_fail(err, RF_CONFIG, "the %s database is encoded in %s: which characters its bytes are cannot be told", side, server->encoding);
+    return rf_hint(err, "Use a database of another encoding, UTF8 if it can be chosen.");
+}
+
 enum rf_code rf_fit_servers(const struct rf_source_facts *source, const struct rf_target_facts *target,
                             struct rf_error *err) {
-    bool source_known = has_known_encoding(&source->server);
-    if (!source_known || !has_known_encoding(&target->server)) {
-        rf_fail(err, RF_CONFIG, "the %s database is encoded in %s: which characters its bytes are cannot be told", source_known ? "target" : "source",
-                source_known ? target->server.encoding : source->server.encoding);
-        return rf_hint(err, "Use a database of another encoding, UTF8 if it can be chosen.");
-    }
+    RF_TRY(rf_check_encoding(&source->server, "source", err));
+    RF_TRY(rf_check_encoding(&target->server, "target", err));
     if (carries_money(source) && strcmp(source->server.lc_monetary, target->server.lc_monetary) != 0) {
         rf_fail(err, RF_CONFIG, "a money column means something else on the target: lc_monetary is \"%s\" there and \"%s\" at the source",
                 target->server.lc_monetary, source->server.lc_monetary);

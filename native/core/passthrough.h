@@ -29,6 +29,9 @@ enum rf_fit rf_fit_given(const struct rf_column *from, const struct rf_column *t
 /* Is money inside? */
 bool rf_names_money(const char *identity);
 
+/* RF_CONFIG when it cannot be told which characters the bytes of the database are; `side` as "source". */
+enum rf_code rf_check_encoding(const struct rf_server *server, const char *side, struct rf_error *err);
+
 /* RF_CONFIG when a database has no known encoding, or the locale that money is read by differs. */
 enum rf_code rf_fit_servers(const struct rf_source_facts *source, const struct rf_target_facts *target,
                             struct rf_error *err);

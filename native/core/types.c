@@ -2,6 +2,7 @@
 
 #include "core/columns.h"
 #include "core/json.h"
+#include "core/passthrough.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -169,6 +170,7 @@ enum rf_code rf_check_as_text(const struct rf_job *job, const struct rf_source_f
 
 enum rf_code rf_types_of(const struct rf_job *job, struct rf_source_facts *facts, struct rf_arena *arena,
                          struct rf_columns_field **fields, struct rf_error *err) {
+    RF_TRY(rf_check_encoding(&facts->server, "source", err));
     RF_TRY(rf_check_as_text(job, facts, err));
     *fields = rf_arena_take(arena, (size_t)(facts->n_columns + 1) * sizeof **fields);
     if (!*fields) return rf_no_memory(err);

@@ -65,7 +65,7 @@ enum rf_code rf_check_as_text(const struct rf_job *job, const struct rf_source_f
 struct rf_columns_field;
 
 /* For a target that reads what the bytes hold: sets each column's cast, and says as what it arrives, shape
- * (facts->n_columns,), in `arena`. RF_CONFIG as rf_check_as_text. */
+ * (facts->n_columns,), in `arena`. RF_CONFIG as rf_check_as_text, and when texts of the source have no known encoding. */
 enum rf_code rf_types_of(const struct rf_job *job, struct rf_source_facts *facts, struct rf_arena *arena,
                          struct rf_columns_field **fields, struct rf_error *err);
 

@@ -5,7 +5,9 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterator
 
+import pyarrow
 import pytest
+from rights import READER, as_role
 from route import Route, described
 
 import rowferry
@@ -340,6 +342,23 @@ def test_a_character_that_the_target_cannot_hold_stops_the_run_and_is_named(enco
     assert "LATIN1" in described(error) and "0xe5 0x90 0x8d" in described(error), described(error)
     assert "UTF8" in error.hint and "where" in error.hint
     assert route.run("items", where="id = 1", verify=True).first_load
+
+
+def test_texts_of_another_encoding_are_read_into_memory_as_the_same_characters(encoded: EncodedRoute) -> None:
+    route = encoded("LATIN2", "UTF8")
+    words = ["ł", "Ą", "ź", "á", "a"]
+    _lay_words(route, words)
+    table = pyarrow.table(rowferry.read(as_role(route.source, READER), "items", columns=["id", "jb", "e", "a", "h"], as_text=["jb"]))
+    assert sorted(table.select(["id", "e"]).to_pylist(), key=lambda row: row["id"]) == [{"id": word, "e": word} for word in sorted(words)]
+    assert {row["h"] for row in table.to_pylist()} == {f'"{word}"=>"{word}"' for word in words}
+    assert all(row["a"] == [row["id"], None] and row["jb"] == f'{{"{row["id"]}": "{row["id"]}"}}' for row in table.to_pylist())
+
+
+def test_texts_of_no_known_encoding_are_not_read_into_memory(encoded: EncodedRoute) -> None:
+    route = encoded("SQL_ASCII", "UTF8")
+    route.at_source.execute("CREATE TABLE items (id int PRIMARY KEY, v text); INSERT INTO items VALUES (1, E'\\xe9')")
+    with pytest.raises(ConfigurationError, match="source database is encoded in SQL_ASCII"):
+        rowferry.read(as_role(route.source, READER), "items")
 
 
 @pytest.mark.parametrize("side", ["source", "target"])

@@ -55,6 +55,18 @@ TEST(a_column_in_as_text_that_is_not_read_stops_the_run) {
     drop_facts(&facts);
 }
 
+TEST(texts_without_a_known_encoding_stop_the_run) {
+    struct facts facts;
+    struct rf_columns_field *fields = NULL;
+    make_facts(&facts, "");
+    facts.source.server = (struct rf_server){.encoding = "SQL_ASCII"};
+    assert_code(types_of(&facts, &fields), RF_CONFIG, &facts.err);
+    assert_contains(facts.err.message, "the source database is encoded in SQL_ASCII");
+    facts.source.server.encoding = "LATIN1";
+    assert_code(types_of(&facts, &fields), RF_OK, &facts.err);
+    drop_facts(&facts);
+}
+
 TEST(a_table_without_columns_has_no_types) {
     struct facts facts;
     struct rf_columns_field *fields = NULL;
@@ -70,6 +82,7 @@ int main(void) {
         cmocka_unit_test(every_column_says_as_what_it_arrives),
         cmocka_unit_test(a_column_named_in_as_text_is_sent_as_its_text),
         cmocka_unit_test(a_column_in_as_text_that_is_not_read_stops_the_run),
+        cmocka_unit_test(texts_without_a_known_encoding_stop_the_run),
         cmocka_unit_test(a_table_without_columns_has_no_types),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
