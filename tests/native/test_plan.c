@@ -14,6 +14,24 @@ static void make_plan(struct facts *facts, const char *more, change *apply) {
     assert_code(plan(facts), RF_OK, &facts->err);
 }
 
+/* ---- reading into memory -------------------------------------------------------------------------------------- */
+
+TEST(what_is_read_into_memory_is_everything_in_ranges_that_meet) {
+    struct facts facts;
+    make_facts(&facts, ",\"connections\":2");
+    struct rf_leaf leaf = {.schema = "public", .name = "orders", .pages = 1024, .readable = true};
+    facts.source.leaves = &leaf;
+    facts.source.n_leaves = 1;
+    facts.source.n_keys = 0;
+    assert_code(rf_plan_read(&facts.job, &facts.source, &facts.arena, &facts.plan, &facts.err), RF_OK, &facts.err);
+    assert_true(facts.plan.reading == RF_READ_ALL && facts.plan.full_read);
+    assert_int_equal(facts.plan.n_parts, 2);
+    assert_int_equal(facts.plan.parts[0].to_page, 512);
+    assert_int_equal(facts.plan.parts[1].from_page, 512);
+    assert_int_equal(facts.plan.parts[1].to_page, 0);
+    drop_facts(&facts);
+}
+
 /* ---- how much is read --------------------------------------------------------------------------------------- */
 
 TEST(unbroken_ground_is_read_from_the_last_snapshot_on) {
@@ -360,6 +378,7 @@ TEST(snapshots_and_log_positions_are_read_as_the_server_prints_them) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(what_is_read_into_memory_is_everything_in_ranges_that_meet),
         cmocka_unit_test(unbroken_ground_is_read_from_the_last_snapshot_on),
         cmocka_unit_test(a_load_record_without_a_snapshot_is_read_whole),
         cmocka_unit_test(a_target_that_was_dropped_is_loaded_again_whole),
