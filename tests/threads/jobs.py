@@ -1,4 +1,5 @@
-"""Runs, watches and cancels jobs on threads of Python's; the extension is that of the folder given first.
+"""Runs, watches and cancels jobs on threads of Python's; every other one loads a stream of what it reads. The extension is that
+of the folder given first.
 
     LD_PRELOAD=libtsan.so python tests/threads/jobs.py build/threads JSON
 """
@@ -8,6 +9,7 @@ from __future__ import annotations
 import json
 import sys
 import threading
+from collections.abc import Callable, Iterator
 
 sys.path.insert(0, sys.argv[1])
 
@@ -17,9 +19,29 @@ ROUNDS = 8
 EXPECTED = {"ok", "cancelled", "busy"}
 
 
-def execute(job: _native.Job, seen: threading.Event, outcomes: list[str]) -> None:
+def run(document: dict[str, object]) -> tuple[_native.Job, Callable[..., str]]:
+    job = _native.Job(json.dumps(document))
+    return job, lambda on_progress: job.execute("run", on_progress)
+
+
+def load(document: dict[str, object]) -> tuple[_native.Job, Callable[..., str]]:
+    """The same rows, as streams that an iterator of Python's gives."""
+    told = {name: document[name] for name in ("target", "table", "lease_seconds", "lock_timeout", "batch_bytes")}
+    asked = {name: document[name] for name in ("source", "table", "batch_bytes")}
+    job = _native.Job(json.dumps(told | {"keys": ["id"]}))
+
+    def streams() -> Iterator[object]:
+        for _ in range(2):
+            read = _native.Read(json.dumps(asked))
+            read.open()
+            yield read.stream()
+
+    return job, lambda on_progress: job.load(streams(), on_progress)
+
+
+def execute(work: Callable[..., str], seen: threading.Event, outcomes: list[str]) -> None:
     try:
-        job.execute("run", on_progress=lambda _: seen.set())
+        work(on_progress=lambda _: seen.set())
         outcomes.append("ok")
     except _native.Error as error:
         outcomes.append(json.loads(error.args[0])["code"])
@@ -29,14 +51,14 @@ def execute(job: _native.Job, seen: threading.Event, outcomes: list[str]) -> Non
 def main() -> int:
     outcomes: list[str] = []
     for number in range(ROUNDS):
-        jobs = [_native.Job(sys.argv[2]) for _ in range(2)]
+        jobs = [make(json.loads(sys.argv[2])) for make in (run, load)]
         seen = [threading.Event() for _ in jobs]
-        threads = [threading.Thread(target=execute, args=(job, event, outcomes)) for job, event in zip(jobs, seen, strict=True)]
+        threads = [threading.Thread(target=execute, args=(work, event, outcomes)) for (_, work), event in zip(jobs, seen, strict=True)]
         for thread in threads:
             thread.start()
-        if number % 2:
-            seen[0].wait()
-        jobs[number % 2].cancel()
+        if number % 4 > 1:
+            seen[number % 2].wait()
+        jobs[number % 2][0].cancel()
         for thread in threads:
             thread.join()
     print(*outcomes)
