@@ -189,9 +189,9 @@ def test_a_session_that_is_ended_ends_the_read_and_no_row_is_made_up(route: Rout
 
 SIGNALLED = """
 import signal, sys
-import duckdb, polars, pyarrow, rowferry
+import polars, pyarrow, rowferry
 source, way, where = sys.argv[1:]
-consume = {"polars": polars.DataFrame, "duckdb": lambda rows: duckdb.sql("FROM rows").fetchall()}.get(way, pyarrow.table)
+consume = polars.DataFrame if way == "polars" else pyarrow.table
 
 class Stopped(BaseException):
     pass
@@ -244,7 +244,6 @@ def outcome(process: subprocess.Popen[str]) -> tuple[list[str], str, int]:
     [
         ("pyarrow", signal.SIGINT, "KeyboardInterrupt"),
         ("polars", signal.SIGINT, "KeyboardInterrupt"),
-        ("duckdb", signal.SIGINT, "KeyboardInterrupt"),
         ("with", signal.SIGINT, "KeyboardInterrupt"),
         ("pyarrow", signal.SIGTERM, "Stopped"),
         ("close in a handler", signal.SIGTERM, "CancelledError"),
