@@ -120,7 +120,7 @@ void rf_sql_fence(const struct rf_job *job, struct rf_text *out);
 void rf_sql_newest_load(const struct rf_job *job, struct rf_text *out);
 /* $1 target, $2 source table, $3 run_id → number of loads, sums of the counts */
 void rf_sql_run_total(const struct rf_job *job, struct rf_text *out);
-/* RF_RECORD_PARAMS parameters in the order of the columns, the time of the commit left out; inserts one row, or none when a newer load is there */
+/* The values of a struct rf_record; inserts one row, or none when a newer load is there */
 void rf_sql_insert_load(const struct rf_job *job, struct rf_text *out);
 /* $1 target, $2 load_id → one row when that load committed */
 void rf_sql_find_load(const struct rf_job *job, struct rf_text *out);

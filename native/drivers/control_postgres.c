@@ -206,11 +206,11 @@ enum rf_code rf_postgres_newest_load(void *self, struct rf_load *last, struct rf
     return read_run_total(sink, total, err);
 }
 
-enum rf_code rf_postgres_insert_record(struct rf_sink_postgres *sink, const char *const *params, struct rf_error *err) {
+enum rf_code rf_postgres_insert_record(struct rf_sink_postgres *sink, const struct rf_record *record, struct rf_error *err) {
     struct rf_text sql = {0};
     PGresult *result = NULL;
     rf_sql_insert_load(sink->job, &sql);
-    RF_TRY(rf_pg_execute_text(&sink->pg, "insert the load record", &sql, RF_RECORD_PARAMS, params, &result, err));
+    RF_TRY(rf_pg_execute_text(&sink->pg, "insert the load record", &sql, RF_RECORD_VALUES, record->values, &result, err));
     bool one = strcmp(PQcmdTuples(result), "1") == 0;
     PQclear(result);
     return one ? RF_OK : rf_fail(err, RF_FENCED, "a newer load of %s is recorded; this one commits nothing", sink->job->target_label);
@@ -247,25 +247,24 @@ enum rf_code rf_postgres_state(const struct rf_job *job, struct rf_cancel *cance
 }
 
 /* The insert commits by itself: from here on its outcome is waited for, as that of a COMMIT is. */
-static enum rf_code insert_reset(struct rf_sink_postgres *sink, struct rf_observer observer, const char *load_id, struct rf_error *err) {
-    const struct rf_job *job = sink->job;
-    const char *params[RF_RECORD_PARAMS] = {job->target_label, load_id, "reset", job->source_label, job->source_name, job->run_id, "1", "1", "-1"};
+static enum rf_code insert_reset(struct rf_sink_postgres *sink, struct rf_observer observer, int64_t load_id, struct rf_error *err) {
+    struct rf_record record;
+    rf_record_reset(sink->job, load_id, &record);
     if (observer.on_step) observer.on_step(observer.context, RF_STEP_COMMIT, 0, 0);
     if (rf_cancel_requested(sink->cancel)) return rf_fail(err, RF_CANCELLED, "the reset was cancelled");
     sink->pg.past_cancel = true;
-    return rf_postgres_insert_record(sink, params, err);
+    return rf_postgres_insert_record(sink, &record, err);
 }
 
 /* Records are only ever added: a reset is one more, after which the next run reads everything. */
 static enum rf_code add_reset(struct rf_sink_postgres *sink, struct rf_observer observer, char **json, struct rf_error *err) {
     int64_t load_id;
-    char text[24], answer[64];
+    char answer[64];
     RF_TRY(rf_postgres_open_target(sink, true, err));
     RF_TRY(rf_postgres_take_lease(sink, &load_id, err));
-    rf_integer_text(text, sizeof text, load_id);
-    snprintf(answer, sizeof answer, "{\"load_id\":%s}", text);
+    snprintf(answer, sizeof answer, "{\"load_id\":%" PRId64 "}", load_id);
     *json = strdup(answer);
-    return *json ? insert_reset(sink, observer, text, err) : rf_no_memory(err);
+    return *json ? insert_reset(sink, observer, load_id, err) : rf_no_memory(err);
 }
 
 enum rf_code rf_postgres_reset(const struct rf_job *job, struct rf_cancel *cancel, struct rf_observer observer, struct rf_arena *arena, char **json, struct rf_error *err) {

@@ -4,6 +4,7 @@
  * before the merge touches a row, is the fence. A session that dies lets go of both.
  */
 #include "core/conversion.h"
+#include "core/record.h"
 #include "core/sql.h"
 #include "drivers/catalog_postgres.h"
 #include "drivers/sink_postgres.h"
@@ -166,32 +167,13 @@ static enum rf_code merge_rows(void *self, const struct rf_plan *plan, struct rf
 
 /* ---- record and commit ---- */
 
-enum { INTEGER_TEXTS = 16 };
-
 static enum rf_code record_load(void *self, const struct rf_report *report, struct rf_error *err) {
     struct rf_sink_postgres *sink = self;
-    const struct rf_plan *plan = report->plan;
-    const struct rf_job *job = plan->job;
-    const struct rf_source_facts *source = plan->source;
-    const struct rf_counts *counts = &report->this_try;
-    const struct rf_next next = rf_report_next(report);
-    const int64_t values[INTEGER_TEXTS] = {plan->load_id, job->try_number, report->increment, job->map_index, source->identity.timeline,
-                                           source->identity.table_oid, counts->read, counts->inserted, counts->updated, counts->deleted,
-                                           counts->duplicates, counts->stale, counts->bytes,
-                                           next.loads_since_audit, next.loads_since_sweep, rf_missed_in_all(report)};
-    char texts[INTEGER_TEXTS][24];
-    for (int i = 0; i < INTEGER_TEXTS; i++) rf_integer_text(texts[i], sizeof texts[i], values[i]);
-    if (report->verification.done) RF_TRY(rf_postgres_limit_idling(sink, job->lease_seconds, err));
-    char *json = rf_report_json(report);
-    if (!json) return rf_no_memory(err);
-    const char *params[RF_RECORD_PARAMS] = {
-        job->target_label, texts[0], "load", job->source_label, job->source_name, job->run_id, texts[1], texts[2], texts[3], plan->capture,
-        rf_report_completeness(report), plan->hard_deletes, next.snapshot, source->identity.system, texts[4], source->identity.database, texts[5],
-        source->snapshot.lsn, next.fingerprint, plan->extracted_at, texts[6], texts[7], texts[8], texts[9], texts[10], texts[11], texts[12], json,
-        next.chosen, next.proven, next.watermark, texts[13], texts[14], texts[15],
-        next.cursor, next.doubted ? "true" : "false"};
-    enum rf_code code = rf_postgres_insert_record(sink, params, err);
-    free(json);
+    struct rf_record record;
+    if (report->verification.done) RF_TRY(rf_postgres_limit_idling(sink, sink->job->lease_seconds, err));
+    enum rf_code code = rf_record_load(report, &record, err);
+    if (code == RF_OK) code = rf_postgres_insert_record(sink, &record, err);
+    rf_record_drop(&record);
     return code;
 }
 

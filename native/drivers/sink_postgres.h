@@ -2,12 +2,11 @@
 #ifndef RF_SINK_POSTGRES_H
 #define RF_SINK_POSTGRES_H
 
+#include "core/record.h"
 #include "drivers/drivers.h"
 
 #include <stddef.h>
 #include <stdint.h>
-
-enum { RF_RECORD_PARAMS = 36 }; /* of rf_sql_insert_load */
 
 /* ---- control_postgres.c ---- */
 
@@ -17,7 +16,7 @@ enum rf_code rf_postgres_limit_idling(struct rf_sink_postgres *sink, double seco
 enum rf_code rf_postgres_open_target(void *self, bool prepare, struct rf_error *err);
 enum rf_code rf_postgres_newest_load(void *self, struct rf_load *last, struct rf_run_total *total, struct rf_error *err);
 /* Fails with RF_FENCED when a newer record is there. */
-enum rf_code rf_postgres_insert_record(struct rf_sink_postgres *sink, const char *const *params, struct rf_error *err);
+enum rf_code rf_postgres_insert_record(struct rf_sink_postgres *sink, const struct rf_record *record, struct rf_error *err);
 /* Closing the session rolls an open load back and lets go of the lease's lock. */
 void rf_postgres_close_target(void *self);
 
