@@ -48,6 +48,7 @@ static bool widens(const struct rf_column *from, const struct rf_column *to) {
 }
 
 enum rf_fit rf_fit_column(const struct rf_column *from, const struct rf_column *to) {
+    if (from->arrives_as) return strcmp(from->arrives_as, to->type) == 0 ? RF_FITS : RF_FITS_NOT;
     if (from->cast) return rf_conversion_fits(from, to) ? RF_FITS : RF_FITS_NOT;
     if (from->refusal || to->refusal) return RF_FITS_NOT;
     if (strcmp(from->identity, to->identity) == 0) return typmod_fits(from, to) ? RF_FITS : RF_FITS_NOT;

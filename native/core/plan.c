@@ -80,6 +80,11 @@ enum rf_fit rf_fit(const struct rf_plan *plan, int i) {
 static enum rf_code refuse_column(const struct rf_plan *plan, const struct rf_column *from, const struct rf_column *to,
                                   struct rf_error *err) {
     const char *label = plan->job->source_label;
+    if (from->arrives_as) {
+        rf_fail(err, RF_DRIFT, "column \"%s\" of %s is of type %s, which is %s in %s, and the column there is %s", from->name, label, from->type, from->arrives_as,
+                plan->job->target_label, to->type);
+        return rf_hint(err, "ALTER TABLE %s ALTER COLUMN \"%s\" TYPE %s, or leave it out with \"columns\".", plan->job->target_label, from->name, from->arrives_as);
+    }
     if (from->cast) {
         rf_fail(err, RF_DRIFT, "column \"%s\" of %s is of type %s, which is carried as its text (%s), and that of %s is %s",
                 from->name, label, from->type, from->cast_reason, plan->job->target_label, to->type);
@@ -120,7 +125,8 @@ static enum rf_code check_columns(const struct rf_plan *plan, struct rf_error *e
         const struct rf_column *to = rf_target_column(plan, i);
         if (!to) {
             rf_fail(err, RF_DRIFT, "column \"%s\" (%s) was added to %s and is not in %s", from->name, from->type, plan->job->source_label, plan->job->target_label);
-            return rf_hint(err, "ALTER TABLE %s ADD COLUMN \"%s\" %s, or name the columns to carry in \"columns\".", plan->job->target_label, from->name, from->cast ? "text" : from->type);
+            const char *type = from->arrives_as ? from->arrives_as : from->cast ? "text" : from->type;
+            return rf_hint(err, "ALTER TABLE %s ADD COLUMN \"%s\" %s, or name the columns to carry in \"columns\".", plan->job->target_label, from->name, type);
         }
         if (rf_fit(plan, i) == RF_FITS_NOT) return refuse_column(plan, from, to, err);
         if (plan->target->exists && to->not_null && may_be_null(plan, i)) {

@@ -13,6 +13,7 @@ struct rf_column {
     const char *refusal;  /* why the bytes cannot be passed on; NULL when they can */
     const char *cast;     /* "::pg_catalog.text": what the source sends it as; NULL: as it is */
     const char *cast_reason; /* why it is not sent as it is; NULL where the table of types alone says so */
+    const char *arrives_as; /* the type of a target that goes by the table of types; NULL where bytes pass unread */
     int32_t typmod;       /* -1 when the type carries none */
     bool not_null;
     bool always_null; /* of a stream that knows no type for it, because it has no value */
@@ -112,7 +113,11 @@ struct rf_source_facts {
     const char *fingerprint; /* lines, each a fact whose change xmin cannot show; compared in ground.c */
 };
 
+/* Whose SQL the target speaks. */
+enum rf_dialect { RF_DIALECT_POSTGRES, RF_DIALECT_DUCKDB };
+
 struct rf_target_facts {
+    enum rf_dialect dialect;
     struct rf_server server;
     bool exists;
     bool is_ours;    /* carries _extracted_at, _load_id and _deleted_at */

@@ -1,5 +1,7 @@
 #include "core/sql.h"
 
+#include "core/sql_target.h"
+
 #include <inttypes.h>
 
 /* ---- sessions and control tables ---- */
@@ -175,16 +177,33 @@ void rf_sql_list_loads(const struct rf_job *job, struct rf_text *out) {
 
 /* ---- the load ---- */
 
-static void add_target(const struct rf_plan *plan, struct rf_text *out) {
+/* What differs where the databases' forms are alike. */
+static const struct dialect {
+    const char *temporary;     /* where temporary tables are */
+    const char *temporary_end; /* of their CREATE: they go with the transaction, or with the session */
+    const char *place;         /* type of a row's place in its source table, ordered as places are */
+    const char *arrival;       /* rises with the rows of a stage, in the order in which they came */
+    const char *row_end;       /* makes two rows comparable */
+    const char *differs;
+} DIALECTS[] = {
+    [RF_DIALECT_POSTGRES] = {"pg_temp", " ON COMMIT DROP", "tid", "ctid", "::text", " <> "}, /* as texts: not every type has an equality */
+    [RF_DIALECT_DUCKDB] = {"temp", "", "blob", "rowid", "", " IS DISTINCT FROM "},
+};
+
+static const struct dialect *dialect_of(const struct rf_plan *plan) {
+    return &DIALECTS[plan->target->dialect];
+}
+
+void rf_sql_add_target(const struct rf_plan *plan, struct rf_text *out) {
     rf_text_qualified(out, plan->job->target_schema, plan->job->target_table);
 }
 
-static void add_stage(const struct rf_plan *plan, struct rf_text *out) {
-    rf_text_addf(out, "pg_temp.\"rowferry_stage_%" PRId64 "\"", plan->load_id);
+void rf_sql_add_stage(const struct rf_plan *plan, struct rf_text *out) {
+    rf_text_addf(out, "%s.\"rowferry_stage_%" PRId64 "\"", dialect_of(plan)->temporary, plan->load_id);
 }
 
 /* "a", "b" — or with a prefix: t."a", t."b" */
-static void add_columns(const struct rf_plan *plan, const char *prefix, struct rf_text *out) {
+void rf_sql_add_columns(const struct rf_plan *plan, const char *prefix, struct rf_text *out) {
     for (int i = 0; i < plan->source->n_columns; i++) {
         if (i > 0) rf_text_add(out, ", ");
         rf_text_add(out, prefix);
@@ -196,14 +215,14 @@ static const char *key_name(const struct rf_plan *plan, int k) {
     return plan->source->columns[plan->source->keys[k]].name;
 }
 
-static void add_keys(const struct rf_plan *plan, struct rf_text *out) {
+void rf_sql_add_keys(const struct rf_plan *plan, struct rf_text *out) {
     for (int k = 0; k < plan->source->n_keys; k++) {
         if (k > 0) rf_text_add(out, ", ");
         rf_text_identifier(out, key_name(plan, k));
     }
 }
 
-static void add_key_match(const struct rf_plan *plan, struct rf_text *out) {
+void rf_sql_add_key_match(const struct rf_plan *plan, struct rf_text *out) {
     for (int k = 0; k < plan->source->n_keys; k++) {
         rf_text_add(out, k > 0 ? " AND t." : "t.");
         rf_text_identifier(out, key_name(plan, k));
@@ -215,7 +234,7 @@ static void add_key_match(const struct rf_plan *plan, struct rf_text *out) {
 /* A column default fills the metadata of a straight load: it costs no bytes on the wire. */
 void rf_sql_create_target(const struct rf_plan *plan, struct rf_text *out) {
     rf_text_add(out, "CREATE TABLE ");
-    add_target(plan, out);
+    rf_sql_add_target(plan, out);
     rf_text_add(out, " (");
     for (int i = 0; i < plan->source->n_columns; i++) {
         rf_text_identifier(out, plan->source->columns[i].name);
@@ -226,7 +245,7 @@ void rf_sql_create_target(const struct rf_plan *plan, struct rf_text *out) {
     rf_text_addf(out, ", \"_load_id\" bigint NOT NULL DEFAULT %" PRId64 ", \"_deleted_at\" timestamptz", plan->load_id);
     if (!plan->straight) {
         rf_text_add(out, ", PRIMARY KEY (");
-        add_keys(plan, out);
+        rf_sql_add_keys(plan, out);
         rf_text_add(out, ")");
     }
     rf_text_add(out, ")");
@@ -235,11 +254,11 @@ void rf_sql_create_target(const struct rf_plan *plan, struct rf_text *out) {
 /* One pass over the new table; the key is built once instead of row by row. */
 void rf_sql_seal_target(const struct rf_plan *plan, struct rf_text *out) {
     rf_text_add(out, "ALTER TABLE ");
-    add_target(plan, out);
+    rf_sql_add_target(plan, out);
     rf_text_add(out, " ALTER \"_extracted_at\" DROP DEFAULT, ALTER \"_load_id\" DROP DEFAULT");
     if (!plan->straight) return;
     rf_text_add(out, ", ADD PRIMARY KEY (");
-    add_keys(plan, out);
+    rf_sql_add_keys(plan, out);
     rf_text_add(out, ")");
 }
 
@@ -249,7 +268,9 @@ static bool is_given(const struct rf_plan *plan) {
 
 /* The stage has the source's types where the target's are wider: receiving would round, merging widens. */
 static const char *staged_type(const struct rf_plan *plan, int i) {
-    return rf_fit(plan, i) == RF_FITS_WIDER ? plan->source->columns[i].type : rf_target_column(plan, i)->type;
+    const struct rf_column *from = &plan->source->columns[i];
+    if (rf_fit(plan, i) != RF_FITS_WIDER) return rf_target_column(plan, i)->type;
+    return from->arrives_as ? from->arrives_as : from->type;
 }
 
 void rf_sql_create_stage(const struct rf_plan *plan, struct rf_text *out) {
@@ -260,22 +281,22 @@ void rf_sql_create_stage(const struct rf_plan *plan, struct rf_text *out) {
         rf_text_identifier(out, plan->source->columns[i].name);
         rf_text_addf(out, " %s", staged_type(plan, i));
     }
-    if (plan->dedupe && !is_given(plan)) rf_text_add(out, ", \"_rowferry_age\" int4, \"_rowferry_place\" tid");
+    if (plan->dedupe && !is_given(plan)) rf_text_addf(out, ", \"_rowferry_age\" int4, \"_rowferry_place\" %s", dialect_of(plan)->place);
     if (plan->audit) rf_text_add(out, ", \"_rowferry_late\" bool");
     if (plan->mark_gone) rf_text_add(out, ", \"_rowferry_gone\" bool");
-    rf_text_add(out, ") ON COMMIT DROP");
+    rf_text_addf(out, ")%s", dialect_of(plan)->temporary_end);
 }
 
 void rf_sql_write(const struct rf_plan *plan, struct rf_text *out) {
     rf_text_add(out, "COPY ");
     if (!plan->straight) {
-        add_stage(plan, out);
+        rf_sql_add_stage(plan, out);
         rf_text_add(out, " FROM STDIN (FORMAT binary)");
         return;
     }
-    add_target(plan, out);
+    rf_sql_add_target(plan, out);
     rf_text_add(out, " (");
-    add_columns(plan, "", out);
+    rf_sql_add_columns(plan, "", out);
     rf_text_add(out, ") FROM STDIN (FORMAT binary, FREEZE)");
 }
 
@@ -305,24 +326,25 @@ static void add_staged_keys(const struct rf_plan *plan, struct rf_text *out) {
 /* Of the rows of one key the newest comes first. Rows of a stream are as new as they came late: COPY into a table of its
  * own transaction looks for no free space in earlier pages, so that places in the stage rise with the rows. */
 static void add_newest_first(const struct rf_plan *plan, struct rf_text *out) {
-    rf_text_add(out, is_given(plan) ? ", ctid DESC" : ", \"_rowferry_age\", \"_rowferry_place\" DESC");
+    if (is_given(plan)) rf_text_addf(out, ", %s DESC", dialect_of(plan)->arrival);
+    else rf_text_add(out, ", \"_rowferry_age\", \"_rowferry_place\" DESC");
 }
 
 /* The rows of the stage to merge: one for each key. */
-static void add_live_rows(const struct rf_plan *plan, struct rf_text *out) {
+void rf_sql_add_live_rows(const struct rf_plan *plan, struct rf_text *out) {
     const char *condition = plan->mark_gone ? " WHERE NOT \"_rowferry_gone\"" : "";
     rf_text_add(out, "SELECT ");
     if (plan->dedupe) {
         rf_text_add(out, "DISTINCT ON (");
-        add_keys(plan, out);
+        rf_sql_add_keys(plan, out);
         rf_text_add(out, ") ");
     }
     add_staged_columns(plan, out);
     rf_text_add(out, " FROM ");
-    add_stage(plan, out);
+    rf_sql_add_stage(plan, out);
     rf_text_add(out, condition);
     rf_text_add(out, " ORDER BY ");
-    add_keys(plan, out);
+    rf_sql_add_keys(plan, out);
     if (plan->dedupe) add_newest_first(plan, out);
 }
 
@@ -355,17 +377,17 @@ static void add_is_new(const struct rf_plan *plan, struct rf_text *out) {
 
 void rf_sql_merge(const struct rf_plan *plan, struct rf_text *out) {
     rf_text_add(out, "WITH merged AS (INSERT INTO ");
-    add_target(plan, out);
+    rf_sql_add_target(plan, out);
     rf_text_add(out, " AS t (");
-    add_columns(plan, "", out);
+    rf_sql_add_columns(plan, "", out);
     rf_text_add(out, ", \"_extracted_at\", \"_load_id\") SELECT ");
-    add_columns(plan, "s.", out);
+    rf_sql_add_columns(plan, "s.", out);
     rf_text_add(out, ", ");
     rf_text_literal(out, plan->extracted_at);
     rf_text_addf(out, "::timestamptz, %" PRId64 "::bigint FROM (", plan->load_id);
-    add_live_rows(plan, out);
+    rf_sql_add_live_rows(plan, out);
     rf_text_add(out, ") s ON CONFLICT (");
-    add_keys(plan, out);
+    rf_sql_add_keys(plan, out);
     rf_text_add(out, ") DO UPDATE SET ");
     add_assignments(plan, out);
     rf_text_add(out, " WHERE t.\"_load_id\" < excluded.\"_load_id\" RETURNING ");
@@ -378,33 +400,33 @@ void rf_sql_count_stage(const struct rf_plan *plan, struct rf_text *out) {
     rf_text_addf(out, "SELECT count(*) FILTER (WHERE NOT live), count(*) FILTER (WHERE live) - (SELECT count(*) FROM (SELECT DISTINCT ");
     add_staged_keys(plan, out);
     rf_text_add(out, " FROM ");
-    add_stage(plan, out);
+    rf_sql_add_stage(plan, out);
     rf_text_addf(out, " WHERE %s) k) FROM (SELECT %s AS live FROM ", live, live);
-    add_stage(plan, out);
+    rf_sql_add_stage(plan, out);
     rf_text_add(out, ") s");
 }
 
 void rf_sql_count_stale(const struct rf_plan *plan, struct rf_text *out) {
     rf_text_add(out, "SELECT count(*) FROM (");
-    add_live_rows(plan, out);
+    rf_sql_add_live_rows(plan, out);
     rf_text_add(out, ") s JOIN ");
-    add_target(plan, out);
+    rf_sql_add_target(plan, out);
     rf_text_add(out, " t ON ");
-    add_key_match(plan, out);
+    rf_sql_add_key_match(plan, out);
     rf_text_addf(out, " WHERE t.\"_load_id\" > %" PRId64, plan->load_id);
 }
 
 void rf_sql_duplicate_keys(const struct rf_plan *plan, struct rf_text *out) {
     rf_text_add(out, "SELECT string_agg(k, ', ') FROM (SELECT ROW(");
-    add_keys(plan, out);
+    rf_sql_add_keys(plan, out);
     rf_text_add(out, ")::text AS k FROM (SELECT ");
     add_staged_keys(plan, out);
     rf_text_add(out, " FROM ");
-    add_stage(plan, out);
+    rf_sql_add_stage(plan, out);
     if (plan->mark_gone) rf_text_add(out, " WHERE NOT \"_rowferry_gone\"");
     rf_text_add(out, ") s");
     rf_text_add(out, " GROUP BY ");
-    add_keys(plan, out);
+    rf_sql_add_keys(plan, out);
     rf_text_add(out, " HAVING count(*) > 1 ORDER BY 1 LIMIT 5) d");
 }
 
@@ -415,7 +437,7 @@ void rf_sql_duplicate_keys(const struct rf_plan *plan, struct rf_text *out) {
 static void add_closing(const struct rf_plan *plan, const char *from, struct rf_text *out) {
     bool remove = plan->job->on_delete == RF_DELETE_REMOVE;
     rf_text_add(out, remove ? "DELETE FROM " : "UPDATE ");
-    add_target(plan, out);
+    rf_sql_add_target(plan, out);
     rf_text_add(out, " t");
     if (!remove) {
         rf_text_add(out, " SET \"_deleted_at\" = ");
@@ -432,15 +454,15 @@ static void add_closing(const struct rf_plan *plan, const char *from, struct rf_
 void rf_sql_close_gone(const struct rf_plan *plan, struct rf_text *out) {
     struct rf_text gone = {0};
     rf_text_add(&gone, "(SELECT DISTINCT ");
-    add_keys(plan, &gone);
+    rf_sql_add_keys(plan, &gone);
     rf_text_add(&gone, " FROM ");
-    add_stage(plan, &gone);
+    rf_sql_add_stage(plan, &gone);
     rf_text_add(&gone, " WHERE \"_rowferry_gone\") s");
     if (gone.failed) out->failed = true;
     else add_closing(plan, gone.data, out);
     rf_text_free(&gone);
     rf_text_add(out, " AND ");
-    add_key_match(plan, out);
+    rf_sql_add_key_match(plan, out);
 }
 
 /* The merge just stamped every row that the source still has: what carries an older load is absent there. */
@@ -448,8 +470,8 @@ void rf_sql_close_absent(const struct rf_plan *plan, struct rf_text *out) {
     add_closing(plan, NULL, out);
 }
 
-static void add_key_stage(const struct rf_plan *plan, struct rf_text *out) {
-    rf_text_addf(out, "pg_temp.\"rowferry_keys_%" PRId64 "\"", plan->load_id);
+void rf_sql_add_key_stage(const struct rf_plan *plan, struct rf_text *out) {
+    rf_text_addf(out, "%s.\"rowferry_keys_%" PRId64 "\"", dialect_of(plan)->temporary, plan->load_id);
 }
 
 void rf_sql_create_keys(const struct rf_plan *plan, struct rf_text *out) {
@@ -459,21 +481,21 @@ void rf_sql_create_keys(const struct rf_plan *plan, struct rf_text *out) {
         rf_text_identifier(out, key_name(plan, k));
         rf_text_addf(out, " %s", staged_type(plan, plan->source->keys[k]));
     }
-    rf_text_add(out, ") ON COMMIT DROP");
+    rf_text_addf(out, ")%s", dialect_of(plan)->temporary_end);
 }
 
 void rf_sql_write_keys(const struct rf_plan *plan, struct rf_text *out) {
     rf_text_add(out, "COPY ");
-    add_key_stage(plan, out);
+    rf_sql_add_key_stage(plan, out);
     rf_text_add(out, " FROM STDIN (FORMAT binary)");
 }
 
 void rf_sql_sweep(const struct rf_plan *plan, struct rf_text *out) {
     add_closing(plan, NULL, out);
-    rf_text_add(out, " AND NOT EXISTS (SELECT FROM ");
-    add_key_stage(plan, out);
+    rf_text_add(out, " AND NOT EXISTS (SELECT 1 FROM ");
+    rf_sql_add_key_stage(plan, out);
     rf_text_add(out, " s WHERE ");
-    add_key_match(plan, out);
+    rf_sql_add_key_match(plan, out);
     rf_text_add(out, ")");
 }
 
@@ -481,19 +503,19 @@ void rf_sql_count_live(const struct rf_plan *plan, struct rf_text *out) {
     rf_text_add(out, "SELECT (SELECT count(*) FROM ");
     if (plan->dedupe) {
         rf_text_add(out, "(SELECT DISTINCT ");
-        add_keys(plan, out);
+        rf_sql_add_keys(plan, out);
         rf_text_add(out, " FROM ");
     }
-    add_key_stage(plan, out);
+    rf_sql_add_key_stage(plan, out);
     if (plan->dedupe) rf_text_add(out, ") k");
     rf_text_add(out, "), (SELECT count(*) FROM ");
-    add_target(plan, out);
+    rf_sql_add_target(plan, out);
     rf_text_add(out, " WHERE \"_deleted_at\" IS NULL)");
 }
 
 /* ---- what the cursor had missed ---- */
 
-/* As texts: not every type has an equality. Where the target is wider the staged value is printed as its. */
+/* Where the target is wider the staged value is taken as its. */
 static void add_row_text(const struct rf_plan *plan, const char *side, bool staged, struct rf_text *out) {
     rf_text_add(out, "ROW(");
     for (int i = 0; i < plan->source->n_columns; i++) {
@@ -502,17 +524,17 @@ static void add_row_text(const struct rf_plan *plan, const char *side, bool stag
         rf_text_identifier(out, plan->source->columns[i].name);
         if (staged) rf_text_addf(out, "::%s", rf_target_column(plan, i)->type);
     }
-    rf_text_add(out, ")::text");
+    rf_text_addf(out, ")%s", dialect_of(plan)->row_end);
 }
 
 /* The staged rows, one for each key. */
 static void add_newest_rows(const struct rf_plan *plan, struct rf_text *out) {
     rf_text_add(out, "(SELECT DISTINCT ON (");
-    add_keys(plan, out);
+    rf_sql_add_keys(plan, out);
     rf_text_add(out, ") * FROM ");
-    add_stage(plan, out);
+    rf_sql_add_stage(plan, out);
     rf_text_add(out, " ORDER BY ");
-    add_keys(plan, out);
+    rf_sql_add_keys(plan, out);
     rf_text_add(out, ", \"_rowferry_age\", \"_rowferry_place\" DESC)");
 }
 
@@ -520,16 +542,16 @@ static void add_newest_rows(const struct rf_plan *plan, struct rf_text *out) {
 void rf_sql_count_missed(const struct rf_plan *plan, struct rf_text *out) {
     rf_text_add(out, "SELECT count(*) FROM ");
     if (plan->dedupe) add_newest_rows(plan, out);
-    else add_stage(plan, out);
+    else rf_sql_add_stage(plan, out);
     rf_text_add(out, " s LEFT JOIN ");
-    add_target(plan, out);
+    rf_sql_add_target(plan, out);
     rf_text_add(out, " t ON ");
-    add_key_match(plan, out);
+    rf_sql_add_key_match(plan, out);
     rf_text_add(out, " WHERE s.\"_rowferry_late\" AND ");
     if (plan->mark_gone) rf_text_add(out, "CASE WHEN s.\"_rowferry_gone\" THEN t.\"_load_id\" IS NOT NULL AND t.\"_deleted_at\" IS NULL ELSE ");
     rf_text_add(out, "(t.\"_load_id\" IS NULL OR t.\"_deleted_at\" IS NOT NULL OR ");
     add_row_text(plan, "t.", false, out);
-    rf_text_add(out, " <> ");
+    rf_text_add(out, dialect_of(plan)->differs);
     add_row_text(plan, "s.", true, out);
     rf_text_add(out, plan->mark_gone ? ") END" : ")");
 }

@@ -1,0 +1,21 @@
+/* Pieces of the target's statements that all dialects share. */
+#ifndef RF_SQL_TARGET_H
+#define RF_SQL_TARGET_H
+
+#include "core/plan.h"
+#include "core/text.h"
+
+/* The tables of a load: the target, the stage of its rows, the stage of all keys of the source. */
+void rf_sql_add_target(const struct rf_plan *plan, struct rf_text *out);
+void rf_sql_add_stage(const struct rf_plan *plan, struct rf_text *out);
+void rf_sql_add_key_stage(const struct rf_plan *plan, struct rf_text *out);
+
+/* "a", "b" — or with a prefix: t."a", t."b" */
+void rf_sql_add_columns(const struct rf_plan *plan, const char *prefix, struct rf_text *out);
+void rf_sql_add_keys(const struct rf_plan *plan, struct rf_text *out);
+/* t."k" = s."k" for each column of the key */
+void rf_sql_add_key_match(const struct rf_plan *plan, struct rf_text *out);
+/* The rows of the stage to merge, one for each key. */
+void rf_sql_add_live_rows(const struct rf_plan *plan, struct rf_text *out);
+
+#endif
