@@ -1,0 +1,35 @@
+/* A short queue of Arrow arrays between one thread that makes them and others that take them.
+ *
+ * What is in it belongs to it. Either side may end it: the maker when there is no more, anybody when there is no point.
+ */
+#ifndef RF_QUEUE_H
+#define RF_QUEUE_H
+
+#include "core/arrow.h"
+#include "core/cancel.h"
+#include "core/error.h"
+
+#include <stdbool.h>
+
+struct rf_queue;
+
+enum { RF_QUEUE_ARRAYS = 2 };
+
+/* NULL when memory is short. */
+struct rf_queue *rf_queue_new(void);
+/* Nobody may wait in it any more. Releases what is left. */
+void rf_queue_free(struct rf_queue *queue);
+
+/* Moves *array in, after waiting for room. False when the queue was given up or `cancel` was requested: *array stays the caller's. */
+bool rf_queue_push(struct rf_queue *queue, struct ArrowArray *array, struct rf_cancel *cancel);
+
+/* No more will come; what is there may still be taken. */
+void rf_queue_end(struct rf_queue *queue);
+
+/* Wakes both sides for good: from here on nothing goes in and nothing comes out. */
+void rf_queue_give_up(struct rf_queue *queue);
+
+/* Waits for the next array and moves it out; at the end *array is empty. False when the queue was given up. */
+bool rf_queue_pop(struct rf_queue *queue, struct ArrowArray *array);
+
+#endif

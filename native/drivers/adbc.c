@@ -1,0 +1,372 @@
+#include "drivers/adbc.h"
+
+#include <pthread.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* ---- errors ---- */
+
+/* What a message of DuckDB's begins with, what else it says, and what it means here. Its status codes hardly differ. */
+static const struct meaning {
+    const char *begins;
+    const char *says;
+    enum rf_code code;
+    const char *hint;
+} MEANINGS[] = {
+    {"INTERRUPT Error", "", RF_CANCELLED, NULL},
+    {"Constraint Error", "", RF_DATA, NULL},
+    {"Conversion Error", "", RF_DATA, NULL},
+    {"Out of Range Error", "", RF_DATA, NULL},
+    {"Invalid Input Error", "", RF_DATA, NULL},
+    {"Catalog Error", "", RF_CONFIG, "DuckDB tells names that differ in capital letters alone not apart."},
+    {"Dependency Error", "", RF_CONFIG, NULL},
+    {"Permission Error", "", RF_AUTH, NULL},
+    {"Out of Memory Error", "", RF_TARGET, "Give it more: \"?memory_limit=4GB\" behind the path of the target."},
+    {"IO Error", "not a valid DuckDB database", RF_CONFIG, NULL},
+    {"IO Error", "", RF_TARGET, NULL},
+    {"FATAL Error", "", RF_TARGET, NULL},
+    {"TransactionContext Error", "constraint violation", RF_DATA, NULL},
+    {"TransactionContext Error", "", RF_TARGET, NULL},
+    {"Binder Error", "", RF_INTERNAL, NULL},
+    {"Parser Error", "", RF_INTERNAL, NULL},
+    {"INTERNAL Error", "", RF_INTERNAL, NULL},
+};
+
+static enum rf_code code_of_status(AdbcStatusCode status) {
+    if (status == ADBC_STATUS_CANCELLED) return RF_CANCELLED;
+    return status == ADBC_STATUS_UNAUTHENTICATED || status == ADBC_STATUS_UNAUTHORIZED ? RF_AUTH : RF_TARGET;
+}
+
+static const struct meaning *meaning_of(const char *text) {
+    for (size_t i = 0; i < sizeof MEANINGS / sizeof MEANINGS[0]; i++)
+        if (strncmp(text, MEANINGS[i].begins, strlen(MEANINGS[i].begins)) == 0 && strstr(text, MEANINGS[i].says)) return &MEANINGS[i];
+    return NULL;
+}
+
+/* Behind the first line DuckDB points into the statement. */
+static void copy_first_line(char *to, size_t size, const char *from) {
+    char line[1024];
+    rf_copy_text(line, sizeof line, from);
+    line[strcspn(line, "\n")] = '\0';
+    rf_copy_text(to, size, line);
+}
+
+static bool is_cancelled(const struct rf_adbc *adbc) {
+    return adbc->cancel && !adbc->past_cancel && rf_cancel_requested(adbc->cancel);
+}
+
+static enum rf_code cancelled(struct rf_error *err) {
+    return rf_fail(err, RF_CANCELLED, "the run was cancelled");
+}
+
+static enum rf_code fail_with_text(const struct rf_adbc *adbc, const char *role, enum rf_code code, const char *text, struct rf_error *err) {
+    if (is_cancelled(adbc)) return cancelled(err);
+    char line[sizeof err->server_message];
+    copy_first_line(line, sizeof line, text && *text ? text : "the driver gave no reason");
+    const struct meaning *meaning = meaning_of(line);
+    rf_fail(err, meaning ? meaning->code : code, "target: %s: %s", role, line);
+    rf_copy_text(err->role, sizeof err->role, role);
+    rf_copy_text(err->server_message, sizeof err->server_message, line);
+    return meaning && meaning->hint ? rf_hint(err, "%s", meaning->hint) : err->code;
+}
+
+enum rf_code rf_adbc_judge(const struct rf_adbc *adbc, const char *role, AdbcStatusCode status, struct AdbcError *said, struct rf_error *err) {
+    enum rf_code code = RF_OK;
+    if (status != ADBC_STATUS_OK) code = fail_with_text(adbc, role, code_of_status(status), said->message, err);
+    if (said->release) said->release(said);
+    *said = (struct AdbcError){0};
+    return code;
+}
+
+bool rf_adbc_is_held(const struct rf_error *err) {
+    return strstr(err->server_message, "Could not set lock on file") != NULL;
+}
+
+/* ---- interrupting ---- */
+
+struct rf_adbc_interrupt {
+    pthread_mutex_t mutex;
+    struct rf_adbc *adbc; /* NULL once the session is closed */
+};
+
+static void ask_to_cancel(void *arg) {
+    struct rf_adbc_interrupt *interrupt = arg;
+    struct AdbcError said = {0};
+    pthread_mutex_lock(&interrupt->mutex);
+    if (interrupt->adbc) (void)interrupt->adbc->driver.ConnectionCancel(&interrupt->adbc->connection, &said);
+    pthread_mutex_unlock(&interrupt->mutex);
+    if (said.release) said.release(&said);
+}
+
+static void drop_interrupt(void *arg) {
+    struct rf_adbc_interrupt *interrupt = arg;
+    pthread_mutex_destroy(&interrupt->mutex);
+    free(interrupt);
+}
+
+static enum rf_code watch_cancel(struct rf_adbc *adbc, struct rf_error *err) {
+    struct rf_adbc_interrupt *interrupt = calloc(1, sizeof *interrupt);
+    if (!interrupt) return rf_no_memory(err);
+    pthread_mutex_init(&interrupt->mutex, NULL);
+    interrupt->adbc = adbc;
+    adbc->slot = rf_cancel_register(adbc->cancel, ask_to_cancel, drop_interrupt, interrupt);
+    if (!adbc->slot) return rf_no_memory(err);
+    adbc->interrupt = interrupt;
+    return RF_OK;
+}
+
+/* From here on nobody interrupts the session any more. */
+static void unwatch_cancel(struct rf_adbc *adbc) {
+    if (!adbc->interrupt) return;
+    pthread_mutex_lock(&adbc->interrupt->mutex);
+    adbc->interrupt->adbc = NULL;
+    pthread_mutex_unlock(&adbc->interrupt->mutex);
+    rf_cancel_unregister(adbc->cancel, adbc->slot);
+    adbc->interrupt = NULL;
+    adbc->slot = NULL;
+}
+
+/* ---- opening and closing ---- */
+
+static enum rf_code open_database(struct rf_adbc *adbc, const struct rf_adbc_option *options, int n_options, struct rf_error *err) {
+    struct AdbcError said = {0};
+    const struct AdbcDriver *driver = &adbc->driver;
+    RF_TRY(rf_adbc_judge(adbc, "open", driver->DatabaseNew(&adbc->database, &said), &said, err));
+    for (int i = 0; i < n_options; i++)
+        RF_TRY(rf_adbc_judge(adbc, "open", driver->DatabaseSetOption(&adbc->database, options[i].name, options[i].value, &said), &said, err));
+    return rf_adbc_judge(adbc, "open", driver->DatabaseInit(&adbc->database, &said), &said, err);
+}
+
+static enum rf_code open_session(struct rf_adbc *adbc, struct rf_error *err) {
+    struct AdbcError said = {0};
+    const struct AdbcDriver *driver = &adbc->driver;
+    RF_TRY(rf_adbc_judge(adbc, "connect", driver->ConnectionNew(&adbc->connection, &said), &said, err));
+    RF_TRY(rf_adbc_judge(adbc, "connect", driver->ConnectionInit(&adbc->connection, &adbc->database, &said), &said, err));
+    return rf_adbc_judge(adbc, "connect", driver->ConnectionSetOption(&adbc->connection, "adbc.connection.autocommit", "false", &said), &said, err);
+}
+
+enum rf_code rf_adbc_open(struct rf_adbc *adbc, const struct rf_adbc_option *options, int n_options, struct rf_cancel *cancel, struct rf_error *err) {
+    adbc->cancel = cancel;
+    adbc->past_cancel = false;
+    enum rf_code code = open_database(adbc, options, n_options, err);
+    if (code == RF_OK) code = open_session(adbc, err);
+    adbc->is_open = code == RF_OK;
+    if (code == RF_OK) code = watch_cancel(adbc, err);
+    if (code != RF_OK) rf_adbc_close(adbc);
+    return code;
+}
+
+static void forget(struct AdbcError *said) {
+    if (said->release) said->release(said);
+    *said = (struct AdbcError){0};
+}
+
+void rf_adbc_close(struct rf_adbc *adbc) {
+    struct AdbcError said = {0};
+    unwatch_cancel(adbc);
+    if (adbc->is_open) (void)adbc->driver.ConnectionRollback(&adbc->connection, &said);
+    forget(&said);
+    if (adbc->connection.private_data) (void)adbc->driver.ConnectionRelease(&adbc->connection, &said);
+    forget(&said);
+    if (adbc->database.private_data) (void)adbc->driver.DatabaseRelease(&adbc->database, &said);
+    forget(&said);
+    adbc->connection = (struct AdbcConnection){0};
+    adbc->database = (struct AdbcDatabase){0};
+    adbc->is_open = false;
+}
+
+/* ---- executing ---- */
+
+static enum rf_code begin_statement(struct rf_adbc *adbc, struct AdbcStatement *statement, const char *role, struct rf_error *err) {
+    struct AdbcError said = {0};
+    *statement = (struct AdbcStatement){0};
+    if (is_cancelled(adbc)) return cancelled(err);
+    if (!adbc->is_open) return rf_fail(err, RF_TARGET, "target: %s: the session is closed", role);
+    return rf_adbc_judge(adbc, role, adbc->driver.StatementNew(&adbc->connection, statement, &said), &said, err);
+}
+
+static void end_statement(struct rf_adbc *adbc, struct AdbcStatement *statement) {
+    struct AdbcError said = {0};
+    if (statement->private_data) (void)adbc->driver.StatementRelease(statement, &said);
+    forget(&said);
+}
+
+static enum rf_code set_and_run(struct rf_adbc *adbc, struct AdbcStatement *statement, const char *role, const char *sql,
+                                struct ArrowArrayStream *stream, int64_t *n_rows, struct rf_error *err) {
+    struct AdbcError said = {0};
+    RF_TRY(rf_adbc_judge(adbc, role, adbc->driver.StatementSetSqlQuery(statement, sql, &said), &said, err));
+    rf_cancel_set_busy(adbc->slot, true);
+    AdbcStatusCode status = adbc->driver.StatementExecuteQuery(statement, stream, n_rows, &said);
+    rf_cancel_set_busy(adbc->slot, false);
+    return rf_adbc_judge(adbc, role, status, &said, err);
+}
+
+/* What to do with each piece of a result. */
+typedef enum rf_code piece_taker(void *context, const struct ArrowArray *array, struct rf_error *err);
+
+/* A result may be made while it is read: only its end says that the statement succeeded. */
+static enum rf_code drain(struct rf_adbc *adbc, const char *role, struct ArrowArrayStream *stream, piece_taker *take, void *context, struct rf_error *err) {
+    for (;;) {
+        struct ArrowArray array = {0};
+        rf_cancel_set_busy(adbc->slot, true);
+        int failed = stream->get_next(stream, &array);
+        rf_cancel_set_busy(adbc->slot, false);
+        if (failed) return fail_with_text(adbc, role, RF_TARGET, stream->get_last_error(stream), err);
+        if (!array.release) return RF_OK;
+        enum rf_code code = take ? take(context, &array, err) : RF_OK;
+        array.release(&array);
+        RF_TRY(code);
+    }
+}
+
+enum rf_code rf_adbc_execute(struct rf_adbc *adbc, const char *role, struct rf_text *sql, int64_t *n_rows, struct rf_error *err) {
+    struct AdbcStatement statement = {0};
+    struct ArrowArrayStream stream = {0};
+    int64_t changed = -1;
+    enum rf_code code = rf_text_check(sql, err);
+    if (code == RF_OK) code = begin_statement(adbc, &statement, role, err);
+    if (code == RF_OK) code = set_and_run(adbc, &statement, role, sql->data, &stream, &changed, err);
+    if (code == RF_OK && stream.release) code = drain(adbc, role, &stream, NULL, NULL, err);
+    if (stream.release) stream.release(&stream);
+    end_statement(adbc, &statement);
+    rf_text_free(sql);
+    if (code == RF_OK && n_rows && changed < 0) return rf_fail(err, RF_INTERNAL, "target: %s: the driver did not say how many rows it changed", role);
+    if (code == RF_OK && n_rows) *n_rows = changed;
+    return code;
+}
+
+/* ---- reading ---- */
+
+struct reading {
+    struct rf_arena *arena;
+    struct rf_adbc_rows *rows;
+    int capacity; /* rows */
+};
+
+static bool has_value(const struct ArrowArray *column, int64_t row) {
+    const uint8_t *valid = column->buffers[0];
+    int64_t at = column->offset + row;
+    return !valid || (valid[at / 8] >> (at % 8) & 1);
+}
+
+static const char *copy_cell(const struct ArrowArray *column, int64_t row, struct rf_arena *arena) {
+    const int32_t *offsets = (const int32_t *)column->buffers[1] + column->offset + row;
+    size_t n_bytes = (size_t)(offsets[1] - offsets[0]);
+    char *text = rf_arena_take(arena, n_bytes + 1);
+    if (text && n_bytes > 0) memcpy(text, (const char *)column->buffers[2] + offsets[0], n_bytes);
+    return text;
+}
+
+static enum rf_code make_room(struct reading *reading, int64_t n_more, struct rf_error *err) {
+    struct rf_adbc_rows *rows = reading->rows;
+    enum { MOST_ROWS = 1 << 20 };
+    if (n_more > MOST_ROWS - rows->n_rows) return rf_fail(err, RF_INTERNAL, "a result has more rows than anything asked for can have");
+    if (rows->n_rows + (int)n_more <= reading->capacity) return RF_OK;
+    int capacity = 2 * (rows->n_rows + (int)n_more);
+    const char **cells = rf_arena_take(reading->arena, (size_t)capacity * (size_t)(rows->n_columns + 1) * sizeof *cells);
+    if (!cells) return rf_no_memory(err);
+    if (rows->n_rows > 0) memcpy(cells, rows->cells, (size_t)rows->n_rows * (size_t)rows->n_columns * sizeof *cells);
+    rows->cells = cells;
+    reading->capacity = capacity;
+    return RF_OK;
+}
+
+static enum rf_code take_texts(void *context, const struct ArrowArray *array, struct rf_error *err) {
+    struct reading *reading = context;
+    struct rf_adbc_rows *rows = reading->rows;
+    if (array->n_children != rows->n_columns) return rf_fail(err, RF_INTERNAL, "a result does not have the columns of its schema");
+    RF_TRY(make_room(reading, array->length, err));
+    for (int64_t row = 0; row < array->length; row++, rows->n_rows++)
+        for (int i = 0; i < rows->n_columns; i++) {
+            const char **cell = &rows->cells[rows->n_rows * rows->n_columns + i];
+            if (!has_value(array->children[i], row)) continue;
+            *cell = copy_cell(array->children[i], row, reading->arena);
+            if (!*cell) return rf_no_memory(err);
+        }
+    return RF_OK;
+}
+
+/* Every result asked for is of texts. */
+static enum rf_code check_schema(struct rf_adbc *adbc, const char *role, struct ArrowArrayStream *stream, int *n_columns, struct rf_error *err) {
+    struct ArrowSchema schema = {0};
+    if (stream->get_schema(stream, &schema) != 0) return fail_with_text(adbc, role, RF_TARGET, stream->get_last_error(stream), err);
+    bool texts = true;
+    for (int64_t i = 0; i < schema.n_children; i++) texts &= strcmp(schema.children[i]->format, "u") == 0;
+    *n_columns = (int)schema.n_children;
+    if (schema.release) schema.release(&schema);
+    return texts ? RF_OK : rf_fail(err, RF_INTERNAL, "target: %s: the result is not of texts", role);
+}
+
+enum rf_code rf_adbc_read(struct rf_adbc *adbc, const char *role, struct rf_text *sql, struct rf_arena *arena, struct rf_adbc_rows *rows, struct rf_error *err) {
+    struct AdbcStatement statement = {0};
+    struct ArrowArrayStream stream = {0};
+    *rows = (struct rf_adbc_rows){0};
+    struct reading reading = {.arena = arena, .rows = rows};
+    int64_t ignored;
+    enum rf_code code = rf_text_check(sql, err);
+    if (code == RF_OK) code = begin_statement(adbc, &statement, role, err);
+    if (code == RF_OK) code = set_and_run(adbc, &statement, role, sql->data, &stream, &ignored, err);
+    if (code == RF_OK && !stream.release) code = rf_fail(err, RF_INTERNAL, "target: %s: there is no result", role);
+    if (code == RF_OK) code = check_schema(adbc, role, &stream, &rows->n_columns, err);
+    if (code == RF_OK) code = drain(adbc, role, &stream, take_texts, &reading, err);
+    if (stream.release) stream.release(&stream);
+    end_statement(adbc, &statement);
+    rf_text_free(sql);
+    return code;
+}
+
+const char *rf_adbc_cell(const struct rf_adbc_rows *rows, int row, int column) {
+    return row < rows->n_rows && column < rows->n_columns ? rows->cells[row * rows->n_columns + column] : NULL;
+}
+
+int64_t rf_adbc_integer(const struct rf_adbc_rows *rows, int row, int column) {
+    const char *text = rf_adbc_cell(rows, row, column);
+    return text ? strtoll(text, NULL, 10) : 0;
+}
+
+bool rf_adbc_flag(const struct rf_adbc_rows *rows, int row, int column) {
+    const char *text = rf_adbc_cell(rows, row, column);
+    return text && strcmp(text, "true") == 0;
+}
+
+/* ---- ingesting ---- */
+
+static enum rf_code set_up_ingest(struct rf_adbc *adbc, struct AdbcStatement *statement, const char *schema, const char *table, struct rf_error *err) {
+    const struct rf_adbc_option options[] = {
+        {"adbc.ingest.target_table", table},
+        {"adbc.ingest.mode", "adbc.ingest.mode.append"},
+        {schema ? "adbc.ingest.target_db_schema" : "adbc.ingest.temporary", schema ? schema : "true"},
+    };
+    for (size_t i = 0; i < sizeof options / sizeof options[0]; i++) {
+        struct AdbcError said = {0};
+        RF_TRY(rf_adbc_judge(adbc, "load rows", adbc->driver.StatementSetOption(statement, options[i].name, options[i].value, &said), &said, err));
+    }
+    return RF_OK;
+}
+
+static enum rf_code bind_and_run(struct rf_adbc *adbc, struct AdbcStatement *statement, struct ArrowArrayStream *stream, struct rf_error *err) {
+    struct AdbcError said = {0};
+    int64_t ignored; /* the table's own count is what counts */
+    RF_TRY(rf_adbc_judge(adbc, "load rows", adbc->driver.StatementBindStream(statement, stream, &said), &said, err));
+    rf_cancel_set_busy(adbc->slot, true);
+    AdbcStatusCode status = adbc->driver.StatementExecuteQuery(statement, NULL, &ignored, &said);
+    rf_cancel_set_busy(adbc->slot, false);
+    return rf_adbc_judge(adbc, "load rows", status, &said, err);
+}
+
+enum rf_code rf_adbc_ingest(struct rf_adbc *adbc, const char *schema, const char *table, struct ArrowArrayStream *stream, struct rf_error *err) {
+    struct AdbcStatement statement = {0};
+    enum rf_code code = begin_statement(adbc, &statement, "load rows", err);
+    if (code == RF_OK) code = set_up_ingest(adbc, &statement, schema, table, err);
+    if (code == RF_OK) code = bind_and_run(adbc, &statement, stream, err);
+    end_statement(adbc, &statement);
+    if (stream->release) stream->release(stream);
+    return code;
+}
+
+enum rf_code rf_adbc_commit(struct rf_adbc *adbc, struct rf_error *err) {
+    struct AdbcError said = {0};
+    if (is_cancelled(adbc)) return cancelled(err);
+    adbc->past_cancel = true;
+    return rf_adbc_judge(adbc, "commit", adbc->driver.ConnectionCommit(&adbc->connection, &said), &said, err);
+}

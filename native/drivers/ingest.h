@@ -1,0 +1,29 @@
+/* COPY BINARY rows into a table behind ADBC: one thread decodes, another has the database take what is decoded. */
+#ifndef RF_INGEST_H
+#define RF_INGEST_H
+
+#include "core/batch.h"
+#include "core/cancel.h"
+#include "core/columns.h"
+#include "core/error.h"
+#include "drivers/adbc.h"
+
+#include <stddef.h>
+
+struct rf_ingest;
+
+/* Begins to load a table; `schema` NULL: a temporary one. Until the end or the drop nothing else may be executed in the
+ * session. `fields` must outlive the ingest. */
+enum rf_code rf_ingest_start(struct rf_adbc *adbc, const char *schema, const char *table, const struct rf_columns_field *fields, int n_fields,
+                             size_t batch_bytes, struct rf_ingest **out, struct rf_error *err);
+
+/* Decodes the rows and hands them on, waiting when the database is slower. */
+enum rf_code rf_ingest_write(struct rf_ingest *ingest, const struct rf_batch *batch, struct rf_error *err);
+
+/* Hands the rest on and waits until the database has taken it; frees the ingest in any case. */
+enum rf_code rf_ingest_end(struct rf_ingest *ingest, struct rf_error *err);
+
+/* Stops and frees it; what was loaded is for the transaction to undo. NULL is fine. */
+void rf_ingest_drop(struct rf_ingest *ingest);
+
+#endif
