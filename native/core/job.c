@@ -32,7 +32,8 @@ struct key {
 
 static const struct key KEYS[] = {
     {"source", TEXT, AT(source), NULL, 0, 0, 0, NULL, true, "PostgreSQL to read from: postgresql:// URI or libpq key=value text"},
-    {"target", TEXT, AT(target), NULL, 0, 0, 0, NULL, true, "warehouse to load into: postgresql:// URI or libpq key=value text"},
+    {"target", TEXT, AT(target), NULL, 0, 0, 0, NULL, true, "warehouse to load into: postgresql:// URI, libpq key=value text, or duckdb:///path"},
+    {"driver", TEXT, AT(driver), NULL, 0, 0, 0, NULL, true, "library with the ADBC driver of a duckdb:/// target; Python finds the one of its package duckdb"},
     {"source_name", TEXT, AT(source_name), "postgres", 0, 0, 0, NULL, false, "{source} of the target_table template"},
     {"table", TEXT, AT(table), NULL, 0, 0, 0, NULL, true, "source table, schema.table or table (public); odd names in double quotes"},
     {"target_table", TEXT, AT(target_table), "raw_{source}.{table}", 0, 0, 0, NULL, false, "template of the target table; knows {source}, {schema} and {table}"},
@@ -108,7 +109,7 @@ static const struct key *find_key(const char *name) {
 
 /* The others say how a table is read. */
 static bool is_of_streams(const char *name) {
-    static const char *const names[] = {"target", "source_name", "table", "target_table", "keys", "mode", "on_duplicate", "run_id", "try_number",
+    static const char *const names[] = {"target", "driver", "source_name", "table", "target_table", "keys", "mode", "on_duplicate", "run_id", "try_number",
                                         "map_index", "application", "batch_bytes", "lock_timeout", "lease_seconds", "connect_timeout", "control_schema"};
     for (size_t i = 0; i < sizeof names / sizeof names[0]; i++)
         if (strcmp(names[i], name) == 0) return true;

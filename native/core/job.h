@@ -26,6 +26,7 @@ struct rf_names {
 struct rf_job {
     const char *source; /* URI; NULL for verbs that need none */
     const char *target;
+    const char *driver; /* the library that knows the target; NULL where none is loaded */
     const char *source_name;
     const char *table; /* as written */
     const char *source_schema;

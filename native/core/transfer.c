@@ -3,6 +3,7 @@
 #include "core/clock.h"
 #include "core/compare.h"
 #include "core/sql.h"
+#include "core/sql_duckdb.h"
 
 #include <inttypes.h>
 #include <stdlib.h>
@@ -263,7 +264,14 @@ static void list_source(const struct rf_plan *plan, struct listing *listing) {
     if (plan->sweep) rf_sql_read_keys(plan, list(listing, "source", "read keys"));
 }
 
-static void list_target(const struct rf_plan *plan, struct listing *listing) {
+static void list_closing(const struct rf_plan *plan, struct listing *listing) {
+    if (plan->mark_gone) rf_sql_close_gone(plan, list(listing, "target", "close rows that left the filter"));
+    if (plan->close_absent) rf_sql_close_absent(plan, list(listing, "target", "close absent rows"));
+    if (plan->sweep) rf_sql_sweep(plan, list(listing, "target", "sweep"));
+    if (plan->sweep) rf_sql_count_live(plan, list(listing, "target", "count live rows"));
+}
+
+static void list_postgres(const struct rf_plan *plan, struct listing *listing) {
     rf_sql_take_lease(plan->job, list(listing, "target", "lease"));
     if (plan->first_load) rf_sql_create_target(plan, list(listing, "target", "create table"));
     if (!plan->straight) rf_sql_create_stage(plan, list(listing, "target", "create stage"));
@@ -274,12 +282,27 @@ static void list_target(const struct rf_plan *plan, struct listing *listing) {
     if (plan->first_load) rf_sql_seal_target(plan, list(listing, "target", "seal table"));
     if (plan->audit) rf_sql_count_missed(plan, list(listing, "target", "count missed rows"));
     if (!plan->straight) rf_sql_merge(plan, list(listing, "target", "merge"));
-    if (plan->mark_gone) rf_sql_close_gone(plan, list(listing, "target", "close rows that left the filter"));
-    if (plan->close_absent) rf_sql_close_absent(plan, list(listing, "target", "close absent rows"));
-    if (plan->sweep) rf_sql_sweep(plan, list(listing, "target", "sweep"));
-    if (plan->sweep) rf_sql_count_live(plan, list(listing, "target", "count live rows"));
+    list_closing(plan, listing);
     rf_sql_insert_load(plan->job, list(listing, "target", "load record"));
     rf_text_add(list(listing, "target", "commit"), "COMMIT");
+}
+
+/* Rows and keys are handed over as columns, and the transaction ends by a call: no statement says so. The load record is
+ * one whole text with its values. */
+static void list_duckdb(const struct rf_plan *plan, struct listing *listing) {
+    if (plan->first_load) rf_duckdb_create_target(plan, list(listing, "target", "create table"));
+    if (!plan->straight) rf_sql_create_stage(plan, list(listing, "target", "create stage"));
+    if (plan->sweep) rf_sql_create_keys(plan, list(listing, "target", "create stage of keys"));
+    for (int step = 0; plan->straight && step < RF_DUCKDB_SEALS; step++) rf_duckdb_seal_target(plan, step, list(listing, "target", "seal table"));
+    if (plan->audit) rf_sql_count_missed(plan, list(listing, "target", "count missed rows"));
+    if (!plan->straight) rf_duckdb_update(plan, list(listing, "target", "update"));
+    if (!plan->straight) rf_duckdb_insert(plan, list(listing, "target", "insert"));
+    list_closing(plan, listing);
+}
+
+static void list_target(const struct rf_plan *plan, struct listing *listing) {
+    if (plan->target->dialect == RF_DIALECT_DUCKDB) list_duckdb(plan, listing);
+    else list_postgres(plan, listing);
 }
 
 static enum rf_code print_plan(const struct rf_plan *plan, char **json, struct rf_error *err) {

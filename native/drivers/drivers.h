@@ -4,11 +4,16 @@
 
 #include "core/arena.h"
 #include "core/cancel.h"
+#include "core/columns.h"
+#include "core/duckdb_uri.h"
 #include "core/error.h"
 #include "core/job.h"
 #include "core/sink.h"
 #include "core/source.h"
 #include "core/transfer.h"
+#include "drivers/adbc.h"
+#include "drivers/file_registry.h"
+#include "drivers/ingest.h"
 #include "drivers/postgres.h"
 #include "drivers/readers_postgres.h"
 
@@ -39,19 +44,45 @@ struct rf_sink_postgres {
     struct rf_lease_keeper *keeper;
 };
 
+struct rf_sink_duckdb {
+    const struct rf_job *job;
+    struct rf_cancel *cancel;
+    struct rf_arena *arena;
+    struct rf_duckdb_uri uri;
+    struct rf_adbc adbc;
+    struct rf_file_hold *hold; /* of the file, within this process */
+    const struct rf_plan *plan;
+    int64_t load_id;
+    struct rf_columns_field *fields; /* of the source's columns */
+    struct rf_ingest *ingest;        /* rows or keys that are being loaded */
+    char stage[48];                  /* the table they go into */
+    int64_t rows_staged;
+    bool keys_follow;
+    bool has_control; /* the control table exists */
+};
+
+/* Room for whichever it is. */
+union rf_sink_memory {
+    struct rf_sink_postgres postgres;
+    struct rf_sink_duckdb duckdb;
+};
+
 /* Names the driver that a URI asks for, or fails with RF_CONFIG listing those there are. */
 enum rf_code rf_source_for(const struct rf_job *job, struct rf_cancel *cancel, struct rf_arena *arena,
                            struct rf_source_postgres *memory, struct rf_source *source, struct rf_error *err);
 enum rf_code rf_sink_for(const struct rf_job *job, struct rf_cancel *cancel, struct rf_arena *arena,
-                         struct rf_sink_postgres *memory, struct rf_sink *sink, struct rf_error *err);
+                         union rf_sink_memory *memory, struct rf_sink *sink, struct rf_error *err);
 
 extern const struct rf_source_ops rf_source_postgres_ops;
 extern const struct rf_sink_ops rf_sink_postgres_ops;
+extern const struct rf_sink_ops rf_sink_duckdb_ops;
 
 /* Verbs that need no run: the records of a target, forgetting a watermark, facts for `rowferry doctor`.
  * *json is freed by the caller. */
 enum rf_code rf_postgres_state(const struct rf_job *job, struct rf_cancel *cancel, char **json, struct rf_error *err);
 enum rf_code rf_postgres_reset(const struct rf_job *job, struct rf_cancel *cancel, struct rf_observer observer, struct rf_arena *arena, char **json, struct rf_error *err);
+enum rf_code rf_duckdb_state(const struct rf_job *job, struct rf_cancel *cancel, struct rf_arena *arena, char **json, struct rf_error *err);
+enum rf_code rf_duckdb_reset(const struct rf_job *job, struct rf_cancel *cancel, struct rf_observer observer, struct rf_arena *arena, char **json, struct rf_error *err);
 enum rf_code rf_postgres_inspect(const struct rf_job *job, struct rf_cancel *cancel, char **json, struct rf_error *err);
 
 #endif

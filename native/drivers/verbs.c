@@ -27,7 +27,7 @@ static enum rf_code run_and_report(struct rf_run *run, char **json, struct rf_er
 static enum rf_code move_rows(enum rf_verb verb, struct rf_job *job, struct rf_cancel *cancel, struct rf_observer observer,
                               struct rf_arena *arena, char **json, struct rf_error *err) {
     struct rf_source_postgres source;
-    struct rf_sink_postgres sink;
+    union rf_sink_memory sink;
     struct rf_run run = {.job = job, .observer = observer, .arena = arena};
     RF_TRY(rf_job_require(job, true, true, true, err));
     RF_TRY(rf_source_for(job, cancel, arena, &source, &run.source, err));
@@ -48,10 +48,10 @@ static enum rf_code dispatch(enum rf_verb verb, struct rf_job *job, struct rf_ca
     case RF_VERIFY: return move_rows(verb, job, cancel, observer, arena, json, err);
     case RF_STATE:
         RF_TRY(rf_job_require(job, false, true, false, err));
-        return rf_postgres_state(job, cancel, json, err);
+        return rf_is_duckdb(job->target) ? rf_duckdb_state(job, cancel, arena, json, err) : rf_postgres_state(job, cancel, json, err);
     case RF_RESET:
         RF_TRY(rf_job_require(job, false, true, true, err));
-        return rf_postgres_reset(job, cancel, observer, arena, json, err);
+        return rf_is_duckdb(job->target) ? rf_duckdb_reset(job, cancel, observer, arena, json, err) : rf_postgres_reset(job, cancel, observer, arena, json, err);
     case RF_INSPECT:
         RF_TRY(rf_job_require(job, true, false, false, err));
         return rf_postgres_inspect(job, cancel, json, err);
@@ -76,7 +76,7 @@ enum rf_code rf_execute(enum rf_verb verb, const char *job_json, struct rf_cance
 static enum rf_code load_stream(struct rf_job *job, struct ArrowArrayStream *stream, struct rf_cancel *cancel, struct rf_observer observer,
                                 struct rf_arena *arena, char **json, struct rf_error *err) {
     struct rf_source_stream source = {.job = job, .cancel = cancel, .arena = arena, .stream = stream};
-    struct rf_sink_postgres sink;
+    union rf_sink_memory sink;
     struct rf_run run = {.job = job, .observer = observer, .arena = arena, .source = {.ops = &rf_source_stream_ops, .self = &source}};
     RF_TRY(rf_job_take_stream(job, err));
     RF_TRY(rf_sink_for(job, cancel, arena, &sink, &run.sink, err));

@@ -78,7 +78,9 @@ class Job:
     Attributes:
         source: `postgresql://user@host:port/database`, or libpq's `key=value` pairs. A password may stand in
             it, in a service file, in `~/.pgpass` or in the environment, and is never shown.
-        target: The same for the warehouse.
+        target: The same for the warehouse; or `duckdb:///directory/file.duckdb`, with `?memory_limit=2GB` and
+            `&threads=4` as it needs, through the package `duckdb` (`pip install 'rowferry[duckdb]'`).
+        driver: The library with DuckDB's ADBC driver; None: that of the installed package.
         table: Source table, `schema.table` or `table` (in `public`); odd names in double quotes.
         source_name: `{source}` in `target_table`.
         target_table: Target's name, a template of `{source}`, `{schema}` and `{table}`.
@@ -126,6 +128,7 @@ class Job:
     source: str
     target: str
     table: str
+    driver: str | None = None
     source_name: str = "postgres"
     target_table: str = "raw_{source}.{table}"
     keys: Sequence[str] | None = None
@@ -240,13 +243,16 @@ def unknown(name: str, known: Sequence[str]) -> str:
 
 
 def document(settings: Mapping[str, Any]) -> str:
-    """The job document for the core, with connection strings that can be handed to libpq."""
+    """The job document for the core: connection strings that can be handed to libpq, and the library a target needs."""
     for name in ("source", "target"):
         value = settings.get(name)
         wrong = uri.problem(value) if isinstance(value, str) else None
         if wrong:
             raise errors.ConfigurationError(f"{name} {wrong}")
     given = {name: value for name, value in settings.items() if value is not None}
+    driver = uri.driver(given["target"]) if isinstance(given.get("target"), str) else None
+    if driver:
+        given.setdefault("driver", driver)
     for name, value in given.items():
         try:
             json.dumps(value, allow_nan=False)

@@ -11,6 +11,7 @@ Format: postgresql.org/docs/current/libpq-connect.html#LIBPQ-CONNSTRING.
 from __future__ import annotations
 
 import re
+from importlib.util import find_spec
 from urllib.parse import unquote
 
 MASK = "***"
@@ -47,10 +48,12 @@ def redact(text: str | None, *uris: str | None) -> str | None:
 
 def problem(uri: str) -> str | None:
     """What makes `uri` unreadable or unsafe to hand to libpq, in words that quote none of it; None when nothing does."""
-    if not _SCHEME.match(uri):
+    if not _SCHEME.match(uri) and not is_duckdb(uri):
         return None if _PAIRS.match(uri) else "is neither postgresql://user@host/database nor key=value pairs"
     if re.search(r"\s", uri):
         return "has a space or a line break: write it as %20 or %0A"
+    if is_duckdb(uri):
+        return None  # a path holds no secret, and may hold an @
     user = _USER.match(uri)
     place = uri[user.end() :] if user else uri
     if "@" in place.partition("?")[0]:
@@ -58,6 +61,17 @@ def problem(uri: str) -> str | None:
     if user and re.search(r"%(?![0-9A-Fa-f]{2})", user[1]):
         return "has a % without two hexadecimal digits in its user or password: write it as %25"
     return None
+
+
+def is_duckdb(uri: str) -> bool:
+    """Whether `uri` names a DuckDB file, well or badly; the core reads the rest."""
+    return uri.startswith("duckdb:")
+
+
+def driver(uri: str) -> str | None:
+    """The library through which the core reaches `uri`; None when it needs none, or the package of it is not installed."""
+    spec = find_spec("_duckdb") if is_duckdb(uri) else None
+    return spec.origin if spec else None
 
 
 def _passwords(uri: str) -> list[str]:

@@ -161,7 +161,7 @@ TEST(a_key_of_any_length_is_refused_without_harm) {
 }
 
 TEST(a_value_of_another_type_is_refused_naming_the_key) {
-    static const char *const texts[] = {"source", "target", "source_name", "table", "target_table", "where", "run_id", "application", "control_schema",
+    static const char *const texts[] = {"source", "target", "driver", "source_name", "table", "target_table", "where", "run_id", "application", "control_schema",
                                         "capture", "mode", "on_duplicate", "open_transactions", "audit", "sweep", "on_delete", "since", "until"};
     static const char *const not_texts[] = {"1", "true", "[]", "{}"};
     static const char *const numbers[] = {"try_number", "map_index", "batch_bytes", "lock_timeout", "lease_seconds", "source_lag_wait", "connect_timeout",

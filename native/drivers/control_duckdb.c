@@ -1,0 +1,284 @@
+/* The file of a DuckDB target and the load records in it: waiting for it, reading them, adding one.
+ *
+ * The lock on the file is the lease: whoever has the file open to write is alone in it, in whatever process, until it closes
+ * the file or dies. So there is no table of leases, and a load that was not committed leaves no trace.
+ */
+#include "core/clock.h"
+#include "core/sql_duckdb.h"
+#include "core/timestamp.h"
+#include "drivers/sink_adbc.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+enum { POLL_MS = 100, DOUBT_TRIES = 30, DOUBT_PAUSE_MS = 1000 };
+
+/* A first load of a wide table would take as much as the machine has. */
+static const char MEMORY_LIMIT[] = "2GB";
+
+/* ---- opening ---- */
+
+static enum rf_code load_driver(struct rf_sink_duckdb *sink, struct rf_error *err) {
+    RF_TRY(rf_duckdb_uri_read(sink->job->target, sink->arena, &sink->uri, err));
+    if (sink->job->driver) return rf_adbc_load(&sink->adbc, sink->job->driver, "duckdb_adbc_init", err);
+    rf_fail(err, RF_CONFIG, "the target is a DuckDB file, and the job does not say where DuckDB's library is");
+    return rf_hint(err, "pip install 'rowferry[duckdb]'; or name the library in \"driver\".");
+}
+
+/* A file that is not there is looked at as an empty database, and not made. */
+static enum rf_code open_file(struct rf_sink_duckdb *sink, bool to_write, struct rf_error *err) {
+    bool missing = !to_write && access(sink->uri.path, F_OK) != 0;
+    struct rf_adbc_option options[4] = {
+        {"path", missing ? ":memory:" : sink->uri.path},
+        {"memory_limit", sink->uri.memory_limit ? sink->uri.memory_limit : MEMORY_LIMIT},
+    };
+    int n = 2;
+    if (!to_write && !missing) options[n++] = (struct rf_adbc_option){"access_mode", "read_only"};
+    if (sink->uri.threads) options[n++] = (struct rf_adbc_option){"threads", sink->uri.threads};
+    RF_TRY(rf_adbc_open(&sink->adbc, options, n, sink->cancel, err));
+    struct rf_text zone = {0};
+    rf_text_add(&zone, RF_DUCKDB_SET_ZONE);
+    return rf_adbc_execute(&sink->adbc, "set the time zone", &zone, NULL, err);
+}
+
+static enum rf_code busy(const struct rf_sink_duckdb *sink, const char *holder, struct rf_error *err) {
+    char by[512];
+    rf_copy_text(by, sizeof by, *holder ? holder : "another session of this process");
+    rf_fail(err, RF_BUSY, "%s was not free within %g s: %s", sink->uri.path, sink->job->lock_timeout, by);
+    return rf_hint(err, "Only one process at a time may have a DuckDB file open to write. Wait for that one, close it, or raise lock_timeout.");
+}
+
+/* Takes the file if nobody has it open. */
+static enum rf_code try_file(struct rf_sink_duckdb *sink, bool to_write, bool *got, struct rf_error *err) {
+    *got = false;
+    *err = (struct rf_error){0};
+    if (!sink->hold) RF_TRY(rf_file_try(sink->uri.path, &sink->hold, err));
+    if (!sink->hold) return RF_OK;
+    enum rf_code code = open_file(sink, to_write, err);
+    *got = code == RF_OK;
+    return code != RF_OK && rf_adbc_is_held(err) ? RF_OK : code;
+}
+
+static enum rf_code wait_for_file(struct rf_sink_duckdb *sink, bool to_write, struct rf_error *err) {
+    double started = rf_clock_seconds();
+    for (;;) {
+        bool got;
+        RF_TRY(try_file(sink, to_write, &got, err));
+        if (got) return RF_OK;
+        if (rf_cancel_requested(sink->cancel)) return rf_fail(err, RF_CANCELLED, "the run was cancelled");
+        if (rf_clock_seconds() - started >= sink->job->lock_timeout) {
+            const char *holder = strstr(err->server_message, "Conflicting lock");
+            return busy(sink, holder ? holder : err->server_message, err);
+        }
+        rf_cancel_wait(sink->cancel, POLL_MS);
+    }
+}
+
+enum rf_code rf_duckdb_read_texts(struct rf_sink_duckdb *sink, const char *role, struct rf_text *sql, struct rf_adbc_rows *rows, struct rf_error *err) {
+    struct rf_text texts = {0};
+    rf_text_add(&texts, "SELECT COLUMNS(*)::VARCHAR FROM (");
+    rf_text_add(&texts, sql->data ? sql->data : "");
+    rf_text_add(&texts, ")");
+    texts.failed |= sql->failed;
+    rf_text_free(sql);
+    return rf_adbc_read(&sink->adbc, role, &texts, sink->arena, rows, err);
+}
+
+static enum rf_code look_for_control(struct rf_sink_duckdb *sink, struct rf_error *err) {
+    struct rf_text sql = {0};
+    struct rf_adbc_rows rows;
+    rf_duckdb_control_exists(sink->job, &sql);
+    RF_TRY(rf_adbc_read(&sink->adbc, "look for the control tables", &sql, sink->arena, &rows, err));
+    sink->has_control = rf_adbc_flag(&rows, 0, 0);
+    return RF_OK;
+}
+
+enum rf_code rf_duckdb_open_target(void *self, bool prepare, struct rf_error *err) {
+    struct rf_sink_duckdb *sink = self;
+    RF_TRY(load_driver(sink, err));
+    if (prepare) return RF_OK;
+    RF_TRY(wait_for_file(sink, false, err));
+    return look_for_control(sink, err);
+}
+
+void rf_duckdb_close_target(void *self) {
+    struct rf_sink_duckdb *sink = self;
+    rf_ingest_drop(sink->ingest);
+    sink->ingest = NULL;
+    if (sink->adbc.is_loaded) rf_adbc_close(&sink->adbc);
+    rf_file_let_go(sink->hold);
+    sink->hold = NULL;
+}
+
+/* ---- the lease ---- */
+
+static enum rf_code create_control(struct rf_sink_duckdb *sink, struct rf_error *err) {
+    const struct rf_job *job = sink->job;
+    struct rf_text schema = {0}, target = {0}, table = {0};
+    rf_duckdb_create_schema(job->control_schema, &schema);
+    RF_TRY(rf_adbc_execute(&sink->adbc, "create a schema", &schema, NULL, err));
+    rf_duckdb_create_schema(job->target_schema, &target);
+    RF_TRY(rf_adbc_execute(&sink->adbc, "create a schema", &target, NULL, err));
+    rf_duckdb_create_control(job, &table);
+    RF_TRY(rf_adbc_execute(&sink->adbc, "create the control tables", &table, NULL, err));
+    sink->has_control = true;
+    return RF_OK;
+}
+
+enum rf_code rf_duckdb_take_lease(void *self, int64_t *load_id, struct rf_error *err) {
+    struct rf_sink_duckdb *sink = self;
+    struct rf_text sql = {0};
+    struct rf_adbc_rows rows;
+    RF_TRY(wait_for_file(sink, true, err));
+    RF_TRY(create_control(sink, err));
+    rf_duckdb_next_load_id(sink->job, &sql);
+    RF_TRY(rf_adbc_read(&sink->adbc, "give out the load id", &sql, sink->arena, &rows, err));
+    *load_id = sink->load_id = rf_adbc_integer(&rows, 0, 0);
+    return sink->load_id > 0 ? RF_OK : rf_fail(err, RF_INTERNAL, "the target gave no load id");
+}
+
+/* ---- state ---- */
+
+static void fill_load(const struct rf_adbc_rows *rows, struct rf_load *load) {
+    *load = (struct rf_load){
+        .load_id = rf_adbc_integer(rows, 0, 0), .is_reset = rf_adbc_flag(rows, 0, 1), .source_table = rf_adbc_cell(rows, 0, 2),
+        .identity = {.system = rf_adbc_cell(rows, 0, 3), .timeline = (int)rf_adbc_integer(rows, 0, 4), .database = rf_adbc_cell(rows, 0, 5),
+                     .table_oid = rf_adbc_integer(rows, 0, 6)},
+        .snapshot = rf_adbc_cell(rows, 0, 7), .lsn = rf_adbc_cell(rows, 0, 8), .fingerprint = rf_adbc_cell(rows, 0, 9),
+        .chosen = rf_adbc_cell(rows, 0, 10), .proven = rf_adbc_cell(rows, 0, 11), .target_file = rf_adbc_cell(rows, 0, 12),
+        .loads_since_audit = rf_adbc_integer(rows, 0, 13), .loads_since_sweep = rf_adbc_integer(rows, 0, 14), .missed = rf_adbc_integer(rows, 0, 15),
+        .cursor = rf_adbc_cell(rows, 0, 16), .doubted = rf_adbc_flag(rows, 0, 17), .watermark = rf_adbc_cell(rows, 0, 18),
+        .extracted_at = rf_adbc_cell(rows, 0, 19)};
+}
+
+enum rf_code rf_duckdb_newest(void *self, struct rf_load *last, struct rf_run_total *total, struct rf_error *err) {
+    struct rf_sink_duckdb *sink = self;
+    struct rf_text newest = {0}, run = {0};
+    struct rf_adbc_rows rows;
+    *last = (struct rf_load){0};
+    *total = (struct rf_run_total){0};
+    if (!sink->has_control) return RF_OK;
+    rf_duckdb_newest_load(sink->job, &newest);
+    RF_TRY(rf_adbc_read(&sink->adbc, "read the newest load record", &newest, sink->arena, &rows, err));
+    if (rows.n_rows == 1) fill_load(&rows, last);
+    if (!sink->job->source_label) return RF_OK;
+    rf_duckdb_run_total(sink->job, &run);
+    RF_TRY(rf_adbc_read(&sink->adbc, "read the run's earlier loads", &run, sink->arena, &rows, err));
+    total->loads = rf_adbc_integer(&rows, 0, 0);
+    total->counts = (struct rf_counts){
+        .read = rf_adbc_integer(&rows, 0, 1), .staged = rf_adbc_integer(&rows, 0, 1), .inserted = rf_adbc_integer(&rows, 0, 2),
+        .updated = rf_adbc_integer(&rows, 0, 3), .deleted = rf_adbc_integer(&rows, 0, 4), .duplicates = rf_adbc_integer(&rows, 0, 5),
+        .stale = rf_adbc_integer(&rows, 0, 6), .bytes = rf_adbc_integer(&rows, 0, 7)};
+    return RF_OK;
+}
+
+static void print_now(char text[RF_TIMESTAMP_BYTES]) {
+    struct timespec now;
+    clock_gettime(CLOCK_REALTIME, &now);
+    rf_write_timestamp(text, (int64_t)now.tv_sec * 1000000 + now.tv_nsec / 1000);
+}
+
+enum rf_code rf_duckdb_add_record(struct rf_sink_duckdb *sink, const struct rf_record *record, struct rf_error *err) {
+    char now[RF_TIMESTAMP_BYTES];
+    int64_t n_rows = 0;
+    struct rf_text sql = {0}, find = {0};
+    struct rf_adbc_rows rows;
+    print_now(now);
+    rf_duckdb_insert_load(sink->job, record, now, &sql);
+    RF_TRY(rf_adbc_execute(&sink->adbc, "insert the load record", &sql, &n_rows, err));
+    if (n_rows != 1) return rf_fail(err, RF_FENCED, "a newer load of %s is recorded; this one commits nothing", sink->job->target_label);
+    rf_duckdb_find_load(sink->job, sink->load_id, &find);
+    RF_TRY(rf_adbc_read(&sink->adbc, "look at the load record", &find, sink->arena, &rows, err));
+    return rf_adbc_flag(&rows, 0, 0) ? RF_OK : rf_fail(err, RF_INTERNAL, "the target took the load record and does not have it");
+}
+
+/* ---- commit ---- */
+
+static enum rf_code look_up(struct rf_sink_duckdb *sink, bool *found, struct rf_error *err) {
+    struct rf_text sql = {0};
+    struct rf_adbc_rows rows;
+    RF_TRY(open_file(sink, false, err));
+    sink->adbc.past_cancel = true;
+    RF_TRY(look_for_control(sink, err));
+    if (!sink->has_control) return RF_OK;
+    rf_duckdb_find_load(sink->job, sink->load_id, &sql);
+    RF_TRY(rf_adbc_read(&sink->adbc, "look the load up", &sql, sink->arena, &rows, err));
+    *found = rf_adbc_flag(&rows, 0, 0);
+    return RF_OK;
+}
+
+/* A commit that fails while it writes may have been written: what the file says when it is opened again is what holds.
+ * This process holds the file all the while. */
+static enum rf_code resolve_doubt(struct rf_sink_duckdb *sink, struct rf_error *err) {
+    struct rf_error lost = *err, why;
+    enum rf_code code = RF_TARGET;
+    bool found = false;
+    for (int tries = 0; code != RF_OK && tries < DOUBT_TRIES; tries++) {
+        rf_adbc_close(&sink->adbc);
+        if (tries > 0) rf_cancel_wait(sink->cancel, DOUBT_PAUSE_MS);
+        code = look_up(sink, &found, &why);
+        if (code != RF_OK && !rf_adbc_is_held(&why)) break;
+    }
+    if (found) return RF_OK;
+    *err = lost;
+    if (code != RF_OK) rf_hint(err, "Whether load %" PRId64 " of %s was committed could not be found out; the next try looks first.", sink->load_id, sink->job->target_label);
+    return err->code;
+}
+
+enum rf_code rf_duckdb_commit(void *self, struct rf_error *err) {
+    struct rf_sink_duckdb *sink = self;
+    enum rf_code code = rf_adbc_commit(&sink->adbc, err);
+    return code == RF_OK || !sink->adbc.past_cancel ? code : resolve_doubt(sink, err);
+}
+
+/* ---- verbs without a run ---- */
+
+static enum rf_code list_loads(struct rf_sink_duckdb *sink, char **json, struct rf_error *err) {
+    struct rf_text sql = {0};
+    struct rf_adbc_rows rows;
+    const char *found = "{\"loads\":[]}";
+    RF_TRY(rf_duckdb_open_target(sink, false, err));
+    if (sink->has_control) {
+        rf_duckdb_list_loads(sink->job, &sql);
+        RF_TRY(rf_adbc_read(&sink->adbc, "list the load records", &sql, sink->arena, &rows, err));
+        if (rf_adbc_cell(&rows, 0, 0)) found = rf_adbc_cell(&rows, 0, 0);
+    }
+    *json = strdup(found);
+    return *json ? RF_OK : rf_no_memory(err);
+}
+
+enum rf_code rf_duckdb_state(const struct rf_job *job, struct rf_cancel *cancel, struct rf_arena *arena, char **json, struct rf_error *err) {
+    struct rf_sink_duckdb sink = {.job = job, .cancel = cancel, .arena = arena};
+    enum rf_code code = list_loads(&sink, json, err);
+    rf_duckdb_close_target(&sink);
+    return code;
+}
+
+static enum rf_code add_reset(struct rf_sink_duckdb *sink, struct rf_observer observer, char **json, struct rf_error *err) {
+    int64_t load_id;
+    char answer[64];
+    struct rf_record record;
+    RF_TRY(rf_duckdb_open_target(sink, true, err));
+    RF_TRY(rf_duckdb_take_lease(sink, &load_id, err));
+    rf_record_reset(sink->job, load_id, &record);
+    RF_TRY(rf_duckdb_add_record(sink, &record, err));
+    snprintf(answer, sizeof answer, "{\"load_id\":%" PRId64 "}", load_id);
+    *json = strdup(answer);
+    if (!*json) return rf_no_memory(err);
+    if (observer.on_step) observer.on_step(observer.context, RF_STEP_COMMIT, 0, 0);
+    return rf_duckdb_commit(sink, err);
+}
+
+enum rf_code rf_duckdb_reset(const struct rf_job *job, struct rf_cancel *cancel, struct rf_observer observer, struct rf_arena *arena, char **json, struct rf_error *err) {
+    struct rf_sink_duckdb sink = {.job = job, .cancel = cancel, .arena = arena};
+    enum rf_code code = add_reset(&sink, observer, json, err);
+    rf_duckdb_close_target(&sink);
+    if (code == RF_OK) return RF_OK;
+    free(*json);
+    *json = NULL;
+    return code;
+}

@@ -1,0 +1,342 @@
+/* Loading into a DuckDB file through the ADBC driver in DuckDB's own library: one transaction from the first statement to
+ * the load record. Rows go into the new table, or into a temporary one and from there by UPDATE and INSERT.
+ *
+ * DuckDB reports success where another database would complain: what a statement says it did is compared with what the
+ * tables then hold.
+ */
+#include "drivers/sink_adbc.h"
+
+#include "core/sql.h"
+#include "core/sql_duckdb.h"
+#include "core/types.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+
+/* ---- the target as it stands ---- */
+
+static enum rf_code copy_type(const struct rf_type *type, struct rf_arena *arena, const char **out, struct rf_error *err) {
+    struct rf_text text = {0};
+    rf_type_on_duckdb(type, &text);
+    *out = text.failed || !text.data ? NULL : rf_arena_copy(arena, text.data);
+    rf_text_free(&text);
+    return *out ? RF_OK : rf_no_memory(err);
+}
+
+/* What a stream brings nobody casts at its source. */
+static enum rf_code check_given(const struct rf_sink_duckdb *sink, const struct rf_source_facts *source, struct rf_error *err) {
+    for (int i = 0; sink->job->capture == RF_CAPTURE_GIVEN && i < source->n_columns; i++) {
+        if (!source->columns[i].cast) continue;
+        rf_fail(err, RF_CONFIG, "column \"%s\" of the stream is of type %s, which DuckDB has no type for", source->columns[i].name, source->columns[i].type);
+        return rf_hint(err, "Cast it before, to a decimal of at most 38 digits or to a text.");
+    }
+    return RF_OK;
+}
+
+/* Sets the type of each column as DuckDB prints it: of what the catalog says of the table, it is compared with. */
+static enum rf_code set_types(struct rf_sink_duckdb *sink, struct rf_source_facts *source, struct rf_error *err) {
+    struct rf_text sql = {0};
+    struct rf_adbc_rows rows;
+    RF_TRY(rf_types_of(sink->job, source, sink->arena, &sink->fields, err));
+    RF_TRY(check_given(sink, source, err));
+    for (int i = 0; i < source->n_columns; i++) {
+        sink->fields[i].not_null = false; /* of a row that left the filter nothing but the key is sent */
+        RF_TRY(copy_type(&sink->fields[i].type, sink->arena, &source->columns[i].arrives_as, err));
+    }
+    rf_duckdb_print_types(source->columns, source->n_columns, &sql);
+    RF_TRY(rf_adbc_read(&sink->adbc, "name the types", &sql, sink->arena, &rows, err));
+    for (int i = 0; i < source->n_columns; i++) {
+        source->columns[i].arrives_as = rf_adbc_cell(&rows, 0, i);
+        if (!source->columns[i].arrives_as) return rf_fail(err, RF_INTERNAL, "the target did not name the type of column \"%s\"", source->columns[i].name);
+    }
+    return RF_OK;
+}
+
+static enum rf_code make_columns(struct rf_sink_duckdb *sink, int n, struct rf_target_facts *facts, struct rf_error *err) {
+    facts->n_columns = n;
+    facts->columns = rf_arena_take(sink->arena, (size_t)(n + 1) * sizeof *facts->columns);
+    return facts->columns ? RF_OK : rf_no_memory(err);
+}
+
+static enum rf_code make_twins(struct rf_sink_duckdb *sink, const struct rf_source_facts *source, struct rf_target_facts *facts, struct rf_error *err) {
+    RF_TRY(make_columns(sink, source->n_columns, facts, err));
+    for (int i = 0; i < source->n_columns; i++) {
+        const char *type = source->columns[i].arrives_as;
+        facts->columns[i] = (struct rf_column){.name = source->columns[i].name, .type = type, .base = type, .identity = type, .typmod = -1, .not_null = source->columns[i].not_null};
+    }
+    return RF_OK;
+}
+
+static bool is_key_name(const struct rf_source_facts *source, const char *name) {
+    for (int k = 0; k < source->n_keys; k++)
+        if (strcmp(source->columns[source->keys[k]].name, name) == 0) return true;
+    return false;
+}
+
+/* NULL conflicts with nothing. */
+static bool may_be_null(const struct rf_target_facts *facts, const char *name) {
+    for (int i = 0; i < facts->n_columns; i++)
+        if (strcmp(facts->columns[i].name, name) == 0) return !facts->columns[i].not_null;
+    return true;
+}
+
+/* A run of rows with one number is one constraint. */
+static bool has_unique_key(const struct rf_adbc_rows *rows, const struct rf_source_facts *source, const struct rf_target_facts *facts) {
+    for (int from = 0, to; from < rows->n_rows; from = to) {
+        bool matches = true;
+        for (to = from; to < rows->n_rows && rf_adbc_integer(rows, to, 0) == rf_adbc_integer(rows, from, 0); to++)
+            matches &= is_key_name(source, rf_adbc_cell(rows, to, 1)) && !may_be_null(facts, rf_adbc_cell(rows, to, 1));
+        if (matches && to - from == source->n_keys) return true;
+    }
+    return false;
+}
+
+static bool has_column(const struct rf_target_facts *facts, const char *name) {
+    for (int i = 0; i < facts->n_columns; i++)
+        if (strcmp(facts->columns[i].name, name) == 0) return true;
+    return false;
+}
+
+static enum rf_code read_file(struct rf_sink_duckdb *sink, struct rf_target_facts *facts, struct rf_error *err) {
+    struct rf_text sql = {0};
+    struct rf_adbc_rows rows;
+    rf_duckdb_file(sink->job, &sql);
+    RF_TRY(rf_adbc_read(&sink->adbc, "look at the target table", &sql, sink->arena, &rows, err));
+    facts->file = rf_adbc_cell(&rows, 0, 0);
+    return RF_OK;
+}
+
+static enum rf_code describe_existing(struct rf_sink_duckdb *sink, const struct rf_source_facts *source, struct rf_target_facts *facts, struct rf_error *err) {
+    struct rf_text columns = {0}, keys = {0};
+    struct rf_adbc_rows rows;
+    rf_duckdb_columns(sink->job, &columns);
+    RF_TRY(rf_adbc_read(&sink->adbc, "read the target's columns", &columns, sink->arena, &rows, err));
+    RF_TRY(make_columns(sink, rows.n_rows, facts, err));
+    for (int i = 0; i < rows.n_rows; i++) {
+        const char *type = rf_adbc_cell(&rows, i, 1);
+        facts->columns[i] = (struct rf_column){.name = rf_adbc_cell(&rows, i, 0), .type = type, .base = type, .identity = type, .typmod = -1, .not_null = rf_adbc_flag(&rows, i, 2)};
+    }
+    rf_duckdb_unique_keys(sink->job, &keys);
+    RF_TRY(rf_adbc_read(&sink->adbc, "read the target's keys", &keys, sink->arena, &rows, err));
+    facts->key_unique = has_unique_key(&rows, source, facts);
+    facts->is_ours = has_column(facts, "_extracted_at") && has_column(facts, "_load_id") && has_column(facts, "_deleted_at");
+    return facts->is_ours ? read_file(sink, facts, err) : RF_OK;
+}
+
+/* "v2.0.1" → 20001, as PostgreSQL numbers its versions. */
+static int number_of(const char *version) {
+    int major = 0, minor = 0, patch = 0;
+    return version && sscanf(version, "v%d.%d.%d", &major, &minor, &patch) >= 2 ? major * 10000 + minor * 100 + patch : 0;
+}
+
+static enum rf_code describe_target(void *self, struct rf_source_facts *source, struct rf_target_facts *facts, struct rf_error *err) {
+    struct rf_sink_duckdb *sink = self;
+    const struct rf_job *job = sink->job;
+    struct rf_text sql = {0};
+    struct rf_adbc_rows rows;
+    *facts = (struct rf_target_facts){.dialect = RF_DIALECT_DUCKDB, .server = {.utf8 = true, .lc_monetary = ""}};
+    if (job->verify) return rf_fail(err, RF_CONFIG, "this release does not compare a DuckDB target with its source; leave \"verify\" out");
+    RF_TRY(set_types(sink, source, err));
+    rf_duckdb_find_target(job, &sql);
+    RF_TRY(rf_adbc_read(&sink->adbc, "look for the target table", &sql, sink->arena, &rows, err));
+    facts->server.clock = rf_adbc_cell(&rows, 0, 0);
+    facts->server.version = number_of(rf_adbc_cell(&rows, 0, 1));
+    facts->exists = rf_adbc_flag(&rows, 0, 2);
+    if (rf_adbc_flag(&rows, 0, 3)) return rf_fail(err, RF_CONFIG, "%s exists on the target and is not a table", job->target_label);
+    return facts->exists ? describe_existing(sink, source, facts, err) : make_twins(sink, source, facts, err);
+}
+
+/* ---- loading ---- */
+
+typedef void statement_maker(const struct rf_plan *plan, struct rf_text *out);
+
+static enum rf_code execute_made(struct rf_sink_duckdb *sink, const char *role, statement_maker *make, int64_t *n_rows, struct rf_error *err) {
+    struct rf_text sql = {0};
+    make(sink->plan, &sql);
+    return rf_adbc_execute(&sink->adbc, role, &sql, n_rows, err);
+}
+
+static enum rf_code add_field(struct rf_sink_duckdb *sink, struct rf_columns_field *fields, int *n, const char *name, const char *type, struct rf_error *err) {
+    fields[*n] = (struct rf_columns_field){.name = name};
+    return rf_type_resolve(type, -1, false, sink->arena, &fields[(*n)++].type, err);
+}
+
+/* The fields of a row, in the order in which the source sends them (rf_sql_read). A place, six bytes, is kept as bytes,
+ * which are ordered as places are. */
+static enum rf_code list_fields(struct rf_sink_duckdb *sink, struct rf_columns_field **out, int *n, struct rf_error *err) {
+    enum { MOST_MORE = 4 };
+    const struct rf_plan *plan = sink->plan;
+    struct rf_columns_field *fields = rf_arena_take(sink->arena, (size_t)(plan->source->n_columns + MOST_MORE) * sizeof *fields);
+    if (!fields) return rf_no_memory(err);
+    *out = fields;
+    *n = plan->source->n_columns;
+    for (int i = 0; i < *n; i++) fields[i] = sink->fields[i];
+    bool versions = plan->dedupe && plan->reading != RF_READ_GIVEN;
+    if (versions) RF_TRY(add_field(sink, fields, n, "_rowferry_age", "int4", err));
+    if (versions) RF_TRY(add_field(sink, fields, n, "_rowferry_place", "bytea", err));
+    if (plan->audit) RF_TRY(add_field(sink, fields, n, "_rowferry_late", "bool", err));
+    if (plan->mark_gone) RF_TRY(add_field(sink, fields, n, "_rowferry_gone", "bool", err));
+    return RF_OK;
+}
+
+static enum rf_code start_rows(struct rf_sink_duckdb *sink, struct rf_error *err) {
+    const struct rf_job *job = sink->job;
+    struct rf_columns_field *fields = NULL;
+    int n = 0;
+    RF_TRY(list_fields(sink, &fields, &n, err));
+    snprintf(sink->stage, sizeof sink->stage, "rowferry_stage_%" PRId64, sink->load_id);
+    bool straight = sink->plan->straight;
+    return rf_ingest_start(&sink->adbc, straight ? job->target_schema : NULL, straight ? job->target_table : sink->stage, fields, n,
+                           (size_t)job->batch_bytes, &sink->ingest, err);
+}
+
+static enum rf_code begin_load(void *self, const struct rf_plan *plan, struct rf_error *err) {
+    struct rf_sink_duckdb *sink = self;
+    sink->plan = plan;
+    if (plan->first_load) RF_TRY(execute_made(sink, "create the target table", rf_duckdb_create_target, NULL, err));
+    if (!plan->straight) RF_TRY(execute_made(sink, "create the stage", rf_sql_create_stage, NULL, err));
+    return start_rows(sink, err);
+}
+
+static enum rf_code write_batch(void *self, const struct rf_batch *batch, struct rf_error *err) {
+    struct rf_sink_duckdb *sink = self;
+    return rf_ingest_write(sink->ingest, batch, err);
+}
+
+static enum rf_code read_count(struct rf_sink_duckdb *sink, const char *role, statement_maker *make, int64_t *first, int64_t *second, struct rf_error *err) {
+    struct rf_text sql = {0};
+    struct rf_adbc_rows rows;
+    make(sink->plan, &sql);
+    RF_TRY(rf_duckdb_read_texts(sink, role, &sql, &rows, err));
+    *first = rf_adbc_integer(&rows, 0, 0);
+    if (second) *second = rf_adbc_integer(&rows, 0, 1);
+    return RF_OK;
+}
+
+/* The driver's word is not taken for what it loaded. */
+static enum rf_code end_ingest(struct rf_sink_duckdb *sink, statement_maker *count, int64_t *n_rows, struct rf_error *err) {
+    struct rf_ingest *ingest = sink->ingest;
+    sink->ingest = NULL;
+    if (ingest) RF_TRY(rf_ingest_end(ingest, err));
+    return read_count(sink, "count what was loaded", count, n_rows, NULL, err);
+}
+
+static enum rf_code end_rows(struct rf_sink_duckdb *sink, struct rf_error *err) {
+    return end_ingest(sink, sink->plan->straight ? rf_duckdb_count_target : rf_duckdb_count_stage, &sink->rows_staged, err);
+}
+
+static enum rf_code begin_keys(void *self, struct rf_error *err) {
+    struct rf_sink_duckdb *sink = self;
+    const struct rf_source_facts *source = sink->plan->source;
+    RF_TRY(end_rows(sink, err));
+    sink->keys_follow = true;
+    RF_TRY(execute_made(sink, "create the stage of keys", rf_sql_create_keys, NULL, err));
+    struct rf_columns_field *fields = rf_arena_take(sink->arena, (size_t)(source->n_keys + 1) * sizeof *fields);
+    if (!fields) return rf_no_memory(err);
+    for (int k = 0; k < source->n_keys; k++) fields[k] = sink->fields[source->keys[k]];
+    snprintf(sink->stage, sizeof sink->stage, "rowferry_keys_%" PRId64, sink->load_id);
+    return rf_ingest_start(&sink->adbc, NULL, sink->stage, fields, source->n_keys, (size_t)sink->job->batch_bytes, &sink->ingest, err);
+}
+
+/* ---- merging ---- */
+
+static enum rf_code refuse_duplicates(struct rf_sink_duckdb *sink, int64_t duplicates, struct rf_error *err) {
+    struct rf_text sql = {0};
+    struct rf_adbc_rows rows;
+    rf_sql_duplicate_keys(sink->plan, &sql);
+    RF_TRY(rf_duckdb_read_texts(sink, "name duplicate keys", &sql, &rows, err));
+    const char *keys = rf_adbc_cell(&rows, 0, 0);
+    rf_fail(err, RF_DATA, "%" PRId64 " rows of %s repeat a key: %s", duplicates, sink->job->source_label, keys ? keys : "unknown");
+    return rf_hint(err, "Name columns that identify a row in \"keys\", or set on_duplicate to \"newest\".");
+}
+
+static enum rf_code close_rows(struct rf_sink_duckdb *sink, const char *role, statement_maker *make, int64_t *deleted, struct rf_error *err) {
+    int64_t n_rows = 0;
+    RF_TRY(execute_made(sink, role, make, &n_rows, err));
+    *deleted += n_rows;
+    return RF_OK;
+}
+
+/* Both statements say how many rows they changed; so do the rows, by the load that they carry. */
+static enum rf_code update_and_insert(struct rf_sink_duckdb *sink, struct rf_counts *counts, struct rf_error *err) {
+    int64_t merged = 0;
+    if (!sink->plan->first_load) RF_TRY(execute_made(sink, "update", rf_duckdb_update, &counts->updated, err));
+    RF_TRY(execute_made(sink, "insert", rf_duckdb_insert, &counts->inserted, err));
+    RF_TRY(read_count(sink, "count merged rows", rf_duckdb_count_merged, &merged, NULL, err));
+    if (merged == counts->updated + counts->inserted) return RF_OK;
+    return rf_fail(err, RF_INTERNAL, "DuckDB says it updated %" PRId64 " and inserted %" PRId64 " rows of %s, and %" PRId64 " rows carry this load",
+                   counts->updated, counts->inserted, sink->job->target_label, merged);
+}
+
+static enum rf_code merge_stage(struct rf_sink_duckdb *sink, struct rf_counts *counts, struct rf_error *err) {
+    const struct rf_plan *plan = sink->plan;
+    if (plan->dedupe || plan->mark_gone) RF_TRY(read_count(sink, "count the stage", rf_sql_count_stage, &counts->gone, &counts->duplicates, err));
+    if (counts->duplicates > 0 && plan->job->on_duplicate == RF_DUPLICATE_FAIL) return refuse_duplicates(sink, counts->duplicates, err);
+    if (plan->audit) RF_TRY(read_count(sink, "count missed rows", rf_sql_count_missed, &counts->missed, NULL, err));
+    RF_TRY(update_and_insert(sink, counts, err));
+    bool short_of = counts->inserted + counts->updated + counts->duplicates + counts->gone < counts->staged;
+    if (short_of) RF_TRY(read_count(sink, "count stale rows", rf_sql_count_stale, &counts->stale, NULL, err));
+    if (plan->mark_gone) RF_TRY(close_rows(sink, "close rows that left the filter", rf_sql_close_gone, &counts->deleted, err));
+    if (plan->close_absent) RF_TRY(close_rows(sink, "close absent rows", rf_sql_close_absent, &counts->deleted, err));
+    if (!plan->sweep) return RF_OK;
+    RF_TRY(close_rows(sink, "close swept rows", rf_sql_sweep, &counts->deleted, err));
+    return read_count(sink, "count live rows", rf_sql_count_live, &counts->live_source, &counts->live_target, err);
+}
+
+static enum rf_code seal_target(struct rf_sink_duckdb *sink, struct rf_error *err) {
+    for (int step = 0; step < RF_DUCKDB_SEALS; step++) {
+        struct rf_text sql = {0};
+        rf_duckdb_seal_target(sink->plan, step, &sql);
+        RF_TRY(rf_adbc_execute(&sink->adbc, "seal the new table", &sql, NULL, err));
+    }
+    return RF_OK;
+}
+
+static enum rf_code merge_rows(void *self, const struct rf_plan *plan, struct rf_counts *counts, struct rf_error *err) {
+    struct rf_sink_duckdb *sink = self;
+    if (sink->keys_follow) RF_TRY(end_ingest(sink, rf_duckdb_count_keys, &counts->keys_staged, err));
+    else RF_TRY(end_rows(sink, err));
+    counts->staged = sink->rows_staged;
+    if (!plan->straight) return merge_stage(sink, counts, err);
+    counts->inserted = counts->staged;
+    return seal_target(sink, err);
+}
+
+static enum rf_code record_load(void *self, const struct rf_report *report, struct rf_error *err) {
+    struct rf_sink_duckdb *sink = self;
+    struct rf_record record;
+    enum rf_code code = rf_record_load(report, &record, err);
+    if (code == RF_OK) code = rf_duckdb_add_record(sink, &record, err);
+    rf_record_drop(&record);
+    return code;
+}
+
+/* ---- comparing ---- */
+
+static enum rf_code read_target(void *self, const char *sql, struct rf_error *err) {
+    (void)self;
+    (void)sql;
+    return rf_fail(err, RF_CONFIG, "this release does not compare a DuckDB target with its source");
+}
+
+static enum rf_code next_of_target(void *self, struct rf_batch *batch, struct rf_error *err) {
+    (void)batch;
+    return read_target(self, NULL, err);
+}
+
+const struct rf_sink_ops rf_sink_duckdb_ops = {
+    .open = rf_duckdb_open_target,
+    .lease = rf_duckdb_take_lease,
+    .newest = rf_duckdb_newest,
+    .describe = describe_target,
+    .begin = begin_load,
+    .write = write_batch,
+    .keys = begin_keys,
+    .merge = merge_rows,
+    .record = record_load,
+    .commit = rf_duckdb_commit,
+    .read = read_target,
+    .next = next_of_target,
+    .close = rf_duckdb_close_target,
+};

@@ -1,0 +1,370 @@
+"""A DuckDB file as the target: what every target promises, and what a file needs besides."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import pytest
+from duckdb_file import ROWS, Into
+from route import started, until
+
+import rowferry
+from rowferry import errors
+from rowferry.demo.servers import Server
+
+CAPTURES: dict[str, dict[str, Any]] = {"xmin": {"capture": "xmin"}, "cursor": {"capture": "cursor", "clock_margin": 0}, "full": {"capture": "full"}}
+captures = pytest.mark.parametrize("capture", CAPTURES.values(), ids=list(CAPTURES))
+
+
+@pytest.fixture
+def into(servers: Server, database: Callable[[Server], str], tmp_path: Path) -> Iterator[Into]:
+    made = Into(database(servers), tmp_path / "warehouse.duckdb")
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def items(into: Into) -> Into:
+    into.make_items()
+    return into
+
+
+# ---- loads -----------------------------------------------------------------------------------------------
+
+
+def test_a_first_load_makes_the_table_with_its_key_its_types_and_its_metadata(items: Into) -> None:
+    report = items.run()
+    assert (report.this_try.read, report.this_try.inserted, report.target["channel"]) == (ROWS, ROWS, "adbc")
+    items.assert_equal()
+    columns = items.query("SELECT column_name, data_type, is_nullable FROM duckdb_columns() WHERE table_name = 'items' ORDER BY column_index")
+    assert columns == [
+        ("id", "BIGINT", False),
+        ("n", "DECIMAL(12,2)", True),
+        ("note", "VARCHAR", False),
+        ("created_at", "TIMESTAMP WITH TIME ZONE", False),
+        ("updated_at", "TIMESTAMP WITH TIME ZONE", False),
+        ("_extracted_at", "TIMESTAMP WITH TIME ZONE", False),
+        ("_load_id", "BIGINT", False),
+        ("_deleted_at", "TIMESTAMP WITH TIME ZONE", True),
+    ]
+    assert items.query("SELECT DISTINCT _load_id, _deleted_at FROM raw_postgres.items") == [(report.load_id, None)]
+    with duckdb.connect(str(items.path)) as session, pytest.raises(duckdb.ConstraintException):
+        session.execute("INSERT INTO raw_postgres.items (id, note, created_at, updated_at, _extracted_at, _load_id) VALUES (1, '', now(), now(), now(), 1)")
+
+
+@captures
+def test_later_loads_bring_what_changed_and_the_counts_are_exact(items: Into, capture: dict[str, Any]) -> None:
+    items.run(**capture)
+    items.at_source.execute("UPDATE items SET note = 'new', n = NULL, updated_at = now() WHERE id <= 2500")
+    items.at_source.execute("INSERT INTO items SELECT i, i, '' FROM generate_series(5001, 7500) i")
+    report = items.run(**capture)
+    assert (report.this_try.inserted, report.this_try.updated) == (2500, 2500 if capture["capture"] != "full" else ROWS)
+    assert report.this_try.read == report.this_try.staged == report.this_try.inserted + report.this_try.updated
+    items.assert_equal()
+    again = items.run(**capture)
+    assert again.load_id == 3 and again.this_try.inserted == 0
+    items.assert_equal()
+
+
+@pytest.mark.parametrize("on_delete", ["mark", "remove"])
+@pytest.mark.parametrize("way", [{"capture": "full"}, {"capture": "xmin", "sweep": "always"}], ids=["full", "sweep"])
+def test_rows_that_are_gone_are_closed_and_come_back_when_they_do(items: Into, way: dict[str, Any], on_delete: str) -> None:
+    items.run(**way, on_delete=on_delete)
+    items.at_source.execute("CREATE TABLE gone AS SELECT * FROM items WHERE id <= 30")
+    items.at_source.execute("DELETE FROM items WHERE id <= 30")
+    report = items.run(**way, on_delete=on_delete)
+    assert report.this_try.deleted == 30 and report.hard_deletes == "captured"
+    items.assert_equal()
+    closed = items.query(f"SELECT count(*), bool_and(_deleted_at = _extracted_at) FROM raw_postgres.items WHERE _load_id = {report.load_id} AND id <= 30")
+    assert closed == [(30, True) if on_delete == "mark" else (0, None)]
+    items.at_source.execute("INSERT INTO items SELECT * FROM gone")
+    items.run(**way, on_delete=on_delete)
+    items.assert_equal()
+
+
+def test_rows_that_leave_the_filter_are_closed(items: Into) -> None:
+    items.run(where="n > 10")
+    items.at_source.execute("UPDATE items SET n = 1 WHERE id BETWEEN 100 AND 199")
+    items.at_source.execute("UPDATE items SET n = 99 WHERE id = 1")
+    report = items.run(where="n > 10")
+    assert (report.this_try.read, report.this_try.deleted, report.this_try.inserted) == (101, 100, 1)
+    items.assert_equal(where="n > 10")
+
+
+@pytest.mark.parametrize("later", [False, True], ids=["first load", "later load"])
+def test_of_rows_that_repeat_a_key_the_newest_is_kept_or_all_are_refused(into: Into, later: bool) -> None:
+    into.at_source.execute("CREATE TABLE items (id int8 NOT NULL, n numeric(12,2), note text)")
+    if later:
+        into.at_source.execute("INSERT INTO items VALUES (1, 1, 'first'), (9, 9, 'nine')")
+        into.run(keys=["id"])
+    into.at_source.execute("INSERT INTO items SELECT i % 100, i, 'old' FROM generate_series(0, 2999) i")
+    into.at_source.execute("INSERT INTO items SELECT i, i, 'newest' FROM generate_series(0, 99) i")
+    refused = into.refused(errors.DataError, keys=["id"], on_duplicate="fail")
+    assert "repeat a key: (0,)" in refused.message
+    report = into.run(keys=["id"])
+    assert (report.this_try.duplicates, report.this_try.inserted + report.this_try.updated) == (3000, 100)
+    assert into.query("SELECT DISTINCT note FROM raw_postgres.items") == [("newest",)]
+
+
+def test_an_audit_counts_the_rows_that_the_cursor_had_missed(items: Into) -> None:
+    cursor = {"capture": "cursor", "clock_margin": 0, "audit": "every 2"}
+    items.run(**cursor)
+    items.at_source.execute("UPDATE items SET note = 'hidden' WHERE id <= 7")
+    assert items.run(**cursor).this_try.updated < ROWS
+    report = items.run(**cursor)
+    assert report.audit == {"missed": 7}
+    items.assert_equal()
+
+
+def test_columns_that_only_the_target_has_keep_their_values(items: Into) -> None:
+    items.run()
+    items.change("ALTER TABLE raw_postgres.items ADD COLUMN mine VARCHAR DEFAULT 'kept'")
+    items.at_source.execute("ALTER TABLE items DROP COLUMN n")
+    items.at_source.execute("UPDATE items SET note = 'new' WHERE id = 1")
+    report = items.run()
+    assert report.this_try.updated >= 1
+    assert items.query("SELECT n, note FROM raw_postgres.items WHERE id = 1") == [(None, "new")]
+
+
+def test_several_tables_share_a_file_and_its_records(items: Into) -> None:
+    items.at_source.execute('CREATE SCHEMA "odd ""one"; CREATE TABLE "odd ""one"."some \'table" ("a ""key" int PRIMARY KEY, "select" text)')
+    items.at_source.execute('INSERT INTO "odd ""one"."some \'table" SELECT i, E\'back\\\\slash \' || i FROM generate_series(1, 10) i')
+    items.run()
+    for _ in range(2):
+        report = items.run('"odd ""one"."some \'table"', capture="full")
+        assert report.this_try.read == 10
+    assert items.query('SELECT "a ""key", "select" FROM "raw_postgres"."some \'table" WHERE "a ""key" = 3') == [(3, "back\\slash 3")]
+    assert len(items.job().state()) == 1
+
+
+def test_a_table_of_nothing_but_its_key_and_one_without_rows_are_loaded(into: Into) -> None:
+    into.at_source.execute("CREATE TABLE items (id uuid PRIMARY KEY)")
+    assert into.run().this_try.inserted == 0
+    into.at_source.execute("INSERT INTO items SELECT gen_random_uuid() FROM generate_series(1, 3)")
+    assert into.run().this_try.inserted == 3
+    assert into.run(capture="full").this_try.updated == 3
+    assert into.target_rows("id") == into.source_rows("id")
+
+
+def test_readers_side_by_side_bring_what_one_brings(items: Into) -> None:
+    items.at_source.execute("INSERT INTO items SELECT i, i, repeat('wide ', 20) FROM generate_series(10001, 60000) i; ANALYZE items")
+    report = items.run(connections=3)
+    assert report.this_try.inserted == ROWS + 50000
+    items.assert_equal()
+
+
+# ---- records -----------------------------------------------------------------------------------------------
+
+
+def test_a_retry_of_a_run_adds_to_it_and_a_reset_reads_everything(items: Into) -> None:
+    items.run(run_id="night")
+    items.at_source.execute("UPDATE items SET note = 'new' WHERE id <= 10")
+    report = items.run(run_id="night", try_number=2)
+    assert (report.increment, report.this_try.updated, report.run_total.inserted, report.run_total.updated) == (2, 10, ROWS, 10)
+    assert items.job().reset() == 3
+    full = items.run()
+    assert full.reconciled and full.load_id == 4
+    state = items.job().state()
+    assert [(record.load_id, record.kind) for record in state] == [(4, "load"), (3, "reset"), (2, "load"), (1, "load")]
+    assert state[-1].record["run_id"] == "night" and state[-1].record["report"]["this_try"]["inserted"] == ROWS
+
+
+def test_a_look_makes_no_file(items: Into) -> None:
+    assert items.job().state() == []
+    plan = items.job().plan()
+    assert plan.first_load and not items.path.exists()
+
+
+def test_a_plan_names_the_statements_that_change_rows_and_sends_none(items: Into) -> None:
+    items.run()
+    items.at_source.execute("DELETE FROM items WHERE id = 1")
+    before = items.everything()
+    roles = [statement["role"] for statement in items.job(capture="full").plan().to_dict()["statements"] if statement["server"] == "target"]
+    assert {"create stage", "update", "insert", "close absent rows"} == set(roles)
+    assert items.everything() == before
+
+
+@pytest.mark.parametrize(
+    "deed",
+    ["DELETE FROM raw_postgres.items", "DELETE FROM raw_postgres.items WHERE id = 5", "DROP TABLE raw_postgres.items"],
+)
+def test_a_target_that_somebody_emptied_is_loaded_whole_again(items: Into, deed: str) -> None:
+    items.run()
+    items.change(deed)
+    report = items.run()
+    assert report.reconciled or report.first_load
+    items.assert_equal()
+
+
+# ---- what does not fit -------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("change", "error", "part"),
+    [
+        ("ALTER TABLE items ADD COLUMN more jsonb", errors.SchemaDriftError, 'ADD COLUMN "more" JSON'),
+        ("ALTER TABLE items ALTER n TYPE numeric(14,2)", errors.SchemaDriftError, "TYPE DECIMAL(14,2)"),
+        ("ALTER TABLE items ALTER note DROP NOT NULL", errors.SchemaDriftError, "DROP NOT NULL"),
+        ("ALTER TABLE items DROP COLUMN note", errors.SchemaDriftError, "DROP NOT NULL"),
+    ],
+)
+def test_a_change_of_columns_is_refused_with_what_to_do(items: Into, change: str, error: type[errors.RowferryError], part: str) -> None:
+    items.run()
+    items.at_source.execute(change)
+    assert part in str(items.refused(error).hint)
+
+
+def test_a_table_that_somebody_else_made_is_left_alone(items: Into) -> None:
+    items.change("CREATE SCHEMA raw_postgres; CREATE TABLE raw_postgres.items (id BIGINT PRIMARY KEY, n DECIMAL(12,2), note VARCHAR)")
+    assert "was not made by rowferry" in items.refused(errors.ConfigurationError).message
+    items.change("DROP TABLE raw_postgres.items; CREATE VIEW raw_postgres.items AS SELECT 1 AS id")
+    assert "is not a table" in items.refused(errors.ConfigurationError).message
+
+
+def test_columns_whose_names_differ_in_capitals_alone_are_refused(into: Into) -> None:
+    into.at_source.execute('CREATE TABLE items (id int PRIMARY KEY, a int, "A" int)')
+    assert "capital letters" in str(into.refused(errors.ConfigurationError).hint)
+
+
+def test_a_value_that_a_column_cannot_hold_stops_the_run_and_as_text_carries_it(into: Into) -> None:
+    into.at_source.execute("CREATE TABLE items (id int PRIMARY KEY, a int[][]); INSERT INTO items VALUES (1, '{{1,2},{3,4}}')")
+    assert '"a"' in into.refused(errors.DataError).message
+    into.run(as_text=["a"])
+    assert into.target_rows("a") == [("{{1,2},{3,4}}",)]
+
+
+@pytest.mark.parametrize(
+    ("target", "part"),
+    [
+        ("duckdb:warehouse.duckdb", "does not name a file of this machine"),
+        ("duckdb://host/warehouse.duckdb", "does not name a file of this machine"),
+        ("duckdb:///tmp/", "names a directory"),
+        ("duckdb:///no/such/folder/x.duckdb", "is not there"),
+        ("duckdb:///tmp/x.duckdb?memory=1", "option that is not known"),
+        ("duckdb:///tmp/%zz.duckdb", "two hexadecimal digits"),
+    ],
+)
+def test_a_path_that_cannot_be_meant_is_refused(items: Into, target: str, part: str) -> None:
+    with pytest.raises(errors.ConfigurationError) as caught:
+        rowferry.run(items.settings() | {"target": target, "lock_timeout": 0})
+    assert part in caught.value.message
+
+
+def test_a_file_that_is_no_database_is_left_as_it_is(items: Into) -> None:
+    items.path.write_text("a letter" * 4096)
+    with pytest.raises(errors.ConfigurationError) as caught:
+        items.run()
+    assert "not a valid DuckDB database" in caught.value.message
+    assert items.path.read_text() == "a letter" * 4096
+
+
+@pytest.mark.parametrize("driver", ["/no/such/library.so", "libc.so.6"])
+def test_a_driver_that_is_none_is_named(items: Into, driver: str) -> None:
+    with pytest.raises(errors.ConfigurationError) as caught:
+        items.run(driver=driver)
+    assert driver in caught.value.message
+
+
+def test_without_the_package_the_error_names_what_to_install(items: Into, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("rowferry.uri.find_spec", lambda name: None)
+    with pytest.raises(errors.ConfigurationError) as caught:
+        items.run()
+    assert "rowferry[duckdb]" in str(caught.value.hint)
+
+
+def test_options_of_the_path_reach_the_database(items: Into) -> None:
+    with pytest.raises(errors.RowferryError):
+        items.run(target=f"duckdb://{items.path}?memory_limit=1MB&threads=1")
+    items.run(target=f"duckdb://{items.path}?memory_limit=500MB&threads=1")
+    items.assert_equal()
+
+
+# ---- one file, many that want it ---------------------------------------------------------------------------
+
+HOLDER = """
+import sys, duckdb
+session = duckdb.connect(sys.argv[1])
+print("held", flush=True)
+sys.stdin.read()
+"""
+
+
+def test_a_file_that_another_process_holds_is_waited_for_and_then_busy_names_it(items: Into) -> None:
+    with subprocess.Popen([sys.executable, "-c", HOLDER, str(items.path)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as holder:
+        assert holder.stdin and holder.stdout and holder.stdout.readline() == "held\n"
+        with pytest.raises(errors.TableBusyError) as caught:
+            items.run(lock_timeout=0.3)
+        assert str(items.path) in caught.value.message and str(holder.pid) in caught.value.message and caught.value.retryable
+        waiting = started(items.run)
+        holder.stdin.close()
+        assert waiting.result(60).this_try.inserted == ROWS
+    items.assert_equal()
+
+
+def test_a_session_of_this_process_that_has_the_file_open_is_waited_for(items: Into) -> None:
+    session = duckdb.connect(str(items.path))
+    with pytest.raises(errors.TableBusyError) as caught:
+        items.run(lock_timeout=0.2)
+    assert "this process" in caught.value.message
+    session.close()
+    items.run()
+    items.assert_equal()
+
+
+def test_threads_queue_on_one_file(items: Into) -> None:
+    names = [f"copy_{n}" for n in range(4)]
+    for name in names:
+        items.at_source.execute(f"CREATE TABLE {name} (LIKE items INCLUDING ALL); INSERT INTO {name} SELECT * FROM items")
+    for future in [started(lambda name=name: items.run(name)) for name in names]:
+        assert future.result(60).this_try.inserted == ROWS
+    assert [len(items.target_rows(table=f"raw_postgres.{name}")) for name in names] == [ROWS] * 4
+
+
+def test_processes_queue_on_one_file_and_each_of_their_loads_is_there(items: Into) -> None:
+    code = "import json, sys, rowferry; print(rowferry.run(json.loads(sys.argv[1])).load_id)"
+    command = [sys.executable, "-c", code, json.dumps(items.settings(capture="full"))]
+    running = [subprocess.Popen(command, stdout=subprocess.PIPE, text=True) for _ in range(4)]
+    assert sorted(int(process.communicate(timeout=120)[0]) for process in running) == [1, 2, 3, 4]
+    items.assert_equal()
+
+
+# ---- cancelling --------------------------------------------------------------------------------------------
+
+
+def test_a_cancelled_run_ends_and_leaves_nothing(items: Into) -> None:
+    items.run()
+    items.at_source.execute("INSERT INTO items SELECT i, i, repeat('x', 100) FROM generate_series(10001, 300000) i")
+    before = items.everything()
+    job = items.job(capture="full")
+    seen: list[str] = []
+
+    def cancel(progress: dict[str, Any]) -> None:
+        seen.append(progress["phase"])
+        if progress["rows"] > 0:
+            job.cancel()
+
+    with pytest.raises(errors.CancelledError):
+        job.run(cancel)
+    until(lambda: not _is_open(items.path))
+    assert items.everything() == before
+    items.run()
+    items.assert_equal()
+
+
+def test_a_run_that_waits_for_the_file_can_be_cancelled(items: Into) -> None:
+    with duckdb.connect(str(items.path)):
+        job = items.job(lock_timeout=600)
+        waiting = started(job.run)
+        job.cancel()
+        with pytest.raises(errors.CancelledError):
+            waiting.result(60)
+
+
+def _is_open(path: Path) -> bool:
+    return any(link.is_symlink() and str(link.readlink()) == str(path) for link in Path("/proc/self/fd").iterdir())
