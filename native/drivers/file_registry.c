@@ -1,6 +1,7 @@
 #include "drivers/file_registry.h"
 
 #include <dirent.h>
+#include <errno.h>
 #include <limits.h>
 #include <pthread.h>
 #include <stdio.h>
@@ -18,18 +19,27 @@ struct rf_file_hold {
 static pthread_mutex_t mutex = PTHREAD_MUTEX_INITIALIZER;
 static struct rf_file_hold *holds;
 
-/* A file that is not there yet is named by its directory. NULL when that is not there either. */
+/* A file that is not there yet is named by its directory. NULL with errno set when that is not there either. */
 static char *without_links(const char *path) {
     char *whole = realpath(path, NULL);
     if (whole) return whole;
     const char *name = strrchr(path, '/');
-    char *directory = name ? strndup(path, (size_t)(name - path) + 1) : NULL;
+    char *directory = strndup(path, (size_t)(name - path) + 1);
     char *real = directory ? realpath(directory, NULL) : NULL;
     whole = real ? malloc(strlen(real) + strlen(name) + 1) : NULL;
     if (whole) sprintf(whole, "%s%s", real, name);
+    if (!directory || (real && !whole)) errno = ENOMEM;
+    int why = errno;
     free(directory);
     free(real);
+    errno = why;
     return whole;
+}
+
+static enum rf_code refuse_path(const char *path, struct rf_error *err) {
+    if (errno == ENOMEM) return rf_no_memory(err);
+    rf_fail(err, RF_CONFIG, "the directory of %s is not there, or cannot be read", path);
+    return rf_hint(err, "The target names a file by its whole path: duckdb:///directory/file.duckdb.");
 }
 
 /* Someone else in this process, as a session of Python's own, may have it open. Where the system does not list open
@@ -64,10 +74,7 @@ static struct rf_file_hold *new_hold(const char *path) {
 enum rf_code rf_file_try(const char *path, struct rf_file_hold **hold, struct rf_error *err) {
     *hold = NULL;
     char *whole = without_links(path);
-    if (!whole) {
-        rf_fail(err, RF_CONFIG, "the directory of %s is not there, or cannot be read", path);
-        return rf_hint(err, "The target names a file by its whole path: duckdb:///directory/file.duckdb.");
-    }
+    if (!whole) return refuse_path(path, err);
     struct rf_file_hold *made = new_hold(whole);
     pthread_mutex_lock(&mutex);
     if (made && !is_held(whole, made->pid) && !is_open_here(whole)) {

@@ -13,7 +13,7 @@
 
 struct rf_file_hold;
 
-/* Takes the file, if nobody in this process has it open: *hold is NULL then. Any thread. */
+/* Takes the file, an absolute path, if nobody in this process has it open: *hold is NULL then. Any thread. */
 enum rf_code rf_file_try(const char *path, struct rf_file_hold **hold, struct rf_error *err);
 /* NULL is fine. */
 void rf_file_let_go(struct rf_file_hold *hold);

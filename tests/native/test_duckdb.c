@@ -127,15 +127,14 @@ TEST(a_later_load_goes_by_a_stage_and_writes_its_record_in_the_same_transaction)
 TEST(whichever_call_of_the_driver_fails_nothing_is_committed_or_left) {
     for (int loaded_before = 0; loaded_before < 2; loaded_before++) {
         bool failed = true;
-        for (int nth = 1; failed; nth++) {
+        for (int nth = 1; failed && !memory_is_scarce; nth++) {
             static struct world world;
             make_world(&world, loaded_before);
             world.adbc.fail_nth = nth;
             enum rf_code code = run(&world);
             failed = code != RF_OK;
             assert_always(failed || world.adbc.committed);
-            if (failed && !needed_in_vain) assert_contains(world.fakes.facts.err.message, "target: ");
-            if (failed && atomic_load(&world.adbc.n_calls) < nth) failed = false; /* short of memory before the call */
+            if (failed) assert_contains(world.fakes.facts.err.message, "target: ");
             drop_world(&world);
         }
     }
@@ -361,17 +360,18 @@ TEST(a_full_queue_makes_its_writer_wait_until_there_is_room_or_a_cancel) {
 
 /* ---- the file ----------------------------------------------------------------------------------------------- */
 
-TEST(a_file_is_held_once_in_a_process_and_anew_in_its_child) {
-    struct rf_file_hold *first = NULL, *second = NULL;
+TEST(a_file_is_held_once_in_a_process_by_whatever_name) {
+    struct rf_file_hold *first = NULL, *second = NULL, *third = NULL;
     struct rf_error err;
     assert_code(rf_file_try("/tmp/../tmp/rowferry_unit.duckdb", &first, &err), RF_OK, &err);
-    assert_non_null(first);
-    assert_code(rf_file_try("/tmp/rowferry_unit.duckdb", &second, &err), RF_OK, &err);
-    assert_null(second);
+    bool was_taken = first != NULL;
+    enum rf_code code = rf_file_try("/tmp/rowferry_unit.duckdb", &second, &err);
     rf_file_let_go(first);
-    assert_code(rf_file_try("/tmp/rowferry_unit.duckdb", &second, &err), RF_OK, &err);
-    assert_non_null(second);
-    rf_file_let_go(second);
+    assert_code(code, RF_OK, &err);
+    assert_true(was_taken && !second);
+    assert_code(rf_file_try("/tmp/rowferry_unit.duckdb", &third, &err), RF_OK, &err);
+    assert_non_null(third);
+    rf_file_let_go(third);
 }
 
 TEST(a_file_that_somebody_else_here_has_open_is_not_taken) {
@@ -424,7 +424,7 @@ int main(void) {
         cmocka_unit_test(what_is_in_a_queue_comes_out_in_order_and_then_its_end),
         cmocka_unit_test(a_queue_that_was_given_up_takes_and_gives_nothing_and_releases_what_it_holds),
         cmocka_unit_test(a_full_queue_makes_its_writer_wait_until_there_is_room_or_a_cancel),
-        cmocka_unit_test(a_file_is_held_once_in_a_process_and_anew_in_its_child),
+        cmocka_unit_test(a_file_is_held_once_in_a_process_by_whatever_name),
         cmocka_unit_test(a_file_that_somebody_else_here_has_open_is_not_taken),
         cmocka_unit_test(a_path_is_read_from_its_uri),
     };

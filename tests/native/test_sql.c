@@ -311,7 +311,7 @@ TEST(a_sweep_closes_rows_of_earlier_loads_whose_key_is_gone) {
     plan_cursor(&facts, ",\"sweep\":\"always\"");
     makes(&facts, rf_sql_sweep,
           "UPDATE \"raw_postgres\".\"orders\" t SET \"_deleted_at\" = '2026-11-22T18:00:00.000000+00:00', \"_extracted_at\" = '2026-11-22T18:00:00.000000+00:00',"
-          " \"_load_id\" = 8 WHERE t.\"_load_id\" < 8 AND t.\"_deleted_at\" IS NULL AND NOT EXISTS (SELECT FROM pg_temp.\"rowferry_keys_8\" s WHERE t.\"id\" = s.\"id\")");
+          " \"_load_id\" = 8 WHERE t.\"_load_id\" < 8 AND t.\"_deleted_at\" IS NULL AND NOT EXISTS (SELECT 1 FROM pg_temp.\"rowferry_keys_8\" s WHERE t.\"id\" = s.\"id\")");
     makes(&facts, rf_sql_count_live,
           "SELECT (SELECT count(*) FROM pg_temp.\"rowferry_keys_8\"), (SELECT count(*) FROM \"raw_postgres\".\"orders\" WHERE \"_deleted_at\" IS NULL)");
     without_proven_key(&facts);
@@ -335,7 +335,7 @@ TEST(rows_that_are_gone_are_removed_when_the_job_says_so) {
     struct facts facts;
     plan_cursor(&facts, ",\"sweep\":\"always\",\"on_delete\":\"remove\",\"where\":\"paid\"");
     makes(&facts, rf_sql_sweep,
-          "DELETE FROM \"raw_postgres\".\"orders\" t WHERE t.\"_load_id\" < 8 AND NOT EXISTS (SELECT FROM pg_temp.\"rowferry_keys_8\" s WHERE t.\"id\" = s.\"id\")");
+          "DELETE FROM \"raw_postgres\".\"orders\" t WHERE t.\"_load_id\" < 8 AND NOT EXISTS (SELECT 1 FROM pg_temp.\"rowferry_keys_8\" s WHERE t.\"id\" = s.\"id\")");
     makes(&facts, rf_sql_close_gone,
           "DELETE FROM \"raw_postgres\".\"orders\" t USING (SELECT DISTINCT \"id\" FROM pg_temp.\"rowferry_stage_8\" WHERE \"_rowferry_gone\") s"
           " WHERE t.\"_load_id\" < 8 AND t.\"id\" = s.\"id\"");

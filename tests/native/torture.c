@@ -254,6 +254,7 @@ int __wrap__cmocka_run_group_tests(const char *group, const struct CMUnitTest *t
 int __wrap__cmocka_run_group_tests(const char *group, const struct CMUnitTest *tests, size_t n_tests, CMFixtureFunction set_up, CMFixtureFunction tear_down) {
     int n_failed = 0, n_runs = 0;
     FILE *output = tmpfile();
+    memory_is_scarce = true;
     progress = mmap(NULL, sizeof *progress, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
     blocks = calloc(MOST_BLOCKS, sizeof *blocks);
     if (!output || progress == MAP_FAILED || !blocks || set_up || tear_down) abort(); /* no program has fixtures so far */

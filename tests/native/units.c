@@ -26,6 +26,7 @@ void *check_needed(void *pointer, const char *what, const char *file, int line) 
 }
 
 bool always_failed;
+bool memory_is_scarce;
 
 void check_always(bool holds, const char *what, const char *file, int line) {
     if (holds) return;

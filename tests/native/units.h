@@ -36,6 +36,9 @@ extern bool needed_in_vain;
 void check_always(bool holds, const char *what, const char *file, int line);
 extern bool always_failed;
 
+/* In a run that is short of memory: a test that tries many failures of another kind tries none there. */
+extern bool memory_is_scarce;
+
 /* The text, needed whole. */
 const char *whole(const struct rf_text *text);
 
