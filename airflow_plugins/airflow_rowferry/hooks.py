@@ -2,32 +2,39 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
 from urllib.parse import quote, urlencode
 
 from airflow.providers.common.compat.sdk import AirflowFailException, BaseHook, mask_secret
 from airflow.providers.postgres.hooks.postgres import PostgresHook
+
+if TYPE_CHECKING:
+    from airflow.providers.common.compat.sdk import Connection
 
 __all__ = ["connection_uri"]
 
 
 def connection_uri(conn_id: str) -> str:
     """
-    Resolve a connection through its provider's own hook into a URI of libpq's form.
+    Resolve a connection into the URI of a server, in libpq's form, or of a DuckDB file.
 
     The URI may hold a password or a token: it goes into a job and nowhere else, never into a log.
 
-    :param conn_id: an Airflow connection of type ``postgres``. Its extras become connection parameters
-        (``sslmode``, ``sslrootcert``, ``sslkey``, ``options``, …) except those the hook keeps for itself;
-        with ``iam`` the password is a fresh token.
-    :raises AirflowFailException: the connection is of another type.
+    :param conn_id: an Airflow connection. Of type ``postgres``: resolved through its provider's own hook; its
+        extras become connection parameters (``sslmode``, ``sslrootcert``, ``sslkey``, ``options``, …) except
+        those the hook keeps for itself; with ``iam`` the password is a fresh token. Of type ``duckdb``: its host
+        is the file's whole path, as for Cosmos; its extras are ``memory_limit`` and ``threads``.
+    :raises AirflowFailException: the connection is of another type, or names no file.
     :raises AirflowNotFoundException: there is no such connection.
     """
-    conn_type = BaseHook.get_connection(conn_id).conn_type
-    if conn_type != PostgresHook.conn_type:
-        raise AirflowFailException(
-            f"connection {conn_id!r} is of type {conn_type!r}; rowferry needs one of type 'postgres'"
-        )
-    return _postgres_uri(PostgresHook(postgres_conn_id=conn_id))
+    conn = BaseHook.get_connection(conn_id)
+    if conn.conn_type == PostgresHook.conn_type:
+        return _postgres_uri(PostgresHook(postgres_conn_id=conn_id))
+    if conn.conn_type == "duckdb":
+        return _duckdb_uri(conn_id, conn)
+    raise AirflowFailException(
+        f"connection {conn_id!r} is of type {conn.conn_type!r}; rowferry needs one of type 'postgres' or 'duckdb'"
+    )
 
 
 def _postgres_uri(hook: PostgresHook) -> str:
@@ -42,6 +49,17 @@ def _postgres_uri(hook: PostgresHook) -> str:
     parameters = {k: str(v) for k, v in {**own, **extras}.items() if v is not None and v != ""}
     database = quote(hook.database or conn.schema or "", safe="")
     return f"postgresql://{_user_info(user, password)}/{database}?{urlencode(parameters, quote_via=quote)}"
+
+
+def _duckdb_uri(conn_id: str, conn: Connection) -> str:
+    # A path where only we would look for it makes dbt build its models in memory, and be green.
+    if not (conn.host or "").startswith("/"):
+        raise AirflowFailException(
+            f"connection {conn_id!r} of type 'duckdb' names no file: its host is the whole path, such as"
+            " /data/warehouse.duckdb, written in a URI as duckdb://%2Fdata%2Fwarehouse.duckdb"
+        )
+    options = urlencode(conn.extra_dejson, quote_via=quote)
+    return f"duckdb://{quote(conn.host)}{'?' if options else ''}{options}"
 
 
 def _user_info(user: str | None, password: str | None) -> str:

@@ -63,7 +63,8 @@ class PostgresToWarehouseOperator(BaseOperator):
     target.
 
     :param source_conn_id: connection of the source, type ``postgres``. (templated)
-    :param target_conn_id: connection of the warehouse. (templated)
+    :param target_conn_id: connection of the warehouse, type ``postgres``, or ``duckdb`` with the path of the
+        file as its host. (templated)
     :param table: source table, ``schema.table`` or ``table`` (in ``public``). (templated)
     :param source_name: ``{source}`` in ``target_table``; by default the source's connection id. (templated)
     :param target_table: name of the target, a template of ``{source}``, ``{schema}`` and ``{table}``.
@@ -96,11 +97,12 @@ class PostgresToWarehouseOperator(BaseOperator):
     :param mode: ``merge``: the target holds the current row of each key.
     :param on_duplicate: two rows of one key in one load: ``newest`` wins, or ``fail``.
     :param batch_bytes: memory for one batch, in bytes; two batches are alive at a time.
-    :param lock_timeout: how long to wait for the table, in seconds.
+    :param lock_timeout: how long to wait for the table, or for the file that holds it, in seconds.
     :param lease_seconds: how long a silent run keeps the table, in seconds.
     :param source_lag_wait: how long to wait for a standby that is behind the last load, in seconds.
     :param connect_timeout: for one connection, in seconds.
     :param control_schema: schema of rowferry's own tables on the target. (templated)
+    :param driver: the library with DuckDB's ADBC driver; by default that of the package duckdb.
     :param verify: compare source and target inside the run, before it commits.
     """
 
@@ -166,6 +168,7 @@ class PostgresToWarehouseOperator(BaseOperator):
         source_lag_wait: float = 60,
         connect_timeout: int = 10,
         control_schema: str = "_rowferry",
+        driver: str | None = None,
         verify: bool = False,
         **kwargs: Any,
     ) -> None:
@@ -202,6 +205,7 @@ class PostgresToWarehouseOperator(BaseOperator):
         self.source_lag_wait = source_lag_wait
         self.connect_timeout = connect_timeout
         self.control_schema = control_schema
+        self.driver = driver
         self.verify = verify
         # What a template makes of them may be None too, and that is not the same as not to ask for a window.
         self._bounds = [name for name, bound in (("since", since), ("until", until)) if bound is not None]
@@ -276,6 +280,7 @@ class PostgresToWarehouseOperator(BaseOperator):
             source_lag_wait=self.source_lag_wait,
             connect_timeout=self.connect_timeout,
             control_schema=self.control_schema,
+            driver=self.driver,
             verify=self.verify,
         )
 

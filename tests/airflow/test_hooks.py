@@ -1,4 +1,4 @@
-"""Airflow connections as URIs: whatever a connection holds must arrive at libpq unchanged."""
+"""Airflow connections as URIs: whatever a connection holds must arrive at libpq, or name the file, unchanged."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from airflow.providers.postgres.hooks.postgres import PostgresHook
 from psycopg.conninfo import conninfo_to_dict
 
 from airflow_rowferry.hooks import connection_uri
+from rowferry import Job
 from rowferry.uri import problem, redact
 
 
@@ -75,8 +76,47 @@ def test_a_password_in_the_uri_is_found_by_those_who_hide_it(connection, monkeyp
     assert "p%40ss" not in redact(uri, uri)
 
 
+@pytest.fixture
+def file_connection(monkeypatch: pytest.MonkeyPatch) -> Any:
+    """Define an Airflow connection as a URI or in parts, and get the URI of a job that is made of it."""
+
+    def resolve(connection: str | dict[str, Any]) -> str:
+        text = connection if isinstance(connection, str) else json.dumps({"conn_type": "duckdb", **connection})
+        monkeypatch.setenv("AIRFLOW_CONN_FILE", text)
+        uri = connection_uri("file")
+        assert problem(uri) is None
+        return uri
+
+    return resolve
+
+
+def test_a_duckdb_connection_has_the_path_of_the_file_as_its_host(file_connection):
+    assert file_connection({"host": "/data/Warehouse.duckdb"}) == "duckdb:///data/Warehouse.duckdb"
+    assert file_connection("duckdb://%2Fdata%2FWarehouse.duckdb") == "duckdb:///data/Warehouse.duckdb"
+
+
+@pytest.mark.parametrize("name", ["ware house.duckdb", "50%.duckdb", "what?&a=b#c.duckdb", "größe@.duckdb"])
+def test_odd_characters_of_a_path_arrive_unchanged(file_connection, tmp_path, name):
+    uri = file_connection({"host": str(tmp_path / name)})
+    Job(source="postgresql:///", target=uri, table="orders").reset()
+    assert [path.name for path in tmp_path.iterdir()] == [name]
+
+
+def test_extras_of_a_duckdb_connection_become_options(file_connection):
+    uri = file_connection({"host": "/data/w.duckdb", "extra": {"memory_limit": "50 %", "threads": 4}})
+    assert uri == "duckdb:///data/w.duckdb?memory_limit=50%20%25&threads=4"
+
+
+@pytest.mark.parametrize(
+    "connection", [{}, {"host": "w.duckdb"}, {"host": "md:shop"}, {"schema": "/w.duckdb"}, "duckdb:///data/w.duckdb"]
+)
+def test_a_duckdb_connection_without_a_whole_path_is_refused_with_how_to_write_it(file_connection, connection):
+    with pytest.raises(AirflowFailException, match=r"'file'.* names no file.* duckdb://%2Fdata%2F"):
+        file_connection(connection)
+
+
 def test_a_connection_of_another_type_is_refused(connection):
-    with pytest.raises(AirflowFailException, match="type 'mysql'"):
+    with pytest.raises(AirflowFailException, match="type 'mysql'; .* 'postgres' or 'duckdb'"):
         connection(conn_type="mysql", host="h")
 
 

@@ -29,8 +29,10 @@ from pathlib import Path
 from typing import Any
 
 from rowferry.demo.servers import clean_environment, free_port
+from rowferry.demo.warehouse import file_of
+from rowferry.uri import is_duckdb
 
-__all__ = ["Airflow", "AirflowError"]
+__all__ = ["Airflow", "AirflowError", "airflow_connection"]
 
 FINISHED = ("success", "failed")
 START_TIMEOUT_S = 120.0
@@ -299,7 +301,7 @@ class Airflow:
             "PYTHONDONTWRITEBYTECODE": "",  # compiling Airflow anew in each process doubles the time to start
             **_QUIET,
             **_QUICK,
-            **{f"AIRFLOW_CONN_{name.upper()}": _connection(uri) for name, uri in connections.items()},
+            **{f"AIRFLOW_CONN_{name.upper()}": airflow_connection(uri) for name, uri in connections.items()},
         }
         return clean_environment({**ours, **extra})
 
@@ -337,6 +339,8 @@ def _sqlalchemy(uri: str) -> str:
     return "postgresql+psycopg2://" + uri.partition("://")[2]
 
 
-def _connection(uri: str) -> str:
-    """A libpq URI as Airflow writes it; both put host, user and parameters in the same places."""
+def airflow_connection(uri: str) -> str:
+    """A job's URI as Airflow writes it: for a server both put host, user and parameters in the same places."""
+    if is_duckdb(uri):
+        return "duckdb://" + _quoted(str(file_of(uri)))
     return "postgres://" + uri.partition("://")[2] if uri.startswith("postgresql://") else uri

@@ -1,4 +1,4 @@
-"""The warehouse side of the demo: a copy of the shipped dbt project, and dbt run on it."""
+"""The warehouse side of the demo, PostgreSQL or a DuckDB file: what it holds, a copy of the shipped dbt project, and dbt run on it."""
 
 from __future__ import annotations
 
@@ -10,14 +10,27 @@ import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from urllib.parse import unquote
 
+import duckdb
 import psycopg
 from psycopg.conninfo import conninfo_to_dict
-from psycopg.sql import SQL, Identifier
+
+from rowferry.uri import is_duckdb
 
 from .servers import clean_environment
 
-__all__ = ["DbtError", "DbtProject", "Node", "dbt_environment", "full_refresh", "read_results", "shipped_project"]
+__all__ = [
+    "DbtError",
+    "DbtProject",
+    "Node",
+    "dbt_environment",
+    "file_of",
+    "full_refresh",
+    "query",
+    "read_results",
+    "shipped_project",
+]
 
 
 class DbtError(RuntimeError):
@@ -136,7 +149,10 @@ def shipped_project() -> Path:
 
 
 def dbt_environment(uri: str, *, schema: str = "analytics") -> dict[str, str]:
-    """Variables that point the project's profile `postgres` at a database."""
+    """Variables that point the project's profile at a warehouse."""
+    if is_duckdb(uri):
+        file = str(file_of(uri))
+        return {"ROWFERRY_DBT_TARGET": "duckdb", "ROWFERRY_DBT_DUCKDB": file, "ROWFERRY_DBT_SCHEMA": schema}
     parts = conninfo_to_dict(uri)
     return {
         "ROWFERRY_DBT_TARGET": "postgres",
@@ -149,6 +165,21 @@ def dbt_environment(uri: str, *, schema: str = "analytics") -> dict[str, str]:
     }
 
 
+def file_of(uri: str) -> Path:
+    """The file of a duckdb:///path."""
+    return Path(unquote(uri.removeprefix("duckdb://").partition("?")[0]))
+
+
+def query(uri: str, sql: str) -> list[tuple]:
+    """Ask the warehouse. A file is closed again at once: a load or dbt wants it alone."""
+    if not is_duckdb(uri):
+        with psycopg.connect(uri) as connection:
+            return connection.execute(sql.encode()).fetchall()
+    with duckdb.connect(str(file_of(uri)), read_only=True) as connection:
+        connection.execute("SET timezone = 'UTC'")
+        return connection.execute(sql).fetchall()
+
+
 def full_refresh(project: DbtProject, uri: str, *, schema: str = "analytics") -> tuple[int, list[Node]]:
     """Build orders_daily anew and run every test of the project.
 
@@ -158,11 +189,9 @@ def full_refresh(project: DbtProject, uri: str, *, schema: str = "analytics") ->
     Raises:
         DbtError: The model or a test failed.
     """
-    mart = SQL("select order_date, order_count, unique_customers, revenue_cents, avg_order_value_cents from {}").format(
-        Identifier(schema, "orders_daily")
-    )
-    with psycopg.connect(uri, autocommit=True) as connection:
-        before = connection.execute(mart).fetchall()
-        nodes = project.dbt("build", "--full-refresh", "--select", "orders_daily", "resource_type:test")
-        after = connection.execute(mart).fetchall()
+    columns = "order_date, order_count, unique_customers, revenue_cents, avg_order_value_cents"
+    mart = f'select {columns} from "{schema}".orders_daily'
+    before = query(uri, mart)
+    nodes = project.dbt("build", "--full-refresh", "--select", "orders_daily", "resource_type:test")
+    after = query(uri, mart)
     return len({day for day, *_ in set(before) ^ set(after)}), nodes

@@ -1,0 +1,73 @@
+"""Mapped tasks whose warehouse is one DuckDB file: real operators and connections, and the context of a run instead of one."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import psycopg
+import pytest
+from airflow.providers.common.compat.sdk import AirflowFailException
+from stand_ins import context
+
+from airflow_rowferry.operators import PostgresToWarehouseOperator
+from rowferry.demo.airflow import airflow_connection
+from rowferry.demo.servers import Server
+from rowferry.demo.warehouse import query
+from rowferry.errors import TableBusyError
+
+TABLES = [f"table_{n}" for n in range(4)]
+ROWS = 100
+HOLDER = "import sys, duckdb; session = duckdb.connect(sys.argv[1]); print('held', flush=True); sys.stdin.read()"
+
+
+@pytest.fixture
+def uri(pg18: Server, database: Callable[[Server], str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
+    """Of the file of the connection `warehouse`, which is not there yet; `shop` has TABLES of ROWS rows."""
+    source, file = database(pg18), f"duckdb://{tmp_path}/warehouse.duckdb"
+    with psycopg.connect(source) as at_source:
+        for table in TABLES:
+            at_source.execute(f"create table {table} (id int primary key)")
+            at_source.execute(f"insert into {table} select generate_series(1, {ROWS})")
+    monkeypatch.setenv("AIRFLOW_CONN_SHOP", airflow_connection(source))
+    monkeypatch.setenv("AIRFLOW_CONN_WAREHOUSE", airflow_connection(file))
+    return file
+
+
+def load(table: str, **settings: Any) -> dict[str, Any]:
+    """What a worker does for one mapped task."""
+    task = PostgresToWarehouseOperator(
+        task_id="load", source_conn_id="shop", target_conn_id="warehouse", table=table, **settings
+    )
+    return task.execute(context(map_index=TABLES.index(table)))
+
+
+def test_mapped_tasks_queue_on_one_file_and_each_brings_its_table(uri: str):
+    with subprocess.Popen(
+        [sys.executable, "-c", HOLDER, uri.removeprefix("duckdb://")], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+    ) as holder, ThreadPoolExecutor(len(TABLES)) as pool:
+        assert holder.stdin and holder.stdout and holder.stdout.readline() == b"held\n"
+        with pytest.raises(TableBusyError, match=str(holder.pid)):
+            load(TABLES[0], lock_timeout=0.1)
+        waiting = [pool.submit(load, table) for table in TABLES]
+        holder.stdin.close()
+        pushed = [task.result(60) for task in waiting]
+    assert [load["rows_inserted"] for load in pushed] == [ROWS] * len(TABLES)
+    assert [query(uri, f"select count(*) from raw_shop.{table}") for table in TABLES] == [[(ROWS,)]] * len(TABLES)
+
+
+def test_what_a_file_does_not_do_fails_the_task_at_once(uri: str):
+    with pytest.raises(AirflowFailException, match="verify"):
+        load(TABLES[0], verify=True)
+
+
+def test_a_file_is_no_source(uri: str):
+    task = PostgresToWarehouseOperator(
+        task_id="load", source_conn_id="warehouse", target_conn_id="warehouse", table=TABLES[0]
+    )
+    with pytest.raises(AirflowFailException, match="source.*duckdb"):
+        task.execute(context())
