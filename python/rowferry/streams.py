@@ -120,7 +120,7 @@ class _Batches(Iterator[Any]):
         number = 0
         if schema is not None:
             yield schema.__arrow_c_schema__()
-        for number, batch in enumerate(batches, 1):  # noqa: B007
+        for number, batch in enumerate(batches, 1):
             if hasattr(batch, "__arrow_c_array__"):
                 yield batch.__arrow_c_array__()
             elif hasattr(batch, "__arrow_c_stream__"):
