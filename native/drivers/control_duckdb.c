@@ -8,6 +8,7 @@
 #include "core/timestamp.h"
 #include "drivers/sink_adbc.h"
 
+#include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -29,11 +30,36 @@ static enum rf_code load_driver(struct rf_sink_duckdb *sink, struct rf_error *er
     return rf_hint(err, "pip install 'rowferry[duckdb]'; or name the library in \"driver\".");
 }
 
+/* To give a new file its name when it is whole: of one whose making was interrupted DuckDB would say ever after that it
+ * cannot be read. Another process may be first. */
+static enum rf_code name_file(const char *made, const char *path, struct rf_error *err) {
+    bool named = link(made, path) == 0 || errno == EEXIST;
+    int why = errno;
+    unlink(made);
+    return named ? RF_OK : rf_fail(err, RF_TARGET, "%s cannot be made: %s", path, strerror(why));
+}
+
+static enum rf_code make_file(struct rf_sink_duckdb *sink, struct rf_error *err) {
+    struct rf_text made = {0};
+    rf_text_addf(&made, "%s.new%ld", sink->uri.path, (long)getpid());
+    enum rf_code code = rf_text_check(&made, err);
+    if (code == RF_OK) {
+        struct rf_adbc_option path = {"path", made.data};
+        unlink(made.data); /* of a process of that number which was killed */
+        code = rf_adbc_open(&sink->adbc, &path, 1, sink->cancel, err);
+        rf_adbc_close(&sink->adbc);
+    }
+    if (code == RF_OK) code = name_file(made.data, sink->uri.path, err);
+    rf_text_free(&made);
+    return code;
+}
+
 /* A file that is not there is looked at as an empty database, and not made. */
 static enum rf_code open_file(struct rf_sink_duckdb *sink, bool to_write, struct rf_error *err) {
-    bool missing = !to_write && access(sink->uri.path, F_OK) != 0;
+    bool missing = access(sink->uri.path, F_OK) != 0;
+    if (missing && to_write) RF_TRY(make_file(sink, err));
     struct rf_adbc_option options[4] = {
-        {"path", missing ? ":memory:" : sink->uri.path},
+        {"path", missing && !to_write ? ":memory:" : sink->uri.path},
         {"memory_limit", sink->uri.memory_limit ? sink->uri.memory_limit : MEMORY_LIMIT},
     };
     int n = 2;
