@@ -1,6 +1,6 @@
 # Each command does its own set-up: git, make, gcc and Python 3.11 or newer are enough to start with.
 #
-#   make demo         the whole job on servers of its own: load, change, load again, verify
+#   make demo         the whole job on servers of its own: load, change, load again, verify (TARGET=duckdb: into a DuckDB file)
 #   make test         every test, ending in one line of figures
 #   make build        the extension into python/rowferry, rowferry into .venv
 #   make check-c      all C under gcc and clang without a warning, tests with sanitizers too
@@ -25,7 +25,7 @@ help:
 	@sed -n 's/^#   //p' Makefile
 
 demo: build
-	@$(PY) -m rowferry.demo
+	@$(PY) -m rowferry.demo $(if $(TARGET),--target '$(TARGET)')
 
 test:
 	@.ci/bootstrap test

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import subprocess
 import sys
 from collections.abc import Callable
@@ -15,9 +16,11 @@ from airflow.providers.common.compat.sdk import AirflowFailException
 from stand_ins import context
 
 from airflow_rowferry.operators import PostgresToWarehouseOperator
+from rowferry.demo import shop
 from rowferry.demo.airflow import airflow_connection
+from rowferry.demo.compare import compare
 from rowferry.demo.servers import Server
-from rowferry.demo.warehouse import query
+from rowferry.demo.warehouse import DbtProject, dbt_environment, full_refresh, query
 from rowferry.errors import TableBusyError
 
 TABLES = [f"table_{n}" for n in range(4)]
@@ -71,3 +74,38 @@ def test_a_file_is_no_source(uri: str):
     )
     with pytest.raises(AirflowFailException, match="source.*duckdb"):
         task.execute(context())
+
+
+@pytest.mark.slow
+def test_the_example_dag_takes_one_task_at_a_time_and_its_dbt_builds_the_models_in_the_file(
+    pg18: Server, database: Callable[[Server], str], uri: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    source = database(pg18)
+    rows = shop.create(source, orders=1000)
+    monkeypatch.setenv("AIRFLOW_CONN_SHOP", airflow_connection(source))
+    project = DbtProject(folder=tmp_path, environment=dbt_environment(uri))
+    project.parse()
+    profile = example_dag(project, monkeypatch)
+    for index, table in enumerate(shop.KEYS):
+        task = PostgresToWarehouseOperator(
+            task_id="load", source_conn_id="shop", target_conn_id="warehouse", source_name="postgres", table=table
+        )
+        assert task.execute(context(map_index=index))["rows_inserted"] == rows[table]
+    (tmp_path / "profiles.yml").write_text(profile)
+    nodes = project.dbt("build", "--profiles-dir", str(tmp_path))
+    assert {node.status for node in nodes} <= {"success", "pass", "warn"}
+    assert all(compare(source, uri, table, keys) for table, keys in shop.KEYS.items())
+    assert full_refresh(project, uri)[0] == 0
+
+
+def example_dag(project: DbtProject, monkeypatch: pytest.MonkeyPatch) -> str:
+    """Import `daily_etl` as for a file, and get the profile that its dbt tasks are given."""
+    monkeypatch.setenv("ROWFERRY_DBT_PROJECT", str(project.path))
+    monkeypatch.setenv("ROWFERRY_DBT_TARGET", "duckdb")
+    name = "airflow_rowferry.example_dags.daily_etl"
+    monkeypatch.delitem(sys.modules, name, raising=False)
+    dag = importlib.import_module(name).dbt.dag
+    monkeypatch.delitem(sys.modules, name)
+    assert dag.max_active_tasks == 1
+    task = next(task for task in dag.tasks if task.task_id.startswith("dbt."))
+    return task.profile_config.profile_mapping.get_profile_file_contents("shop", "duckdb")

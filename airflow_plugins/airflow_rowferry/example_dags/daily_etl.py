@@ -1,10 +1,11 @@
 """Load a shop every night, check that rows came, build the models, say how it ended.
 
-Needs the connections `shop` (the source) and `warehouse`, both of type `postgres`, and the manifest of
-the dbt project, made by `dbt parse`. With a connection `slack_alerts` (type `slackwebhook`) the outcome
+Needs the connections `shop` (the source, of type `postgres`) and `warehouse` (of type `postgres`, or
+`duckdb` for a file), and the manifest of the dbt project, made by `dbt parse`. With a connection `slack_alerts` (type `slackwebhook`) the outcome
 goes to Slack, without one to the log of the last task.
 
-Where this file's own settings do not fit: ROWFERRY_DBT_PROJECT names another copy of the project,
+Where this file's own settings do not fit: ROWFERRY_DBT_TARGET=duckdb says that `warehouse` is a DuckDB
+file; ROWFERRY_DBT_PROJECT names another copy of the project,
 ROWFERRY_DBT_MANIFEST another manifest than its target/manifest.json, ROWFERRY_RETRY_DELAY the seconds
 between tries.
 """
@@ -18,7 +19,7 @@ from pathlib import Path
 from airflow.providers.common.compat.sdk import DAG
 from cosmos import DbtTaskGroup, ExecutionConfig, ProfileConfig, ProjectConfig, RenderConfig
 from cosmos.constants import InvocationMode, LoadMode, TestBehavior
-from cosmos.profiles import PostgresUserPasswordProfileMapping
+from cosmos.profiles import DuckDBUserPasswordProfileMapping, PostgresUserPasswordProfileMapping
 
 from airflow_rowferry.notifier import notify_outcome
 from airflow_rowferry.operators import LoadCheckOperator, PostgresToWarehouseOperator
@@ -26,6 +27,13 @@ from airflow_rowferry.operators import LoadCheckOperator, PostgresToWarehouseOpe
 TABLES = ["orders", "order_items", "users", "products", "payments"]
 DBT_PROJECT = Path(os.environ.get("ROWFERRY_DBT_PROJECT") or Path(__file__).with_name("dbt_shop"))
 DBT_MANIFEST = Path(os.environ.get("ROWFERRY_DBT_MANIFEST") or DBT_PROJECT / "target" / "manifest.json")
+DBT_TARGET = os.environ.get("ROWFERRY_DBT_TARGET") or "postgres"
+PROFILE_MAPPINGS = {
+    "postgres": PostgresUserPasswordProfileMapping,
+    "duckdb": DuckDBUserPasswordProfileMapping,
+}
+# One process at a time can write a DuckDB file. Loads wait for it; dbt fails when it finds the file taken.
+ONE_AT_A_TIME = {"max_active_tasks": 1} if DBT_TARGET == "duckdb" else {}
 RETRY_DELAY = timedelta(seconds=float(os.environ.get("ROWFERRY_RETRY_DELAY", 300)))
 
 # [START howto_dag_daily_etl]
@@ -35,6 +43,7 @@ with DAG(
     start_date=datetime(2026, 1, 1, tzinfo=timezone.utc),
     catchup=False,
     max_active_runs=1,
+    **ONE_AT_A_TIME,
     default_args={"retries": 2, "retry_delay": RETRY_DELAY},
     tags=["etl", "daily"],
     doc_md=__doc__,
@@ -61,8 +70,8 @@ with DAG(
         ),
         profile_config=ProfileConfig(
             profile_name="shop",
-            target_name="postgres",
-            profile_mapping=PostgresUserPasswordProfileMapping(
+            target_name=DBT_TARGET,
+            profile_mapping=PROFILE_MAPPINGS[DBT_TARGET](
                 conn_id="warehouse", profile_args={"schema": "analytics", "threads": 1}
             ),
         ),

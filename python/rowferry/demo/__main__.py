@@ -14,7 +14,7 @@ from rich.console import Console
 
 from rowferry.demo.airflow import AirflowError
 from rowferry.demo.servers import ServerError, clean_own_environment
-from rowferry.demo.walkthrough import DemoError, Walkthrough
+from rowferry.demo.walkthrough import TARGETS, DemoError, Walkthrough
 from rowferry.demo.warehouse import DbtError
 from rowferry.errors import RowferryError
 
@@ -42,7 +42,7 @@ def main() -> int:
     )
     keep = arguments.keep
     try:
-        Walkthrough(folder, console, orders=arguments.orders).run()
+        Walkthrough(folder, console, orders=arguments.orders, target=arguments.target).run()
     except KeyboardInterrupt:
         console.print("\ninterrupted")
         return 130
@@ -71,6 +71,9 @@ def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m rowferry.demo", description=__doc__)
     parser.add_argument(
         "--orders", type=_orders, default=200_000, help="orders in the shop, at least 1000 (default: %(default)s)"
+    )
+    parser.add_argument(
+        "--target", choices=TARGETS, default=TARGETS[0], help="what the warehouse is (default: %(default)s)"
     )
     parser.add_argument("--keep", action="store_true", help="keep the folder with all logs afterwards")
     return parser.parse_args()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import re
 import shutil
 import time
@@ -10,17 +11,20 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-import psycopg
 from rich.console import Console
 
 from rowferry.demo import shop, tables, warehouse
 from rowferry.demo.airflow import Airflow
+from rowferry.demo.compare import compare
 from rowferry.demo.naive import NaiveCopy
-from rowferry.demo.servers import start_postgres
+from rowferry.demo.servers import Server, start_postgres
 from rowferry.job import Job, verify
 from rowferry.report import Report, Verification
+from rowferry.uri import is_duckdb
 
-__all__ = ["DemoError", "Walkthrough"]
+__all__ = ["TARGETS", "DemoError", "Walkthrough"]
+
+TARGETS = ("postgres", "duckdb")
 
 DAG = "daily_etl"
 RUN_TIMEOUT_S = 600
@@ -37,22 +41,23 @@ class Walkthrough:
         folder: Short and empty; servers, AIRFLOW_HOME, logs and the copy of the dbt project go in.
         console: Where to tell the story.
         orders: Size of the shop, see `shop.create`.
+        target: Kind of the warehouse, one of `TARGETS`.
     """
 
-    def __init__(self, folder: Path, console: Console, *, orders: int) -> None:
+    def __init__(self, folder: Path, console: Console, *, orders: int, target: str = TARGETS[0]) -> None:
         self._folder = folder
         self._console = console
         self._orders = orders
+        self._kind = target
         self._seconds: list[tuple[str, float]] = []
 
     def run(self) -> None:
         """Raises `DemoError` when anything differs from the source."""
         with contextlib.ExitStack() as stack:
-            with self._stage("PostgreSQL 18: source, warehouse, Airflow's metadata"):
+            with self._stage(f"PostgreSQL 18: source, {_WAREHOUSES[self._kind]}, Airflow's metadata"):
                 server = stack.enter_context(start_postgres(18, folder=self._folder / "pg"))
-                self._source, self._target = server.create_database("shop"), server.create_database("warehouse")
+                self._make_databases(server)
                 metadata = server.create_database("airflow")
-            self._naive = NaiveCopy(source=self._source, target=self._target, keys=shop.KEYS)
             with self._stage(f"a shop of {self._orders:,} orders, and dbt's manifest"):
                 self._make_shop_and_manifest()
             with self._stage("Airflow: api-server, scheduler, dag-processor"):
@@ -61,6 +66,15 @@ class Walkthrough:
             self._go_through_the_days()
             self._prove()
         tables.stages(self._console, self._seconds)
+
+    def _make_databases(self, server: Server) -> None:
+        self._source = server.create_database("shop")
+        if self._kind == "duckdb":
+            self._target, beside = f"duckdb://{self._folder}/warehouse.duckdb", server.create_database("naive")
+            self._console.print("   The naive copy is written for PostgreSQL: here it goes into a database of its own.")
+        else:
+            self._target = beside = server.create_database("warehouse")
+        self._naive = NaiveCopy(source=self._source, target=beside, keys=shop.KEYS)
 
     def _make_shop_and_manifest(self) -> None:
         with ThreadPoolExecutor(2) as pool:
@@ -84,7 +98,11 @@ class Walkthrough:
             home=home,
             # Cosmos asks a connection for a password, though these servers trust who is on this machine.
             connections={"shop": self._source, "warehouse": self._target.replace("postgres@", "postgres:demo@", 1)},
-            environment={"ROWFERRY_DBT_PROJECT": str(self._project.path), "ROWFERRY_RETRY_DELAY": "5"},
+            environment={
+                "ROWFERRY_DBT_PROJECT": str(self._project.path),
+                "ROWFERRY_DBT_TARGET": self._kind,
+                "ROWFERRY_RETRY_DELAY": "5",
+            },
         )
 
     def _go_through_the_days(self) -> None:
@@ -113,11 +131,10 @@ class Walkthrough:
 
     def _reports(self, run_id: str) -> list[Report]:
         """Reports of a run's loads, the newest of each table, from the load records."""
-        query = """
-            select distinct on (target_table) report from _rowferry.loads
-            where run_id = concat('daily_etl/load/', %s::text) and kind = 'load' order by target_table, load_id desc"""
-        with psycopg.connect(self._target) as connection:
-            return [Report.from_dict(report) for (report,) in connection.execute(query, (run_id,))]
+        query = f"""
+            select distinct on (target_table) cast(report as text) from _rowferry.loads
+            where run_id = '{DAG}/load/{run_id}' and kind = 'load' order by target_table, load_id desc"""
+        return [Report.from_dict(json.loads(report)) for (report,) in self._rows(query)]
 
     def _failures(self, run_id: str) -> str:
         """What notify_outcome said of the run, then what dbt said in each of its tasks that failed."""
@@ -136,7 +153,7 @@ class Walkthrough:
         tables.history(self._console, self._rows(_VERSIONS)[0], self._rows(_EXAMPLE_USER))
         with self._stage("what the naive copy lost"):
             tables.lost(self._console, self._naive.lost())
-        with self._stage("verify: every row of every table, source against target"):
+        with self._stage(_PROOFS[self._kind]):
             verified = {table: self._verify(table) for table in shop.KEYS}
             tables.verified(self._console, verified)
         wrong = [table for table, verification in verified.items() if not verification]
@@ -146,11 +163,12 @@ class Walkthrough:
             raise DemoError(f"a full refresh changed {changed_days} days of orders_daily")
 
     def _verify(self, table: str) -> Verification:
+        if is_duckdb(self._target):
+            return compare(self._source, self._target, table, shop.KEYS[table])
         return verify(Job(source=self._source, target=self._target, table=table))
 
     def _rows(self, query: str) -> list[tuple]:
-        with psycopg.connect(self._target) as connection:
-            return connection.execute(query.encode()).fetchall()
+        return warehouse.query(self._target, query)
 
     @contextlib.contextmanager
     def _stage(self, name: str) -> Iterator[None]:
@@ -162,6 +180,11 @@ class Walkthrough:
         self._console.print(f"   [dim]{self._seconds[-1][1]:.1f} s[/dim]")
 
 
+_WAREHOUSES = {"postgres": "warehouse", "duckdb": "a DuckDB file as the warehouse"}
+_PROOFS = {
+    "postgres": "verify: every row of every table, source against target",
+    "duckdb": "every row of every table, read by psycopg and by DuckDB's client: `verify` is for PostgreSQL only",
+}
 _VERSIONS = "select count(*), count(distinct user_id) from analytics.users_history"
 _EXAMPLE_USER = """
     select user_id, full_name, country, valid_from, valid_to, is_current
