@@ -1,4 +1,4 @@
-"""The core as a program of its own, compiled from what is there now."""
+"""The core as a program of its own, or as a library of it for drivers that need a Python around them; compiled from what is there now."""
 
 from __future__ import annotations
 
@@ -17,10 +17,18 @@ LIBRARIES = ("libpq", "libcjson")
 
 
 def compile_run_job(folder: Path) -> Path:
-    made = folder / "run_job"
+    return _compiled(folder / "run_job")
+
+
+def compile_library(folder: Path) -> Path:
+    """Its `main` is to be called from Python."""
+    return _compiled(folder / "run_job.so", "-shared", "-fPIC", "-fvisibility=default")
+
+
+def _compiled(made: Path, *flags: str) -> Path:
     sources = [path for place in ("native/core", "native/drivers", "tests/faults") for path in glob(f"{place}/*.c", root_dir=ROOT)]
     includes, libraries = (
         shlex.split(subprocess.check_output(["pkg-config", flag, *LIBRARIES], text=True)) for flag in ("--cflags", "--libs")
     )
-    subprocess.run(["cc", *FLAGS.split(), *includes, *sources, "-o", made, *libraries, "-ldl", "-lm"], cwd=ROOT, check=True)
+    subprocess.run(["cc", *FLAGS.split(), *flags, *includes, *sources, "-o", made, *libraries, "-ldl", "-lm"], cwd=ROOT, check=True)
     return made

@@ -1,0 +1,280 @@
+"""The sinks of the conformance suite: for each what makes a target, looks into it, and does what somebody else might do there.
+
+A new sink is a class here and a place in SINKS; the sentences of `test_conformance.py` then hold for it, but for what its
+`cannot` names.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, ClassVar
+
+import duckdb
+import psycopg
+import pytest
+from route import until
+
+import rowferry
+from rowferry import errors
+from rowferry.demo.servers import Server
+from rowferry.job import document
+
+WIDE = os.environ.get("CONFORMANCE") == "full"
+"""Every step and every capture, and not only those in which sinks are known to differ."""
+
+TOUCH = """
+CREATE FUNCTION touch() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    NEW.updated_at := clock_timestamp();
+    RETURN NEW;
+END $$
+"""
+ROWS = 200
+KEPT = "id, n, note, day, tags, updated_at"
+"""The columns by which both sides are compared."""
+
+
+class Sink:
+    """A target of which every test has tables of its own.
+
+    Attributes:
+        name: Of the sink, as pytest shows it.
+        channel: As reports tell it.
+        cannot: What this sink cannot do → why; the one place that says so.
+        types: Of the columns of `Pair.make_items`, as `columns` gives them.
+    """
+
+    name: ClassVar[str]
+    channel: ClassVar[str]
+    cannot: ClassVar[dict[str, str]] = {}
+    types: ClassVar[dict[str, str]]
+    uri: str
+
+    def query(self, sql: str) -> list[tuple[Any, ...]]:
+        raise NotImplementedError
+
+    def change(self, sql: str) -> None:
+        """What somebody else does to the target."""
+        raise NotImplementedError
+
+    def columns(self, table: str) -> dict[str, str]:
+        """Names and types in order, with NOT NULL where it is said; empty when there is no table."""
+        raise NotImplementedError
+
+    def is_left(self) -> bool:
+        """Whether something of a run is still open."""
+        raise NotImplementedError
+
+    def close(self) -> None:
+        """Called once, after the last test."""
+
+    def needs(self, what: str) -> None:
+        """Skip the test where this sink cannot do `what`."""
+        if what in self.cannot:
+            pytest.skip(f"{self.name}: {self.cannot[what]}")
+
+    def loads(self, table: str) -> list[dict[str, Any]]:
+        """The table's load records, oldest first."""
+        listed = ("load_id", "kind", "run_id", "try_number", "increment", "completeness", "snapshot", "extracted_at", "committed_at", "rows_read", "rows_inserted")
+        if not self._has_records():
+            return []
+        rows = self.query(f"SELECT {', '.join(listed)} FROM _rowferry.loads WHERE target_table = 'raw_postgres.{table}' ORDER BY load_id")
+        return [dict(zip(listed, row, strict=True)) for row in rows]
+
+    def everything(self, table: str) -> tuple[list[str], list[dict[str, Any]]] | None:
+        """The table's rows and its load records; None when there is nothing."""
+        rows = self.query(f"SELECT * FROM raw_postgres.{table}") if self.columns(table) else []
+        return (sorted(map(repr, rows)), self.loads(table)) if self.columns(table) or self.loads(table) else None
+
+    def _has_records(self) -> bool:
+        return self.query("SELECT count(*) FROM information_schema.tables WHERE table_schema = '_rowferry' AND table_name = 'loads'") == [(1,)]
+
+
+class Postgres(Sink):
+    name, channel = "postgres", "libpq"
+    types: ClassVar[dict[str, str]] = {
+        "id": "bigint NOT NULL",
+        "n": "numeric(12,2)",
+        "note": "text NOT NULL",
+        "day": "date",
+        "tags": "integer[]",
+        "created_at": "timestamp with time zone",
+        "updated_at": "timestamp with time zone",
+        "_extracted_at": "timestamp with time zone NOT NULL",
+        "_load_id": "bigint NOT NULL",
+        "_deleted_at": "timestamp with time zone",
+    }
+
+    def __init__(self, server: Server, folder: Path) -> None:
+        self._server, self._database = server, f"sink_{os.getpid()}"
+        self.uri = server.create_database(self._database)
+        self._session = psycopg.connect(self.uri, autocommit=True)
+        self._session.execute("SET timezone = 'UTC'")
+
+    def query(self, sql: str) -> list[tuple[Any, ...]]:
+        return self._session.execute(sql).fetchall()
+
+    def change(self, sql: str) -> None:
+        self._session.execute(sql)
+
+    def columns(self, table: str) -> dict[str, str]:
+        listed = (
+            "SELECT attname, format_type(atttypid, atttypmod) || CASE WHEN attnotnull THEN ' NOT NULL' ELSE '' END FROM pg_attribute"
+            f" WHERE attrelid = to_regclass('raw_postgres.{table}') AND attnum > 0 AND NOT attisdropped ORDER BY attnum"
+        )
+        return dict(self.query(listed))
+
+    def is_left(self) -> bool:
+        ours = "datname = current_database() AND application_name LIKE 'rowferry%'"
+        return self.query(f"SELECT count(*) FROM pg_stat_activity WHERE {ours}") != [(0,)]
+
+    def close(self) -> None:
+        self._session.close()
+        self._server.admin(f"DROP DATABASE {self._database} WITH (FORCE)")
+
+
+class Duckdb(Sink):
+    name, channel = "duckdb", "adbc"
+    cannot: ClassVar[dict[str, str]] = {"verify": "a DuckDB target is not compared with its source in this release"}
+    types: ClassVar[dict[str, str]] = {
+        "id": "BIGINT NOT NULL",
+        "n": "DECIMAL(12,2)",
+        "note": "VARCHAR NOT NULL",
+        "day": "DATE",
+        "tags": "INTEGER[]",
+        "created_at": "TIMESTAMP WITH TIME ZONE",
+        "updated_at": "TIMESTAMP WITH TIME ZONE",
+        "_extracted_at": "TIMESTAMP WITH TIME ZONE NOT NULL",
+        "_load_id": "BIGINT NOT NULL",
+        "_deleted_at": "TIMESTAMP WITH TIME ZONE",
+    }
+
+    def __init__(self, server: Server, folder: Path) -> None:
+        self._path = folder / "sink.duckdb"
+        self.uri = f"duckdb://{self._path}"
+
+    def query(self, sql: str) -> list[tuple[Any, ...]]:
+        if not self._path.exists():
+            return []
+        with duckdb.connect(str(self._path), read_only=True) as session:
+            session.execute("SET timezone = 'UTC'")
+            return session.execute(sql).fetchall()
+
+    def change(self, sql: str) -> None:
+        with duckdb.connect(str(self._path)) as session:
+            session.execute(sql)
+
+    def columns(self, table: str) -> dict[str, str]:
+        listed = (
+            "SELECT column_name, data_type || CASE WHEN is_nullable THEN '' ELSE ' NOT NULL' END FROM duckdb_columns()"
+            f" WHERE schema_name = 'raw_postgres' AND table_name = '{table}' ORDER BY column_index"
+        )
+        return dict(self.query(listed))
+
+    def is_left(self) -> bool:
+        return any(link.is_symlink() and str(link.readlink()) == str(self._path) for link in Path("/proc/self/fd").iterdir())
+
+
+SINKS: tuple[type[Sink], ...] = (Postgres, Duckdb)
+
+
+class Pair:
+    """A table of the source, and where it goes.
+
+    Attributes:
+        sink: Where it goes.
+        source: URI of the source.
+        at_source: Session of the superuser there, in autocommit.
+        table: Name of this test's table, on both sides.
+    """
+
+    def __init__(self, sink: Sink, source: str, at_source: psycopg.Connection, table: str) -> None:
+        self.sink, self.source, self.at_source, self.table = sink, source, at_source, table
+
+    # ---- the source ----
+
+    def make_items(self) -> None:
+        """Rows of 2026 that say when they changed."""
+        self.write(
+            "CREATE TABLE {t} (id int8 PRIMARY KEY, n numeric(12,2), note text NOT NULL, day date, tags int4[], created_at timestamptz, updated_at timestamptz);"
+            " CREATE INDEX ON {t} (created_at); CREATE INDEX ON {t} (updated_at);"
+            " INSERT INTO {t} SELECT i, nullif(i, 7) / 7.0, 'note ' || i, date '2026-01-01' + i::int, array[i, NULL, -i],"
+            f" '2026-01-01', timestamptz '2026-01-01' + i * interval '1 hour' FROM generate_series(1, {ROWS}) i;"
+            " CREATE TRIGGER touch BEFORE INSERT OR UPDATE ON {t} FOR EACH ROW EXECUTE FUNCTION touch()"
+        )
+
+    def write(self, sql: str) -> None:
+        """At the source; {t} stands for the table."""
+        self.at_source.execute(sql.replace("{t}", self.table))
+
+    def write_unseen(self, sql: str) -> None:
+        """As a careless repair does: nothing says when the row changed."""
+        self.write(f"SET session_replication_role = replica; {sql}; RESET session_replication_role")
+
+    # ---- runs ----
+
+    def settings(self, **settings: Any) -> dict[str, Any]:
+        return {"source": self.source, "target": self.sink.uri, "table": self.table, "batch_bytes": 65536, **settings}
+
+    def job(self, **settings: Any) -> rowferry.Job:
+        return rowferry.Job(**self.settings(**settings))
+
+    def run(self, **settings: Any) -> rowferry.Report:
+        return self.job(**settings).run()
+
+    def refused(self, error: type[errors.RowferryError], **settings: Any) -> errors.RowferryError:
+        """Run it, see it refused with just this class, and see that it left table and records as they were."""
+        before = self.everything()
+        with pytest.raises(errors.RowferryError) as caught:
+            self.run(**settings)
+        assert type(caught.value) is error, caught.value.to_dict()
+        assert self.everything() == before
+        return caught.value
+
+    def killed(self, program: Path, folder: Path, step: str, **settings: Any) -> None:
+        """Run it in a process of its own that dies when `step` is announced: `write` the second time, the others at once."""
+        job = folder / "job.json"
+        job.write_text(document(self.settings(**settings)))
+        code = "import ctypes, sys; a = [v.encode() for v in sys.argv[1:]]; ctypes.CDLL(a[0]).main(len(a), (ctypes.c_char_p * len(a))(*a))"
+        command = [sys.executable, "-c", code, program, job, "kill", step, "2" if step == "write" else "1"]
+        done = subprocess.run([str(part) for part in command], capture_output=True, text=True, timeout=120)
+        assert done.returncode == -9, f"{step} was never announced: {done.stdout}{done.stderr}"
+        self.wait_for_end()
+
+    def wait_for_end(self) -> None:
+        until(lambda: not self.sink.is_left())
+
+    # ---- the target ----
+
+    def rows(self, columns: str = KEPT, where: str = "_deleted_at IS NULL") -> list[tuple[Any, ...]]:
+        return self.sink.query(f"SELECT {columns} FROM raw_postgres.{self.table} WHERE {where} ORDER BY 1")
+
+    def change(self, sql: str) -> None:
+        """At the target; {t} stands for the table there."""
+        self.sink.change(sql.replace("{t}", f"raw_postgres.{self.table}"))
+
+    def source_rows(self, columns: str = KEPT, where: str = "true") -> list[tuple[Any, ...]]:
+        return self.at_source.execute(f"SELECT {columns} FROM {self.table} WHERE {where} ORDER BY 1").fetchall()
+
+    def assert_equal(self, columns: str = KEPT, where: str = "true") -> None:
+        """Every row of the source that passes `where`, and no other, is in the target, value by value."""
+        assert sorted(self.rows(columns), key=repr) == sorted(self.source_rows(columns, where), key=repr)
+
+    def everything(self) -> Any:
+        return self.sink.everything(self.table)
+
+    def loads(self) -> list[dict[str, Any]]:
+        return self.sink.loads(self.table)
+
+
+@contextmanager
+def shut(pair: Pair, gate: int) -> Iterator[None]:
+    """Holds an advisory lock of the source, at which a filter makes reads stand still."""
+    with psycopg.connect(pair.source, autocommit=True) as holder:
+        holder.execute("SELECT pg_advisory_lock(%s)", [gate])
+        yield
