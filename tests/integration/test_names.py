@@ -6,7 +6,6 @@ What the tests send to a server themselves is quoted by libpq (psycopg's `Identi
 from __future__ import annotations
 
 import json
-import os
 import re
 import unicodedata
 from collections.abc import Callable, Iterator
@@ -268,7 +267,7 @@ def test_a_name_of_more_than_63_bytes_is_refused_before_a_server_cuts_it(place: 
 
 # ---- injection ---------------------------------------------------------------------------------------------
 
-TOUCHED = Path(f"/tmp/rowferry-touched-{os.getpid()}")
+TOUCHED = Path("/tmp/rowferry-touched")
 """What an attack by way of a program would leave behind."""
 
 PAYLOADS = (
