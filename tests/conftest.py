@@ -20,8 +20,9 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--require-servers", action="store_true", help=meaning)
 
 
+@pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Of several workers one takes a whole file, and all files that share the one Airflow."""
+    """Of several workers one takes a whole file, and all files that share the one Airflow: told before xdist looks."""
     for item in items:
         path = item.path.relative_to(config.rootpath)
         item.add_marker(pytest.mark.xdist_group("airflow" if path.parts[1] == "airflow" else str(path)))
