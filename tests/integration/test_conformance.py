@@ -260,7 +260,7 @@ def test_a_window_brings_its_rows_and_leaves_the_state_where_it_was(items: Pair,
     items.write_unseen("UPDATE {t} SET note = 'silent', updated_at = timestamptz '2026-01-01' + id * interval '1 hour'")
     items.write("UPDATE {t} SET note = 'later' WHERE id = 1")
     inside = "updated_at >= '2026-01-02' AND updated_at < '2026-01-03'"
-    report = items.run(**window, **({} if capture["capture"] == "xmin" else capture))
+    report = items.run(**window, **({} if capture.get("capture") == "xmin" else capture))
     assert set(report.window) == {"since", "until"}
     assert report.this_try.read == report.this_try.updated == items.source_rows("count(*)", inside)[0][0] > 0
     assert items.rows("count(*)", "note = 'silent'") == [(report.this_try.read,)]
