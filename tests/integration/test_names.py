@@ -290,7 +290,7 @@ PAYLOADS = (
 LITERAL = {"source_name", "target_table", "control_schema", "run_id", "application"}
 """Settings that may be any text: it is then a name, or a value that is kept."""
 
-NAMES_THERE = {"table", "keys", "columns", "cursor_columns"}
+NAMES_THERE = {"as_text", "table", "keys", "columns", "cursor_columns"}
 """Settings that name what has to be there."""
 
 USED_BY = dict.fromkeys(("cursor_columns", "since", "until"), {"capture": "cursor"})
@@ -299,8 +299,8 @@ USED_BY = dict.fromkeys(("cursor_columns", "since", "until"), {"capture": "curso
 PARSED = {"since", "until"}
 """Settings that the server reads as a time."""
 
-ELSEWHERE = {"source", "target", "where"}
-"""Settings with tests of their own, below."""
+ELSEWHERE = {"driver", "source", "target", "where"}
+"""Settings with tests of their own, below; the driver is a file that only a DuckDB target opens (test_duckdb)."""
 
 
 def attacks(name: str, schema: dict[str, Any], payload: str) -> list[Any]:
