@@ -83,7 +83,7 @@ static void *ask_server(void *arg) {
 static void start_asking(struct rf_cancel *cancel, struct rf_cancel_slot *slot) {
     slot->holders++;
     cancel->holders++;
-    if (rf_thread_start(ask_server, slot) == 0) return;
+    if (rf_thread_start(ask_server, slot, NULL) == 0) return;
     slot->holders--;
     cancel->holders--;
 }

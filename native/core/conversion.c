@@ -80,19 +80,15 @@ static void convert(const struct rf_job *job, const struct rf_source_facts *sour
     to->refusal = NULL;
 }
 
-static struct rf_column *find_column(const struct rf_target_facts *target, const char *name) {
-    for (int i = 0; i < target->n_columns; i++)
-        if (strcmp(target->columns[i].name, name) == 0) return &target->columns[i];
-    return NULL;
-}
-
 enum rf_code rf_convert_columns(const struct rf_job *job, struct rf_source_facts *source, struct rf_target_facts *target, struct rf_error *err) {
     RF_TRY(rf_check_as_text(job, source, err));
     if (!source->can_cast && job->as_text.n > 0) {
         rf_fail(err, RF_CONFIG, "\"as_text\" of the job names columns, and %s comes as it is", job->source_label);
         return rf_hint(err, "Turn them into texts where they are made.");
     }
-    for (int i = 0; i < source->n_columns && source->can_cast; i++)
-        convert(job, source, target, &source->columns[i], find_column(target, source->columns[i].name));
+    for (int i = 0; i < source->n_columns && source->can_cast; i++) {
+        int at = rf_find_column(target->columns, target->n_columns, source->columns[i].name);
+        convert(job, source, target, &source->columns[i], at < 0 ? NULL : &target->columns[at]);
+    }
     return RF_OK;
 }

@@ -62,14 +62,9 @@ static enum rf_code set_extracted_at(struct rf_plan *plan, struct rf_arena *aren
 
 /* ---- whether the target takes it ---- */
 
-static const struct rf_column *find_column(const struct rf_column *columns, int n, const char *name) {
-    for (int i = 0; i < n; i++)
-        if (strcmp(columns[i].name, name) == 0) return &columns[i];
-    return NULL;
-}
-
 const struct rf_column *rf_target_column(const struct rf_plan *plan, int i) {
-    return find_column(plan->target->columns, plan->target->n_columns, plan->source->columns[i].name);
+    int at = rf_find_column(plan->target->columns, plan->target->n_columns, plan->source->columns[i].name);
+    return at < 0 ? NULL : &plan->target->columns[at];
 }
 
 enum rf_fit rf_fit(const struct rf_plan *plan, int i) {
@@ -143,13 +138,19 @@ static bool is_metadata(const char *name) {
     return false;
 }
 
+bool rf_has_metadata(const struct rf_target_facts *target) {
+    for (size_t i = 0; i < sizeof METADATA / sizeof METADATA[0]; i++)
+        if (rf_find_column(target->columns, target->n_columns, METADATA[i]) < 0) return false;
+    return true;
+}
+
 /* A column that the source lost stays and is NULL from now on; one that may not be NULL stops the run. */
 static enum rf_code note_dropped(struct rf_plan *plan, struct rf_arena *arena, struct rf_error *err) {
     plan->dropped = rf_arena_take(arena, (size_t)(plan->target->n_columns + 1) * sizeof *plan->dropped);
     if (!plan->dropped) return rf_no_memory(err);
     for (int i = 0; i < plan->target->n_columns; i++) {
         const struct rf_column *column = &plan->target->columns[i];
-        if (is_metadata(column->name) || column->generated || find_column(plan->source->columns, plan->source->n_columns, column->name)) continue;
+        if (is_metadata(column->name) || column->generated || rf_find_column(plan->source->columns, plan->source->n_columns, column->name) >= 0) continue;
         if (column->not_null) {
             rf_fail(err, RF_DRIFT, "column \"%s\" of %s may not be NULL and no longer comes from %s", column->name, plan->job->target_label, plan->job->source_label);
             return rf_hint(err, "ALTER TABLE %s ALTER COLUMN \"%s\" DROP NOT NULL, or drop the column there too.", plan->job->target_label, column->name);

@@ -97,6 +97,9 @@ const struct rf_column *rf_target_column(const struct rf_plan *plan, int i);
 /* Whether the source column i fits its target column. */
 enum rf_fit rf_fit(const struct rf_plan *plan, int i);
 
+/* Does the table carry the columns that every load fills: _extracted_at, _load_id and _deleted_at? */
+bool rf_has_metadata(const struct rf_target_facts *target);
+
 /* Is the source column i part of the key? */
 bool rf_is_key(const struct rf_source_facts *source, int i);
 

@@ -20,6 +20,9 @@ struct rf_column {
     bool generated; /* computed by the server; COPY of the table itself refuses it */
 };
 
+/* The column's place; -1 when there is none of that name. */
+int rf_find_column(const struct rf_column *columns, int n, const char *name);
+
 /* Who keeps the oldest transaction open. */
 struct rf_holder {
     bool known; /* false when nobody does, or nobody we may see */

@@ -2,13 +2,16 @@
  *
  * Texts with decisions in them are functions of the plan and append to a struct rf_text. Fixed texts take
  * their values as parameters ($1, $2, …), listed in the comment. The source's texts are PostgreSQL's; the
- * target's follow the postgres dialect, the only one so far.
+ * target's are in the dialect of the plan's target; what DuckDB needs in a form of its own is in sql_duckdb.h.
  */
 #ifndef RF_SQL_H
 #define RF_SQL_H
 
 #include "core/plan.h"
 #include "core/text.h"
+
+/* What makes a statement of a plan. */
+typedef void rf_statement_maker(const struct rf_plan *plan, struct rf_text *out);
 
 /* ---- both sides (catalogs) ---- */
 

@@ -81,13 +81,9 @@ void rf_duckdb_run_total(const struct rf_job *job, struct rf_text *out) {
     rf_text_add(out, ")");
 }
 
-static void add_file(const struct rf_job *job, struct rf_text *out) {
+void rf_duckdb_file(const struct rf_job *job, struct rf_text *out) {
     rf_text_add(out, "SELECT concat(count(*), ' rows, load ', coalesce(max(\"_load_id\"), 0)) FROM ");
     rf_text_qualified(out, job->target_schema, job->target_table);
-}
-
-void rf_duckdb_file(const struct rf_job *job, struct rf_text *out) {
-    add_file(job, out);
 }
 
 enum { RECORD_MAP_INDEX = 8, RECORD_KIND = 2 };
@@ -106,7 +102,7 @@ void rf_duckdb_insert_load(const struct rf_job *job, const struct rf_record *rec
     rf_text_add(out, ", ");
     if (is_load) {
         rf_text_add(out, "(");
-        add_file(job, out);
+        rf_duckdb_file(job, out);
         rf_text_add(out, ")");
     } else {
         rf_text_add(out, "NULL");

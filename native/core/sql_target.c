@@ -199,7 +199,7 @@ void rf_sql_add_target(const struct rf_plan *plan, struct rf_text *out) {
 }
 
 void rf_sql_add_stage(const struct rf_plan *plan, struct rf_text *out) {
-    rf_text_addf(out, "%s.\"rowferry_stage_%" PRId64 "\"", dialect_of(plan)->temporary, plan->load_id);
+    rf_text_addf(out, "%s.\"" RF_STAGE "\"", dialect_of(plan)->temporary, plan->load_id);
 }
 
 /* "a", "b" — or with a prefix: t."a", t."b" */
@@ -275,7 +275,7 @@ static const char *staged_type(const struct rf_plan *plan, int i) {
 
 void rf_sql_create_stage(const struct rf_plan *plan, struct rf_text *out) {
     rf_text_add(out, "CREATE TEMPORARY TABLE ");
-    rf_text_addf(out, "\"rowferry_stage_%" PRId64 "\" (", plan->load_id);
+    rf_text_addf(out, "\"" RF_STAGE "\" (", plan->load_id);
     for (int i = 0; i < plan->source->n_columns; i++) {
         if (i > 0) rf_text_add(out, ", ");
         rf_text_identifier(out, plan->source->columns[i].name);
@@ -471,11 +471,11 @@ void rf_sql_close_absent(const struct rf_plan *plan, struct rf_text *out) {
 }
 
 void rf_sql_add_key_stage(const struct rf_plan *plan, struct rf_text *out) {
-    rf_text_addf(out, "%s.\"rowferry_keys_%" PRId64 "\"", dialect_of(plan)->temporary, plan->load_id);
+    rf_text_addf(out, "%s.\"" RF_KEY_STAGE "\"", dialect_of(plan)->temporary, plan->load_id);
 }
 
 void rf_sql_create_keys(const struct rf_plan *plan, struct rf_text *out) {
-    rf_text_addf(out, "CREATE TEMPORARY TABLE \"rowferry_keys_%" PRId64 "\" (", plan->load_id);
+    rf_text_addf(out, "CREATE TEMPORARY TABLE \"" RF_KEY_STAGE "\" (", plan->load_id);
     for (int k = 0; k < plan->source->n_keys; k++) {
         if (k > 0) rf_text_add(out, ", ");
         rf_text_identifier(out, key_name(plan, k));

@@ -5,6 +5,12 @@
 #include "core/plan.h"
 #include "core/text.h"
 
+#include <inttypes.h>
+
+/* Names of the temporary tables, of the load's number. */
+#define RF_STAGE "rowferry_stage_%" PRId64
+#define RF_KEY_STAGE "rowferry_keys_%" PRId64
+
 /* The tables of a load: the target, the stage of its rows, the stage of all keys of the source. */
 void rf_sql_add_target(const struct rf_plan *plan, struct rf_text *out);
 void rf_sql_add_stage(const struct rf_plan *plan, struct rf_text *out);

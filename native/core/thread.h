@@ -1,8 +1,10 @@
-/* Threads that nobody waits for. */
+/* Threads that take no signal: those are for the threads that were there before. */
 #ifndef RF_THREAD_H
 #define RF_THREAD_H
 
-/* Runs `run` on a detached thread that takes no signal: they are for the threads that were there before. 0, or an errno. */
-int rf_thread_start(void *(*run)(void *), void *arg);
+#include <pthread.h>
+
+/* Starts a thread that nobody waits for, or with `thread` one to be joined. 0, or an errno. */
+int rf_thread_start(void *(*run)(void *), void *arg, pthread_t *thread);
 
 #endif

@@ -23,9 +23,7 @@ static void announce(const struct rf_run *run, enum rf_step step) {
 
 /* ---- reading and writing ---- */
 
-typedef void statement_maker(const struct rf_plan *plan, struct rf_text *out);
-
-static enum rf_code start_reading(struct rf_run *run, statement_maker *make, struct rf_error *err) {
+static enum rf_code start_reading(struct rf_run *run, rf_statement_maker *make, struct rf_error *err) {
     struct rf_text sql = {0};
     make(&run->plan, &sql);
     enum rf_code code = rf_text_check(&sql, err);

@@ -153,15 +153,9 @@ enum rf_code rf_type_resolve(const char *identity, int32_t typmod, bool as_text,
 
 /* ---- of a table ---- */
 
-static bool is_read(const struct rf_source_facts *facts, const char *name) {
-    for (int i = 0; i < facts->n_columns; i++)
-        if (strcmp(facts->columns[i].name, name) == 0) return true;
-    return false;
-}
-
 enum rf_code rf_check_as_text(const struct rf_job *job, const struct rf_source_facts *facts, struct rf_error *err) {
     for (int i = 0; i < job->as_text.n; i++) {
-        if (is_read(facts, job->as_text.names[i])) continue;
+        if (rf_find_column(facts->columns, facts->n_columns, job->as_text.names[i]) >= 0) continue;
         rf_fail(err, RF_CONFIG, "no column \"%s\", which \"as_text\" of the job names, is read from %s", job->as_text.names[i], job->source_label);
         return rf_hint(err, "Check the spelling, capital letters count; and \"columns\", if the job names those that are read.");
     }

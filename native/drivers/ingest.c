@@ -2,10 +2,10 @@
 
 #include "core/copy_binary.h"
 #include "core/queue.h"
+#include "core/thread.h"
 
 #include <errno.h>
 #include <pthread.h>
-#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -60,15 +60,6 @@ static void *load(void *arg) {
 
 /* ---- starting and stopping ---- */
 
-static enum rf_code run(struct rf_ingest *ingest, struct rf_error *err) {
-    sigset_t all, before;
-    sigfillset(&all);
-    pthread_sigmask(SIG_SETMASK, &all, &before); /* signals are for the threads that were there before */
-    ingest->running = pthread_create(&ingest->thread, NULL, load, ingest) == 0;
-    pthread_sigmask(SIG_SETMASK, &before, NULL);
-    return ingest->running ? RF_OK : rf_fail(err, RF_INTERNAL, "the system gave no thread");
-}
-
 enum rf_code rf_ingest_start(struct rf_adbc *adbc, const char *schema, const char *table, const struct rf_columns_field *fields, int n_fields,
                              size_t batch_bytes, struct rf_ingest **out, struct rf_error *err) {
     struct rf_ingest *ingest = calloc(1, sizeof *ingest);
@@ -79,7 +70,8 @@ enum rf_code rf_ingest_start(struct rf_adbc *adbc, const char *schema, const cha
     ingest->row = calloc((size_t)n_fields + 1, sizeof *ingest->row);
     ingest->queue = rf_queue_new();
     enum rf_code code = ingest->row && ingest->queue ? rf_columns_new(fields, n_fields, &ingest->columns, err) : rf_no_memory(err);
-    if (code == RF_OK) code = run(ingest, err);
+    if (code == RF_OK) ingest->running = rf_thread_start(load, ingest, &ingest->thread) == 0;
+    if (code == RF_OK && !ingest->running) code = rf_fail(err, RF_INTERNAL, "the system gave no thread");
     if (code == RF_OK) *out = ingest;
     else rf_ingest_drop(ingest);
     return code;

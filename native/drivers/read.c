@@ -142,7 +142,7 @@ enum rf_code rf_read_start(const char *job_json, struct rf_read **out, struct rf
     read->pid = getpid();
     enum rf_code code = prepare(read, job_json, err);
     read->holders = 2;
-    if (code == RF_OK && rf_thread_start(read_all, read) != 0) code = rf_fail(err, RF_INTERNAL, "the system gave no thread");
+    if (code == RF_OK && rf_thread_start(read_all, read, NULL) != 0) code = rf_fail(err, RF_INTERNAL, "the system gave no thread");
     if (code == RF_OK) *out = read;
     else drop(read);
     return code;

@@ -6,8 +6,10 @@
  */
 #include "drivers/sink_adbc.h"
 
+#include "core/merge.h"
 #include "core/sql.h"
 #include "core/sql_duckdb.h"
+#include "core/sql_target.h"
 #include "core/types.h"
 
 #include <inttypes.h>
@@ -68,17 +70,10 @@ static enum rf_code make_twins(struct rf_sink_duckdb *sink, const struct rf_sour
     return RF_OK;
 }
 
-static bool is_key_name(const struct rf_source_facts *source, const char *name) {
-    for (int k = 0; k < source->n_keys; k++)
-        if (strcmp(source->columns[source->keys[k]].name, name) == 0) return true;
-    return false;
-}
-
 /* NULL conflicts with nothing. */
 static bool may_be_null(const struct rf_target_facts *facts, const char *name) {
-    for (int i = 0; i < facts->n_columns; i++)
-        if (strcmp(facts->columns[i].name, name) == 0) return !facts->columns[i].not_null;
-    return true;
+    int at = rf_find_column(facts->columns, facts->n_columns, name);
+    return at < 0 || !facts->columns[at].not_null;
 }
 
 /* A run of rows with one number is one constraint. */
@@ -86,15 +81,9 @@ static bool has_unique_key(const struct rf_adbc_rows *rows, const struct rf_sour
     for (int from = 0, to; from < rows->n_rows; from = to) {
         bool matches = true;
         for (to = from; to < rows->n_rows && rf_adbc_integer(rows, to, 0) == rf_adbc_integer(rows, from, 0); to++)
-            matches &= is_key_name(source, rf_adbc_cell(rows, to, 1)) && !may_be_null(facts, rf_adbc_cell(rows, to, 1));
+            matches &= rf_is_key(source, rf_find_column(source->columns, source->n_columns, rf_adbc_cell(rows, to, 1))) && !may_be_null(facts, rf_adbc_cell(rows, to, 1));
         if (matches && to - from == source->n_keys) return true;
     }
-    return false;
-}
-
-static bool has_column(const struct rf_target_facts *facts, const char *name) {
-    for (int i = 0; i < facts->n_columns; i++)
-        if (strcmp(facts->columns[i].name, name) == 0) return true;
     return false;
 }
 
@@ -120,7 +109,7 @@ static enum rf_code describe_existing(struct rf_sink_duckdb *sink, const struct 
     rf_duckdb_unique_keys(sink->job, &keys);
     RF_TRY(rf_adbc_read(&sink->adbc, "read the target's keys", &keys, sink->arena, &rows, err));
     facts->key_unique = has_unique_key(&rows, source, facts);
-    facts->is_ours = has_column(facts, "_extracted_at") && has_column(facts, "_load_id") && has_column(facts, "_deleted_at");
+    facts->is_ours = rf_has_metadata(facts);
     return facts->is_ours ? read_file(sink, facts, err) : RF_OK;
 }
 
@@ -149,9 +138,8 @@ static enum rf_code describe_target(void *self, struct rf_source_facts *source, 
 
 /* ---- loading ---- */
 
-typedef void statement_maker(const struct rf_plan *plan, struct rf_text *out);
-
-static enum rf_code execute_made(struct rf_sink_duckdb *sink, const char *role, statement_maker *make, int64_t *n_rows, struct rf_error *err) {
+static enum rf_code change(void *self, const char *role, rf_statement_maker *make, int64_t *n_rows, struct rf_error *err) {
+    struct rf_sink_duckdb *sink = self;
     struct rf_text sql = {0};
     make(sink->plan, &sql);
     return rf_adbc_execute(&sink->adbc, role, &sql, n_rows, err);
@@ -185,7 +173,7 @@ static enum rf_code start_rows(struct rf_sink_duckdb *sink, struct rf_error *err
     struct rf_columns_field *fields = NULL;
     int n = 0;
     RF_TRY(list_fields(sink, &fields, &n, err));
-    snprintf(sink->stage, sizeof sink->stage, "rowferry_stage_%" PRId64, sink->load_id);
+    snprintf(sink->stage, sizeof sink->stage, RF_STAGE, sink->load_id);
     bool straight = sink->plan->straight;
     return rf_ingest_start(&sink->adbc, straight ? job->target_schema : NULL, straight ? job->target_table : sink->stage, fields, n,
                            (size_t)job->batch_bytes, &sink->ingest, err);
@@ -194,8 +182,8 @@ static enum rf_code start_rows(struct rf_sink_duckdb *sink, struct rf_error *err
 static enum rf_code begin_load(void *self, const struct rf_plan *plan, struct rf_error *err) {
     struct rf_sink_duckdb *sink = self;
     sink->plan = plan;
-    if (plan->first_load) RF_TRY(execute_made(sink, "create the target table", rf_duckdb_create_target, NULL, err));
-    if (!plan->straight) RF_TRY(execute_made(sink, "create the stage", rf_sql_create_stage, NULL, err));
+    if (plan->first_load) RF_TRY(change(sink, "create the target table", rf_duckdb_create_target, NULL, err));
+    if (!plan->straight) RF_TRY(change(sink, "create the stage", rf_sql_create_stage, NULL, err));
     return start_rows(sink, err);
 }
 
@@ -204,7 +192,8 @@ static enum rf_code write_batch(void *self, const struct rf_batch *batch, struct
     return rf_ingest_write(sink->ingest, batch, err);
 }
 
-static enum rf_code read_count(struct rf_sink_duckdb *sink, const char *role, statement_maker *make, int64_t *first, int64_t *second, struct rf_error *err) {
+static enum rf_code count(void *self, const char *role, rf_statement_maker *make, int64_t *first, int64_t *second, struct rf_error *err) {
+    struct rf_sink_duckdb *sink = self;
     struct rf_text sql = {0};
     struct rf_adbc_rows rows;
     make(sink->plan, &sql);
@@ -215,11 +204,11 @@ static enum rf_code read_count(struct rf_sink_duckdb *sink, const char *role, st
 }
 
 /* The driver's word is not taken for what it loaded. */
-static enum rf_code end_ingest(struct rf_sink_duckdb *sink, statement_maker *count, int64_t *n_rows, struct rf_error *err) {
+static enum rf_code end_ingest(struct rf_sink_duckdb *sink, rf_statement_maker *make, int64_t *n_rows, struct rf_error *err) {
     struct rf_ingest *ingest = sink->ingest;
     sink->ingest = NULL;
     if (ingest) RF_TRY(rf_ingest_end(ingest, err));
-    return read_count(sink, "count what was loaded", count, n_rows, NULL, err);
+    return count(sink, "count what was loaded", make, n_rows, NULL, err);
 }
 
 static enum rf_code end_rows(struct rf_sink_duckdb *sink, struct rf_error *err) {
@@ -231,58 +220,39 @@ static enum rf_code begin_keys(void *self, struct rf_error *err) {
     const struct rf_source_facts *source = sink->plan->source;
     RF_TRY(end_rows(sink, err));
     sink->keys_follow = true;
-    RF_TRY(execute_made(sink, "create the stage of keys", rf_sql_create_keys, NULL, err));
+    RF_TRY(change(sink, "create the stage of keys", rf_sql_create_keys, NULL, err));
     struct rf_columns_field *fields = rf_arena_take(sink->arena, (size_t)(source->n_keys + 1) * sizeof *fields);
     if (!fields) return rf_no_memory(err);
     for (int k = 0; k < source->n_keys; k++) fields[k] = sink->fields[source->keys[k]];
-    snprintf(sink->stage, sizeof sink->stage, "rowferry_keys_%" PRId64, sink->load_id);
+    snprintf(sink->stage, sizeof sink->stage, RF_KEY_STAGE, sink->load_id);
     return rf_ingest_start(&sink->adbc, NULL, sink->stage, fields, source->n_keys, (size_t)sink->job->batch_bytes, &sink->ingest, err);
 }
 
 /* ---- merging ---- */
 
-static enum rf_code refuse_duplicates(struct rf_sink_duckdb *sink, int64_t duplicates, struct rf_error *err) {
+static enum rf_code read_text(void *self, const char *role, rf_statement_maker *make, const char **text, struct rf_error *err) {
+    struct rf_sink_duckdb *sink = self;
     struct rf_text sql = {0};
     struct rf_adbc_rows rows;
-    rf_sql_duplicate_keys(sink->plan, &sql);
-    RF_TRY(rf_duckdb_read_texts(sink, "name duplicate keys", &sql, &rows, err));
-    const char *keys = rf_adbc_cell(&rows, 0, 0);
-    rf_fail(err, RF_DATA, "%" PRId64 " rows of %s repeat a key: %s", duplicates, sink->job->source_label, keys ? keys : "unknown");
-    return rf_hint(err, "Name columns that identify a row in \"keys\", or set on_duplicate to \"newest\".");
-}
-
-static enum rf_code close_rows(struct rf_sink_duckdb *sink, const char *role, statement_maker *make, int64_t *deleted, struct rf_error *err) {
-    int64_t n_rows = 0;
-    RF_TRY(execute_made(sink, role, make, &n_rows, err));
-    *deleted += n_rows;
+    make(sink->plan, &sql);
+    RF_TRY(rf_duckdb_read_texts(sink, role, &sql, &rows, err));
+    *text = rf_adbc_cell(&rows, 0, 0);
     return RF_OK;
 }
 
 /* Both statements say how many rows they changed; so do the rows, by the load that they carry. */
-static enum rf_code update_and_insert(struct rf_sink_duckdb *sink, struct rf_counts *counts, struct rf_error *err) {
+static enum rf_code update_and_insert(void *self, struct rf_counts *counts, struct rf_error *err) {
+    struct rf_sink_duckdb *sink = self;
     int64_t merged = 0;
-    if (!sink->plan->first_load) RF_TRY(execute_made(sink, "update", rf_duckdb_update, &counts->updated, err));
-    RF_TRY(execute_made(sink, "insert", rf_duckdb_insert, &counts->inserted, err));
-    RF_TRY(read_count(sink, "count merged rows", rf_duckdb_count_merged, &merged, NULL, err));
+    if (!sink->plan->first_load) RF_TRY(change(sink, "update", rf_duckdb_update, &counts->updated, err));
+    RF_TRY(change(sink, "insert", rf_duckdb_insert, &counts->inserted, err));
+    RF_TRY(count(sink, "count merged rows", rf_duckdb_count_merged, &merged, NULL, err));
     if (merged == counts->updated + counts->inserted) return RF_OK;
     return rf_fail(err, RF_INTERNAL, "DuckDB says it updated %" PRId64 " and inserted %" PRId64 " rows of %s, and %" PRId64 " rows carry this load",
                    counts->updated, counts->inserted, sink->job->target_label, merged);
 }
 
-static enum rf_code merge_stage(struct rf_sink_duckdb *sink, struct rf_counts *counts, struct rf_error *err) {
-    const struct rf_plan *plan = sink->plan;
-    if (plan->dedupe || plan->mark_gone) RF_TRY(read_count(sink, "count the stage", rf_sql_count_stage, &counts->gone, &counts->duplicates, err));
-    if (counts->duplicates > 0 && plan->job->on_duplicate == RF_DUPLICATE_FAIL) return refuse_duplicates(sink, counts->duplicates, err);
-    if (plan->audit) RF_TRY(read_count(sink, "count missed rows", rf_sql_count_missed, &counts->missed, NULL, err));
-    RF_TRY(update_and_insert(sink, counts, err));
-    bool short_of = counts->inserted + counts->updated + counts->duplicates + counts->gone < counts->staged;
-    if (short_of) RF_TRY(read_count(sink, "count stale rows", rf_sql_count_stale, &counts->stale, NULL, err));
-    if (plan->mark_gone) RF_TRY(close_rows(sink, "close rows that left the filter", rf_sql_close_gone, &counts->deleted, err));
-    if (plan->close_absent) RF_TRY(close_rows(sink, "close absent rows", rf_sql_close_absent, &counts->deleted, err));
-    if (!plan->sweep) return RF_OK;
-    RF_TRY(close_rows(sink, "close swept rows", rf_sql_sweep, &counts->deleted, err));
-    return read_count(sink, "count live rows", rf_sql_count_live, &counts->live_source, &counts->live_target, err);
-}
+static const struct rf_merge_ops merge_ops = {.count = count, .change = change, .text = read_text, .merge = update_and_insert};
 
 static enum rf_code seal_target(struct rf_sink_duckdb *sink, struct rf_error *err) {
     for (int step = 0; step < RF_DUCKDB_SEALS; step++) {
@@ -298,7 +268,7 @@ static enum rf_code merge_rows(void *self, const struct rf_plan *plan, struct rf
     if (sink->keys_follow) RF_TRY(end_ingest(sink, rf_duckdb_count_keys, &counts->keys_staged, err));
     else RF_TRY(end_rows(sink, err));
     counts->staged = sink->rows_staged;
-    if (!plan->straight) return merge_stage(sink, counts, err);
+    if (!plan->straight) return rf_merge_stage(plan, &merge_ops, sink, counts, err);
     counts->inserted = counts->staged;
     return seal_target(sink, err);
 }

@@ -5,6 +5,7 @@
  */
 #include "core/conversion.h"
 #include "core/record.h"
+#include "core/merge.h"
 #include "core/sql.h"
 #include "drivers/catalog_postgres.h"
 #include "drivers/sink_postgres.h"
@@ -18,22 +19,10 @@ enum { DOUBT_TRIES = 30, DOUBT_PAUSE_MS = 1000, DOUBT_LOCK_S = 5 };
 
 /* ---- the target as it stands ---- */
 
-static bool has_column(const struct rf_target_facts *facts, const char *name) {
-    for (int i = 0; i < facts->n_columns; i++)
-        if (strcmp(facts->columns[i].name, name) == 0) return true;
-    return false;
-}
-
-static bool is_key(const struct rf_source_facts *source, const char *name) {
-    for (int k = 0; k < source->n_keys; k++)
-        if (strcmp(source->columns[source->keys[k]].name, name) == 0) return true;
-    return false;
-}
-
 static bool matches_keys(const struct rf_unique_key *key, const struct rf_source_facts *source) {
     if (key->n != source->n_keys || !key->not_null) return false; /* NULL conflicts with nothing */
     for (int i = 0; i < key->n; i++)
-        if (!is_key(source, key->names[i])) return false;
+        if (!rf_is_key(source, rf_find_column(source->columns, source->n_columns, key->names[i]))) return false;
     return true;
 }
 
@@ -44,7 +33,7 @@ static enum rf_code describe_existing(struct rf_sink_postgres *sink, int64_t oid
     RF_TRY(rf_pg_columns(&sink->pg, oid, sink->arena, &facts->columns, &facts->n_columns, NULL, NULL, err));
     RF_TRY(rf_pg_unique_keys(&sink->pg, oid, sink->arena, &keys, &n, err));
     for (int i = 0; i < n; i++) facts->key_unique |= matches_keys(&keys[i], source);
-    facts->is_ours = has_column(facts, "_extracted_at") && has_column(facts, "_load_id") && has_column(facts, "_deleted_at");
+    facts->is_ours = rf_has_metadata(facts);
     return RF_OK;
 }
 
@@ -74,9 +63,7 @@ static enum rf_code describe_target(void *self, struct rf_source_facts *source, 
 
 /* ---- loading ---- */
 
-typedef void statement_maker(const struct rf_plan *plan, struct rf_text *out);
-
-static enum rf_code execute_made(struct rf_sink_postgres *sink, const char *role, statement_maker *make, PGresult **result, struct rf_error *err) {
+static enum rf_code execute_made(struct rf_sink_postgres *sink, const char *role, rf_statement_maker *make, PGresult **result, struct rf_error *err) {
     struct rf_text sql = {0};
     make(sink->plan, &sql);
     return rf_pg_execute_text(&sink->pg, role, &sql, 0, NULL, result, err);
@@ -115,52 +102,44 @@ static enum rf_code end_copies(struct rf_sink_postgres *sink, struct rf_counts *
     return rf_pg_copy_end(&sink->pg, &counts->keys_staged, err);
 }
 
-static enum rf_code take_count(struct rf_sink_postgres *sink, const char *role, statement_maker *make, int64_t *first, int64_t *second, struct rf_error *err) {
+static enum rf_code count(void *self, const char *role, rf_statement_maker *make, int64_t *first, int64_t *second, struct rf_error *err) {
     PGresult *result = NULL;
-    RF_TRY(execute_made(sink, role, make, &result, err));
+    RF_TRY(execute_made(self, role, make, &result, err));
     *first = rf_pg_integer(result, 0, 0);
     if (second) *second = rf_pg_integer(result, 0, 1);
     PQclear(result);
     return RF_OK;
 }
 
-static enum rf_code refuse_duplicates(struct rf_sink_postgres *sink, int64_t duplicates, struct rf_error *err) {
+static enum rf_code change(void *self, const char *role, rf_statement_maker *make, int64_t *n_rows, struct rf_error *err) {
     PGresult *result = NULL;
-    RF_TRY(execute_made(sink, "name duplicate keys", rf_sql_duplicate_keys, &result, err));
-    rf_fail(err, RF_DATA, "%" PRId64 " rows of %s repeat a key: %s", duplicates, sink->job->source_label, PQgetvalue(result, 0, 0));
-    PQclear(result);
-    return rf_hint(err, "Name columns that identify a row in \"keys\", or set on_duplicate to \"newest\".");
-}
-
-static enum rf_code close_rows(struct rf_sink_postgres *sink, const char *role, statement_maker *make, int64_t *deleted, struct rf_error *err) {
-    PGresult *result = NULL;
-    RF_TRY(execute_made(sink, role, make, &result, err));
-    *deleted += strtoll(PQcmdTuples(result), NULL, 10);
+    RF_TRY(execute_made(self, role, make, &result, err));
+    *n_rows = strtoll(PQcmdTuples(result), NULL, 10);
     PQclear(result);
     return RF_OK;
 }
 
-static enum rf_code merge_stage(struct rf_sink_postgres *sink, struct rf_counts *counts, struct rf_error *err) {
-    const struct rf_plan *plan = sink->plan;
-    if (plan->dedupe || plan->mark_gone) RF_TRY(take_count(sink, "count the stage", rf_sql_count_stage, &counts->gone, &counts->duplicates, err));
-    if (counts->duplicates > 0 && plan->job->on_duplicate == RF_DUPLICATE_FAIL) return refuse_duplicates(sink, counts->duplicates, err);
-    if (plan->audit) RF_TRY(take_count(sink, "count missed rows", rf_sql_count_missed, &counts->missed, NULL, err));
-    RF_TRY(take_count(sink, "merge", rf_sql_merge, &counts->inserted, &counts->updated, err));
-    bool short_of = counts->inserted + counts->updated + counts->duplicates + counts->gone < counts->staged;
-    if (short_of) RF_TRY(take_count(sink, "count stale rows", rf_sql_count_stale, &counts->stale, NULL, err));
-    if (plan->mark_gone) RF_TRY(close_rows(sink, "close rows that left the filter", rf_sql_close_gone, &counts->deleted, err));
-    if (plan->close_absent) RF_TRY(close_rows(sink, "close absent rows", rf_sql_close_absent, &counts->deleted, err));
-    if (!plan->sweep) return RF_OK;
-    RF_TRY(close_rows(sink, "close swept rows", rf_sql_sweep, &counts->deleted, err));
-    return take_count(sink, "count live rows", rf_sql_count_live, &counts->live_source, &counts->live_target, err);
+static enum rf_code read_text(void *self, const char *role, rf_statement_maker *make, const char **text, struct rf_error *err) {
+    struct rf_sink_postgres *sink = self;
+    PGresult *result = NULL;
+    RF_TRY(execute_made(sink, role, make, &result, err));
+    enum rf_code code = rf_pg_text(result, 0, 0, sink->arena, text, err);
+    PQclear(result);
+    return code;
 }
+
+static enum rf_code merge(void *self, struct rf_counts *counts, struct rf_error *err) {
+    return count(self, "merge", rf_sql_merge, &counts->inserted, &counts->updated, err);
+}
+
+static const struct rf_merge_ops merge_ops = {.count = count, .change = change, .text = read_text, .merge = merge};
 
 static enum rf_code merge_rows(void *self, const struct rf_plan *plan, struct rf_counts *counts, struct rf_error *err) {
     struct rf_sink_postgres *sink = self;
     RF_TRY(end_copies(sink, counts, err));
     RF_TRY(rf_postgres_fence(sink, err));
     if (plan->first_load) RF_TRY(execute_made(sink, "seal the new table", rf_sql_seal_target, NULL, err));
-    if (!plan->straight) return merge_stage(sink, counts, err);
+    if (!plan->straight) return rf_merge_stage(plan, &merge_ops, sink, counts, err);
     counts->inserted = counts->staged;
     return RF_OK;
 }

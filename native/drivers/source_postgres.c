@@ -146,12 +146,6 @@ static enum rf_code check_relation(const struct rf_source_postgres *source, cons
     return rf_hint(err, "Name the table that it reads.");
 }
 
-static int find_name(const struct rf_column *columns, int n, const char *name) {
-    for (int i = 0; i < n; i++)
-        if (strcmp(columns[i].name, name) == 0) return i;
-    return -1;
-}
-
 static enum rf_code no_column(const struct rf_source_postgres *source, const char *key, const char *name, struct rf_error *err) {
     rf_fail(err, RF_CONFIG, "%s has no column \"%s\", which \"%s\" of the job names", source->job->source_label, name, key);
     return rf_hint(err, "Check the spelling; capital letters count.");
@@ -165,7 +159,7 @@ static enum rf_code select_columns(const struct rf_source_postgres *source, cons
     facts->columns = rf_arena_take(source->arena, (size_t)(n + 1) * sizeof *facts->columns);
     if (!facts->columns) return rf_no_memory(err);
     for (int i = 0; i < n; i++) {
-        int at = wanted->names ? find_name(all, n_all, wanted->names[i]) : i;
+        int at = wanted->names ? rf_find_column(all, n_all, wanted->names[i]) : i;
         if (at < 0) return no_column(source, "columns", wanted->names[i], err);
         facts->columns[i] = all[at];
         rf_text_addf(fingerprint, "%s\n", lines[at]);
@@ -311,7 +305,7 @@ static enum rf_code set_keys(const struct rf_source_postgres *source, const char
     facts->keys = rf_arena_take(source->arena, (size_t)n * sizeof *facts->keys);
     if (!facts->keys) return rf_no_memory(err);
     for (int i = 0; i < n; i++) {
-        facts->keys[i] = find_name(facts->columns, facts->n_columns, names[i]);
+        facts->keys[i] = rf_find_column(facts->columns, facts->n_columns, names[i]);
         if (facts->keys[i] < 0 && source->job->columns.names) {
             rf_fail(err, RF_CONFIG, "the key column \"%s\" of %s is not among \"columns\" of the job", names[i], source->job->source_label);
             return rf_hint(err, "Add it to \"columns\".");

@@ -41,18 +41,12 @@ static enum rf_code fail_with_stream(struct rf_source_stream *source, int number
 
 /* ---- what it will bring ---- */
 
-static int find_column(const struct rf_source_facts *facts, const char *name) {
-    for (int i = 0; i < facts->n_columns; i++)
-        if (strcmp(facts->columns[i].name, name) == 0) return i;
-    return -1;
-}
-
 static enum rf_code set_keys(struct rf_source_stream *source, struct rf_source_facts *facts, struct rf_error *err) {
     const struct rf_names *wanted = &source->job->keys;
     facts->keys = rf_arena_take(source->arena, (size_t)wanted->n * sizeof *facts->keys);
     if (!facts->keys) return rf_no_memory(err);
     for (int k = 0; k < wanted->n; k++) {
-        facts->keys[k] = find_column(facts, wanted->names[k]);
+        facts->keys[k] = rf_find_column(facts->columns, facts->n_columns, wanted->names[k]);
         if (facts->keys[k] >= 0) continue;
         rf_fail(err, RF_CONFIG, "the stream has no column \"%s\", which \"keys\" of the job names", wanted->names[k]);
         return rf_hint(err, "Check the spelling; capital letters count.");

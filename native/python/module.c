@@ -111,7 +111,7 @@ static void *run_core(void *arg) {
 
 static int start_core(struct execution *execution) {
     execution->holders++;
-    int failed = rf_thread_start(run_core, execution);
+    int failed = rf_thread_start(run_core, execution, NULL);
     if (failed) execution->holders--;
     return failed;
 }

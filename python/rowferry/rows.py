@@ -150,20 +150,15 @@ def read(
         {
             "source": source,
             "table": table,
-            "columns": _names(columns),
+            "columns": columns,
             "where": where,
-            "as_text": _names(as_text) or None,
+            "as_text": as_text or None,
             "batch_bytes": batch_bytes,
             "connections": connections,
             "connect_timeout": connect_timeout,
             "lock_timeout": lock_timeout,
         }
     )
-
-
-def _names(names: Sequence[str] | None) -> Any:
-    """A list for the core, which judges it; a text is no list of its letters."""
-    return list(names) if isinstance(names, tuple) else names
 
 
 # ---- the end of the process: what still reads has to be told, for its consumer may never let go ----

@@ -1,0 +1,42 @@
+#include "core/merge.h"
+
+#include <inttypes.h>
+
+struct merge {
+    const struct rf_plan *plan;
+    const struct rf_merge_ops *ops;
+    void *self;
+};
+
+static enum rf_code refuse_duplicates(const struct merge *merge, int64_t duplicates, struct rf_error *err) {
+    const char *keys = NULL;
+    RF_TRY(merge->ops->text(merge->self, "name duplicate keys", rf_sql_duplicate_keys, &keys, err));
+    rf_fail(err, RF_DATA, "%" PRId64 " rows of %s repeat a key: %s", duplicates, merge->plan->job->source_label, keys ? keys : "unknown");
+    return rf_hint(err, "Name columns that identify a row in \"keys\", or set on_duplicate to \"newest\".");
+}
+
+static enum rf_code count(const struct merge *merge, const char *role, rf_statement_maker *make, int64_t *first, int64_t *second, struct rf_error *err) {
+    return merge->ops->count(merge->self, role, make, first, second, err);
+}
+
+static enum rf_code close_rows(const struct merge *merge, const char *role, rf_statement_maker *make, int64_t *deleted, struct rf_error *err) {
+    int64_t n_rows = 0;
+    RF_TRY(merge->ops->change(merge->self, role, make, &n_rows, err));
+    *deleted += n_rows;
+    return RF_OK;
+}
+
+enum rf_code rf_merge_stage(const struct rf_plan *plan, const struct rf_merge_ops *ops, void *self, struct rf_counts *counts, struct rf_error *err) {
+    const struct merge merge = {.plan = plan, .ops = ops, .self = self};
+    if (plan->dedupe || plan->mark_gone) RF_TRY(count(&merge, "count the stage", rf_sql_count_stage, &counts->gone, &counts->duplicates, err));
+    if (counts->duplicates > 0 && plan->job->on_duplicate == RF_DUPLICATE_FAIL) return refuse_duplicates(&merge, counts->duplicates, err);
+    if (plan->audit) RF_TRY(count(&merge, "count missed rows", rf_sql_count_missed, &counts->missed, NULL, err));
+    RF_TRY(ops->merge(self, counts, err));
+    bool short_of = counts->inserted + counts->updated + counts->duplicates + counts->gone < counts->staged;
+    if (short_of) RF_TRY(count(&merge, "count stale rows", rf_sql_count_stale, &counts->stale, NULL, err));
+    if (plan->mark_gone) RF_TRY(close_rows(&merge, "close rows that left the filter", rf_sql_close_gone, &counts->deleted, err));
+    if (plan->close_absent) RF_TRY(close_rows(&merge, "close absent rows", rf_sql_close_absent, &counts->deleted, err));
+    if (!plan->sweep) return RF_OK;
+    RF_TRY(close_rows(&merge, "close swept rows", rf_sql_sweep, &counts->deleted, err));
+    return count(&merge, "count live rows", rf_sql_count_live, &counts->live_source, &counts->live_target, err);
+}

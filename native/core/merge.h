@@ -1,0 +1,26 @@
+/* What has to be done with a stage, and in which order: the same for every target that is reached by SQL. */
+#ifndef RF_MERGE_H
+#define RF_MERGE_H
+
+#include "core/error.h"
+#include "core/plan.h"
+#include "core/sql.h"
+
+#include <stdint.h>
+
+/* How a target executes a statement; `role` says in errors what it is for. */
+struct rf_merge_ops {
+    /* One row of one number, or of two when `second` is not NULL. */
+    enum rf_code (*count)(void *self, const char *role, rf_statement_maker *make, int64_t *first, int64_t *second, struct rf_error *err);
+    /* *n_rows is how many rows it changed. */
+    enum rf_code (*change)(void *self, const char *role, rf_statement_maker *make, int64_t *n_rows, struct rf_error *err);
+    /* One text, in the run's arena; NULL for SQL NULL. */
+    enum rf_code (*text)(void *self, const char *role, rf_statement_maker *make, const char **text, struct rf_error *err);
+    /* Brings the rows of the stage into the target: counts->inserted and updated. */
+    enum rf_code (*merge)(void *self, struct rf_counts *counts, struct rf_error *err);
+};
+
+/* Merges the stage, of which counts->staged is known, and closes what is gone. Fills all counts below it. */
+enum rf_code rf_merge_stage(const struct rf_plan *plan, const struct rf_merge_ops *ops, void *self, struct rf_counts *counts, struct rf_error *err);
+
+#endif
