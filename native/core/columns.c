@@ -1,6 +1,7 @@
 #include "core/columns.h"
 
-#include <endian.h>
+#include "core/network_order.h"
+
 #include <pthread.h>
 #include <stdatomic.h>
 #include <stdlib.h>
@@ -94,24 +95,6 @@ static size_t bytes_of(uint64_t n_bits) {
 static inline void put_bit(uint8_t *bits, int64_t at, bool on) {
     unsigned before = at & 7 ? bits[at >> 3] & ((1u << (at & 7)) - 1) : 0;
     bits[at >> 3] = (uint8_t)(before | (unsigned)on << (at & 7));
-}
-
-static inline uint16_t read_2(const uint8_t *p) {
-    uint16_t n;
-    memcpy(&n, p, sizeof n);
-    return be16toh(n);
-}
-
-static inline uint32_t read_4(const uint8_t *p) {
-    uint32_t n;
-    memcpy(&n, p, sizeof n);
-    return be32toh(n);
-}
-
-static inline uint64_t read_8(const uint8_t *p) {
-    uint64_t n;
-    memcpy(&n, p, sizeof n);
-    return be64toh(n);
 }
 
 /* ---- builders ------------------------------------------------------------------------------------------------------- */
@@ -368,7 +351,7 @@ static const char *read_digits(const struct builder *builder, const uint8_t *p, 
     uint128 units = 0;
     int places = GROUP_DIGITS * (weight + 1) + builder->scale; /* from the next group's first digit to the last unit */
     for (int i = 0; i < n_groups; i++, p += 2) {
-        unsigned group = read_2(p);
+        unsigned group = rf_read_2(p);
         if (group >= GROUP) return "a number whose digits cannot be read";
         int taken = places >= GROUP_DIGITS ? GROUP_DIGITS : places > 0 ? places : 0;
         unsigned cut = POWERS[GROUP_DIGITS - taken];
@@ -387,8 +370,8 @@ static const char *read_digits(const struct builder *builder, const uint8_t *p, 
 static enum rf_code put_numeric(struct builder *builder, const struct rf_field *field, struct rf_error *err) {
     const uint8_t *p = field->bytes;
     if (field->n_bytes < NUMERIC_HEADER_BYTES) return refuse(builder, "a number that is cut short", err);
-    int n_groups = read_2(p), weight = (int16_t)read_2(p + 2);
-    unsigned sign = read_2(p + 4), scale = read_2(p + 6);
+    int n_groups = rf_read_2(p), weight = (int16_t)rf_read_2(p + 2);
+    unsigned sign = rf_read_2(p + 4), scale = rf_read_2(p + 6);
     if (sign != 0 && sign != NUMERIC_NEGATIVE) return refuse_sign(builder, sign, err);
     if (field->n_bytes != NUMERIC_HEADER_BYTES + 2 * n_groups) return refuse(builder, "a number that is cut short", err);
     if (scale > (unsigned)builder->scale) return refuse(builder, BEYOND_DECIMAL, err);
@@ -448,8 +431,8 @@ static bool is_infinite_interval(int64_t us, int32_t days, int32_t months) {
 
 /* Arrow: months, days, nanoseconds. */
 static enum rf_code put_interval(struct builder *builder, const uint8_t *p, struct rf_error *err) {
-    int64_t us = (int64_t)read_8(p);
-    struct { int32_t months, days; int64_t ns; } value = {.months = (int32_t)read_4(p + 12), .days = (int32_t)read_4(p + 8)};
+    int64_t us = (int64_t)rf_read_8(p);
+    struct { int32_t months, days; int64_t ns; } value = {.months = (int32_t)rf_read_4(p + 12), .days = (int32_t)rf_read_4(p + 8)};
     if (is_infinite_interval(us, value.days, value.months)) return refuse(builder, "an infinite interval, which Arrow cannot", err);
     if (us > INT64_MAX / 1000 || us < INT64_MIN / 1000) return refuse(builder, "an interval of more hours than Arrow has nanoseconds for", err);
     value.ns = us * 1000;
@@ -466,15 +449,15 @@ enum { ARRAY_HEADER_BYTES = 12, DIMENSION_BYTES = 8 };
 static const char *read_dimensions(const struct rf_field *field, int32_t *n_elements, int32_t *n_taken) {
     const uint8_t *p = field->bytes;
     if (field->n_bytes < ARRAY_HEADER_BYTES) return "an array that is cut short";
-    uint32_t dimensions = read_4(p);
+    uint32_t dimensions = rf_read_4(p);
     *n_elements = 0;
     *n_taken = ARRAY_HEADER_BYTES;
     if (dimensions == 0) return NULL;
     if (dimensions > 1) return "an array of more than one dimension, which Arrow cannot";
     if (field->n_bytes < ARRAY_HEADER_BYTES + DIMENSION_BYTES) return "an array that is cut short";
-    *n_elements = (int32_t)read_4(p + ARRAY_HEADER_BYTES);
+    *n_elements = (int32_t)rf_read_4(p + ARRAY_HEADER_BYTES);
     *n_taken = ARRAY_HEADER_BYTES + DIMENSION_BYTES;
-    if (read_4(p + ARRAY_HEADER_BYTES + 4) != 1) return "an array that does not begin at 1, as all of Arrow's do";
+    if (rf_read_4(p + ARRAY_HEADER_BYTES + 4) != 1) return "an array that does not begin at 1, as all of Arrow's do";
     bool fits = *n_elements >= 0 && *n_elements <= (field->n_bytes - *n_taken) / 4; /* each has its length in 4 bytes */
     return fits ? NULL : "an array that is cut short";
 }
@@ -496,7 +479,7 @@ static enum rf_code put_array(struct builder *builder, const struct rf_field *fi
     const uint8_t *p = field->bytes + taken, *end = field->bytes + field->n_bytes;
     for (int32_t i = 0; i < n; i++) {
         if (end - p < 4) return refuse(builder, "an array that is cut short", err);
-        int32_t length = (int32_t)read_4(p);
+        int32_t length = (int32_t)rf_read_4(p);
         p += 4;
         if (length < -1 || length > end - p) return refuse(builder, "an array that is cut short", err);
         RF_TRY(put(element, &(struct rf_field){.bytes = length < 0 ? NULL : p, .n_bytes = length}, err));
@@ -513,20 +496,20 @@ static enum rf_code put_value(struct builder *builder, const struct rf_field *fi
     if (builder->wire_bytes != 0 && field->n_bytes != builder->wire_bytes) return refuse_length(builder, field->n_bytes, err);
     switch (builder->wire) {
     case RF_WIRE_BOOL: put_bit(builder->values.bytes, builder->length, p[0] != 0); return RF_OK;
-    case RF_WIRE_INT2: put_2(builder, read_2(p)); return RF_OK;
+    case RF_WIRE_INT2: put_2(builder, rf_read_2(p)); return RF_OK;
     case RF_WIRE_INT4:
     case RF_WIRE_UINT4:
-    case RF_WIRE_FLOAT4: put_4(builder, read_4(p)); return RF_OK;
+    case RF_WIRE_FLOAT4: put_4(builder, rf_read_4(p)); return RF_OK;
     case RF_WIRE_INT8:
-    case RF_WIRE_FLOAT8: put_8(builder, read_8(p)); return RF_OK;
+    case RF_WIRE_FLOAT8: put_8(builder, rf_read_8(p)); return RF_OK;
     case RF_WIRE_NUMERIC: return put_numeric(builder, field, err);
     case RF_WIRE_TEXT:
     case RF_WIRE_BYTES: return put_bytes(builder, p, field->n_bytes, err);
     case RF_WIRE_JSONB: return put_jsonb(builder, field, err);
     case RF_WIRE_UUID: put_16(builder, p); return RF_OK;
-    case RF_WIRE_DATE: return put_date(builder, (int32_t)read_4(p), err);
-    case RF_WIRE_TIME: return put_time(builder, read_8(p), err);
-    case RF_WIRE_TIMESTAMP: return put_timestamp(builder, (int64_t)read_8(p), err);
+    case RF_WIRE_DATE: return put_date(builder, (int32_t)rf_read_4(p), err);
+    case RF_WIRE_TIME: return put_time(builder, rf_read_8(p), err);
+    case RF_WIRE_TIMESTAMP: return put_timestamp(builder, (int64_t)rf_read_8(p), err);
     case RF_WIRE_INTERVAL: return put_interval(builder, p, err);
     case RF_WIRE_ARRAY: return put_array(builder, field, err);
     }

@@ -1,42 +1,30 @@
 #include "core/compare.h"
 
-#include "core/copy_binary.h"
+#include "core/compare_rows.h"
+#include "core/row_stream.h"
 #include "core/sql.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-/* One end's COPY, row by row. */
+/* One end, at a row. */
 struct stream {
-    enum rf_code (*next)(void *self, struct rf_batch *batch, struct rf_error *err);
-    void *self;
-    struct rf_copy_reader reader;
-    struct rf_batch batch;
-    bool ended;
+    struct rf_row_stream rows;
     struct rf_field fields[3]; /* key, hash, pending */
 };
 
 enum { CHECKSUM_FIELDS = 2, ROW_FIELDS = 3 };
 
-/* The statements sent never give a NULL. */
-static bool has_null(const struct rf_field *fields, int n) {
-    for (int i = 0; i < n; i++)
-        if (!fields[i].bytes) return true;
-    return false;
+static struct stream stream_of(enum rf_code (*next)(void *self, struct rf_batch *batch, struct rf_error *err), void *self) {
+    return (struct stream){.rows = {.next = next, .self = self}};
 }
 
-/* Whole rows come in every batch, so a row never spans two. The data's own end is read past, so that the
- * connection is ready for the next statement. */
+/* The statements sent never give a NULL. */
 static enum rf_code advance(struct stream *stream, int n_fields, struct rf_error *err) {
-    while (!stream->ended) {
-        enum rf_copy_result result = rf_copy_next_row(&stream->reader, &stream->batch.bytes, &stream->batch.n_bytes, stream->fields, n_fields);
-        if (result == RF_COPY_ROW && has_null(stream->fields, n_fields)) result = RF_COPY_BROKEN;
-        if (result == RF_COPY_ROW) return RF_OK;
-        if (result == RF_COPY_BROKEN || stream->batch.n_bytes > 0) return rf_fail(err, RF_INTERNAL, "a server sent rows that are not COPY BINARY");
-        RF_TRY(stream->next(stream->self, &stream->batch, err));
-        stream->ended = stream->batch.n_bytes == 0;
-    }
+    RF_TRY(rf_row_stream_next(&stream->rows, stream->fields, n_fields, err));
+    for (int i = 0; i < n_fields && !stream->rows.ended; i++)
+        if (!stream->fields[i].bytes) return rf_row_stream_broken(err);
     return RF_OK;
 }
 
@@ -47,7 +35,7 @@ struct checksum {
 
 static enum rf_code take_checksum(struct stream *stream, struct checksum *checksum, struct rf_error *err) {
     RF_TRY(advance(stream, CHECKSUM_FIELDS, err));
-    if (stream->ended || stream->fields[1].n_bytes >= (int32_t)sizeof checksum->sum || stream->fields[0].n_bytes >= 24)
+    if (stream->rows.ended || stream->fields[1].n_bytes >= (int32_t)sizeof checksum->sum || stream->fields[0].n_bytes >= 24)
         return rf_fail(err, RF_INTERNAL, "a server sent no checksum");
     char rows[24] = {0};
     memcpy(rows, stream->fields[0].bytes, (size_t)stream->fields[0].n_bytes);
@@ -73,8 +61,8 @@ static enum rf_code compare_checksums(const struct rf_plan *plan, struct rf_sour
     RF_TRY(start(sink->ops->read, sink->self, &target_sql, err));
     rf_sql_source_checksum(plan, &sql);
     RF_TRY(start(source->ops->read, source->self, &sql, err));
-    struct stream left = {.next = source->ops->next, .self = source->self};
-    struct stream right = {.next = sink->ops->next, .self = sink->self};
+    struct stream left = stream_of(source->ops->next, source->self);
+    struct stream right = stream_of(sink->ops->next, sink->self);
     RF_TRY(take_checksum(&left, checksum, err));
     RF_TRY(take_checksum(&right, &theirs, err));
     *same = checksum->rows == theirs.rows && strcmp(checksum->sum, theirs.sum) == 0;
@@ -89,12 +77,7 @@ static int compare_fields(const struct rf_field *a, const struct rf_field *b) {
 
 static enum rf_code note(struct rf_verification *verification, const char *kind, const struct rf_field *key,
                          struct rf_arena *arena, struct rf_error *err) {
-    if (verification->n_examples == RF_MOST_EXAMPLES) return RF_OK;
-    char *text = rf_arena_take(arena, (size_t)key->n_bytes + 1);
-    if (!text) return rf_no_memory(err);
-    memcpy(text, key->bytes, (size_t)key->n_bytes);
-    verification->examples[verification->n_examples++] = (struct rf_example){.kind = kind, .key = text};
-    return RF_OK;
+    return rf_note_example(verification, kind, (const char *)key->bytes, (size_t)key->n_bytes, arena, err);
 }
 
 static bool is_pending(const struct stream *left) {
@@ -105,7 +88,7 @@ static bool is_pending(const struct stream *left) {
 static enum rf_code compare_key(struct stream *left, const struct stream *right, struct rf_verification *verification,
                                 struct rf_arena *arena, struct rf_error *err) {
     bool equal = false, pending = false;
-    while (!left->ended && compare_fields(&left->fields[0], &right->fields[0]) == 0) {
+    while (!left->rows.ended && compare_fields(&left->fields[0], &right->fields[0]) == 0) {
         equal |= compare_fields(&left->fields[1], &right->fields[1]) == 0;
         pending |= is_pending(left);
         RF_TRY(advance(left, ROW_FIELDS, err));
@@ -121,8 +104,8 @@ static enum rf_code compare_streams(struct stream *left, struct stream *right, s
                                     struct rf_arena *arena, struct rf_error *err) {
     RF_TRY(advance(left, ROW_FIELDS, err));
     RF_TRY(advance(right, ROW_FIELDS, err));
-    while (!left->ended || !right->ended) {
-        int order = left->ended ? 1 : right->ended ? -1 : compare_fields(&left->fields[0], &right->fields[0]);
+    while (!left->rows.ended || !right->rows.ended) {
+        int order = left->rows.ended ? 1 : right->rows.ended ? -1 : compare_fields(&left->fields[0], &right->fields[0]);
         verification->compared++;
         if (order == 0) {
             RF_TRY(compare_key(left, right, verification, arena, err));
@@ -141,9 +124,20 @@ static enum rf_code compare_streams(struct stream *left, struct stream *right, s
     return RF_OK;
 }
 
+enum rf_code rf_note_example(struct rf_verification *verification, const char *kind, const char *key, size_t n_bytes, struct rf_arena *arena,
+                             struct rf_error *err) {
+    if (verification->n_examples == RF_MOST_EXAMPLES) return RF_OK;
+    char *text = rf_arena_take(arena, n_bytes + 1);
+    if (!text) return rf_no_memory(err);
+    memcpy(text, key, n_bytes);
+    verification->examples[verification->n_examples++] = (struct rf_example){.kind = kind, .key = text};
+    return RF_OK;
+}
+
 enum rf_code rf_compare(const struct rf_plan *plan, struct rf_source *source, struct rf_sink *sink, uint64_t since,
                         struct rf_arena *arena, struct rf_verification *verification, struct rf_error *err) {
     *verification = (struct rf_verification){.done = true};
+    if (sink->ops->read_rows) return rf_compare_rows(plan, source, sink, since, arena, verification, err);
     bool same = false;
     struct checksum checksum = {0};
     RF_TRY(compare_checksums(plan, source, sink, &same, &checksum, err));
@@ -157,7 +151,7 @@ enum rf_code rf_compare(const struct rf_plan *plan, struct rf_source *source, st
     RF_TRY(start(source->ops->read, source->self, &source_sql, err));
     rf_sql_target_rows(plan, &target_sql);
     RF_TRY(start(sink->ops->read, sink->self, &target_sql, err));
-    struct stream left = {.next = source->ops->next, .self = source->self};
-    struct stream right = {.next = sink->ops->next, .self = sink->self};
+    struct stream left = stream_of(source->ops->next, source->self);
+    struct stream right = stream_of(sink->ops->next, sink->self);
     return compare_streams(&left, &right, verification, arena, err);
 }

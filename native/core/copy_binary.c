@@ -1,5 +1,7 @@
 #include "core/copy_binary.h"
 
+#include "core/network_order.h"
+
 #include <string.h>
 
 enum { SIGNATURE_BYTES = 11 };
@@ -7,13 +9,9 @@ enum { SIGNATURE_BYTES = 11 };
 const uint8_t rf_copy_header[RF_COPY_HEADER_BYTES] = {'P', 'G', 'C', 'O', 'P', 'Y', '\n', 0xFF, '\r', '\n', 0};
 const uint8_t rf_copy_trailer[RF_COPY_TRAILER_BYTES] = {0xFF, 0xFF};
 
-static uint32_t read_u32(const uint8_t *p) {
-    return (uint32_t)p[0] << 24 | (uint32_t)p[1] << 16 | (uint32_t)p[2] << 8 | p[3];
-}
-
 size_t rf_copy_header_length(const uint8_t *data, size_t n_bytes) {
     if (n_bytes < RF_COPY_HEADER_BYTES || memcmp(data, rf_copy_header, SIGNATURE_BYTES) != 0) return 0;
-    size_t whole = RF_COPY_HEADER_BYTES + (size_t)read_u32(data + RF_COPY_HEADER_BYTES - 4);
+    size_t whole = RF_COPY_HEADER_BYTES + (size_t)rf_read_4(data + RF_COPY_HEADER_BYTES - 4);
     return n_bytes < whole ? 0 : whole;
 }
 
@@ -29,10 +27,9 @@ static enum rf_copy_result take_header(struct rf_copy_reader *reader, const uint
     return RF_COPY_ROW;
 }
 
-/* Takes one field at `p`; NULL when the bytes end inside it. Sets *broken on a length that cannot be. */
-static const uint8_t *take_field(const uint8_t *p, const uint8_t *end, struct rf_field *field, bool *broken) {
+const uint8_t *rf_copy_take_field(const uint8_t *p, const uint8_t *end, struct rf_field *field, bool *broken) {
     if (end - p < 4) return NULL;
-    int32_t length = (int32_t)read_u32(p);
+    int32_t length = (int32_t)rf_read_4(p);
     p += 4;
     *broken = length < -1;
     if (*broken) return NULL;
@@ -61,7 +58,7 @@ enum rf_copy_result rf_copy_next_row(struct rf_copy_reader *reader, const uint8_
     if (count != n_fields) return RF_COPY_BROKEN;
     bool broken = false;
     for (int i = 0; i < n_fields; i++) {
-        p = take_field(p, end, &fields[i], &broken);
+        p = rf_copy_take_field(p, end, &fields[i], &broken);
         if (!p) return broken ? RF_COPY_BROKEN : RF_COPY_MORE;
     }
     *data = p;

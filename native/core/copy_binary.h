@@ -30,6 +30,10 @@ enum rf_copy_result { RF_COPY_ROW, RF_COPY_MORE, RF_COPY_END, RF_COPY_BROKEN };
 enum rf_copy_result rf_copy_next_row(struct rf_copy_reader *reader, const uint8_t **data, size_t *n_bytes,
                                      struct rf_field *fields, int n_fields);
 
+/* Takes one field at `p`, as they stand in rows and in arrays, and returns where it ends; NULL when the bytes end inside it, or
+ * its length cannot be, which sets *broken. */
+const uint8_t *rf_copy_take_field(const uint8_t *p, const uint8_t *end, struct rf_field *field, bool *broken);
+
 /* What stands before the first row and after the last, as this program writes them. */
 enum { RF_COPY_HEADER_BYTES = 19, RF_COPY_TRAILER_BYTES = 2 };
 extern const uint8_t rf_copy_header[RF_COPY_HEADER_BYTES];

@@ -1,5 +1,7 @@
 #include "core/numeric.h"
 
+#include "core/network_order.h"
+
 #include <string.h>
 
 enum { BASE = 10000, BASE_DIGITS = 4, LIMBS = 8, POSITIVE = 0, NEGATIVE = 0x4000, NOT_A_NUMBER = 0xC000, PLUS_INFINITY = 0xD000, MINUS_INFINITY = 0xF000 };
@@ -83,6 +85,32 @@ size_t rf_numeric_send(const struct rf_numeric *numeric, uint8_t *to) {
     at = put_u16(at, (unsigned)numeric->scale);
     for (int i = 0; i < numeric->n; i++) at = put_u16(at, numeric->digits[i]);
     return (size_t)(at - to);
+}
+
+/* Takes digits at `at` while they are zeros, n at the most, in steps of `step`; returns how many. */
+static int count_zeros(const uint8_t *at, int n, int step) {
+    int zeros = 0;
+    while (zeros < n && rf_read_2(at + zeros * step) == 0) zeros++;
+    return zeros;
+}
+
+bool rf_numeric_read(const uint8_t *bytes, size_t n_bytes, struct rf_numeric *out) {
+    if (n_bytes < RF_NUMERIC_HEAD_BYTES) return false;
+    int n = rf_read_2(bytes), weight = (int16_t)rf_read_2(bytes + 2);
+    unsigned sign = rf_read_2(bytes + 4), scale = rf_read_2(bytes + 6);
+    if ((sign != POSITIVE && sign != NEGATIVE) || n_bytes != RF_NUMERIC_HEAD_BYTES + 2 * (size_t)n) return false;
+    const uint8_t *digits = bytes + RF_NUMERIC_HEAD_BYTES;
+    int before = count_zeros(digits, n, 2);
+    n -= before;
+    digits += 2 * before;
+    if (n > 0) n -= count_zeros(digits + 2 * (n - 1), n, -2);
+    if (n > RF_NUMERIC_DIGITS || scale > RF_NUMERIC_MOST_SCALE) return false;
+    *out = (struct rf_numeric){.n = n, .weight = n ? weight - before : 0, .scale = (int)scale, .negative = n && sign == NEGATIVE};
+    for (int i = 0; i < n; i++) {
+        out->digits[i] = rf_read_2(digits + 2 * i);
+        if (out->digits[i] >= BASE) return false;
+    }
+    return true;
 }
 
 /* ---- as text ---- */

@@ -36,6 +36,10 @@ int rf_numeric_precision(const struct rf_numeric *numeric, int scale);
 /* The binary form, of RF_NUMERIC_HEAD_BYTES and 2 for each digit; returns how many bytes it wrote. */
 size_t rf_numeric_send(const struct rf_numeric *numeric, uint8_t *to);
 
+/* Back from the binary form, whatever zeros it has at its ends. False when it is NaN, infinite, longer than this struct, or
+ * broken. */
+bool rf_numeric_read(const uint8_t *bytes, size_t n_bytes, struct rf_numeric *out);
+
 /* With every digit, as JSON and PostgreSQL read it: -12.50 */
 void rf_numeric_print(const struct rf_numeric *numeric, struct rf_text *out);
 

@@ -325,6 +325,19 @@ void rf_rows_free(struct rf_rows *rows) {
     free(rows);
 }
 
+void rf_rows_take_any(struct rf_rows *rows) {
+    rows->takes_any = true;
+}
+
+int rf_rows_width(const struct rf_rows *rows) {
+    return rows->root.n_children;
+}
+
+struct rf_form rf_rows_form(const struct rf_rows *rows, int column) {
+    const struct rf_rows_node *node = &rows->root.children[column];
+    return (struct rf_form){.wire = node->is_array ? RF_WIRE_ARRAY : node->type->wire, .element = node->type->wire};
+}
+
 enum rf_code rf_rows_begin(struct rf_rows *rows, const struct ArrowArray *array, struct rf_error *err) {
     if (rows->root.array) rows->n_before += rows->root.array->length;
     rows->root.array = NULL;

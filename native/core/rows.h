@@ -7,6 +7,7 @@
 #include "core/error.h"
 #include "core/schema.h"
 #include "core/text.h"
+#include "core/types.h"
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -24,6 +25,14 @@ struct rf_rows;
 /* Understands the schema once; *out keeps nothing of it. To be freed with rf_rows_free. */
 enum rf_code rf_rows_new(const struct ArrowSchema *schema, struct rf_rows **out, struct rf_error *err);
 void rf_rows_free(struct rf_rows *rows);
+
+/* From here on whatever a database holds is written, for comparing: a text with a NUL, a time that PostgreSQL does not have.
+ * Such a value equals none that PostgreSQL can send. */
+void rf_rows_take_any(struct rf_rows *rows);
+
+/* How many columns the rows have, and what the bytes of one of them are. */
+int rf_rows_width(const struct rf_rows *rows);
+struct rf_form rf_rows_form(const struct rf_rows *rows, int column);
 
 /* Begins a batch: a struct array of the schema, borrowed until the last of its rows was written. Numbers of children and
  * buffers and lengths are checked here; offsets, indices and views when a value is read by them. RF_DATA when it is broken. */

@@ -1,3 +1,4 @@
+#include "core/print.h"
 #include "core/rows_node.h"
 
 #include <inttypes.h>
@@ -51,6 +52,10 @@ static enum rf_code add_quoted(struct rf_rows *rows, const uint8_t *bytes, size_
     return add_word(rows, "\"");
 }
 
+static enum rf_code add_printed(struct rf_rows *rows, const char *text) {
+    return add_quoted(rows, (const uint8_t *)text, strlen(text));
+}
+
 static enum rf_code add_text(struct rf_rows *rows, const struct rf_rows_node *node, int64_t at) {
     const uint8_t *bytes;
     size_t n_bytes;
@@ -85,11 +90,9 @@ static enum rf_code add_json(struct rf_rows *rows, const struct rf_rows_node *no
 }
 
 static enum rf_code add_uuid(struct rf_rows *rows, const struct rf_rows_node *node, int64_t at) {
-    char text[40];
-    const uint8_t *u = rf_rows_fixed(node, at);
-    snprintf(text, sizeof text, "\"%02x%02x%02x%02x-%02x%02x-%02x%02x-%02x%02x-%02x%02x%02x%02x%02x%02x\"", u[0], u[1], u[2], u[3], u[4], u[5], u[6],
-             u[7], u[8], u[9], u[10], u[11], u[12], u[13], u[14], u[15]);
-    return add_word(rows, text);
+    char text[RF_PRINT_BYTES];
+    rf_print_uuid(rf_rows_fixed(node, at), text);
+    return add_printed(rows, text);
 }
 
 /* ---- numbers ---- */
@@ -103,25 +106,11 @@ static enum rf_code add_integer(struct rf_rows *rows, const struct rf_rows_node 
     return add_word(rows, text);
 }
 
-/* The point is a comma, or more than one byte, where the program's locale says so. */
-static void use_point(char *text) {
-    size_t n = strspn(text, "-0123456789"), n_point = strcspn(text + n, "e0123456789");
-    if (n_point == 0) return;
-    text[n] = '.';
-    memmove(text + n + 1, text + n + n_point, strlen(text + n + n_point) + 1);
-}
-
-/* With the fewest digits that are read back as the same number. */
 static enum rf_code add_float(struct rf_rows *rows, const struct rf_rows_node *node, int64_t at) {
-    char text[40];
+    char text[RF_PRINT_BYTES];
     double value = rf_rows_float(node, at);
-    bool is_narrow = node->width < 8, same = false;
     if (!isfinite(value)) return rf_rows_data(rows, "holds NaN or an infinity, which JSON does not have");
-    for (int digits = is_narrow ? 6 : 15; !same; digits++) {
-        snprintf(text, sizeof text, "%.*g", digits, value);
-        same = digits >= 17 || (is_narrow ? (double)strtof(text, NULL) : strtod(text, NULL)) == value;
-    }
-    use_point(text);
+    rf_print_float(value, node->width < 8, text);
     return add_word(rows, text);
 }
 
@@ -134,77 +123,36 @@ static enum rf_code add_decimal(struct rf_rows *rows, const struct rf_rows_node 
 
 /* ---- times, as PostgreSQL puts them into JSON: ISO 8601, with BC behind it ---- */
 
-enum { TIME_BYTES = 96 };
-
-/* A year of 365.2425 days, counted from March on so that its last day is the one that comes and goes. */
-static void print_date(int64_t days, char *to, bool *is_bc) {
-    int64_t since = days + 10957 + 719468; /* 0000-03-01 */
-    int64_t era = (since >= 0 ? since : since - 146096) / 146097, day = since - era * 146097;
-    int64_t year = (day - day / 1460 + day / 36524 - day / 146096) / 365;
-    int64_t of_year = day - (365 * year + year / 4 - year / 100);
-    int64_t month = (5 * of_year + 2) / 153, of_month = of_year - (153 * month + 2) / 5 + 1;
-    month += month < 10 ? 3 : -9;
-    year += era * 400 + (month <= 2);
-    *is_bc = year <= 0;
-    snprintf(to, TIME_BYTES, "%04" PRId64 "-%02" PRId64 "-%02" PRId64, *is_bc ? 1 - year : year, month, of_month);
-}
-
-/* .5, without zeros at its end; nothing for 0. */
-static void print_fraction(int micros, char to[8]) {
-    int n = micros ? snprintf(to, 8, ".%06d", micros % 1000000) : 0;
-    while (n > 0 && to[n - 1] == '0') n--;
-    to[n] = '\0';
-}
-
-static void print_time(int64_t micros, char *to) {
-    char fraction[8];
-    int64_t seconds = micros / 1000000;
-    print_fraction((int)(micros % 1000000), fraction);
-    snprintf(to, TIME_BYTES, "%02" PRId64 ":%02" PRId64 ":%02" PRId64 "%s", seconds / 3600, seconds / 60 % 60, seconds % 60, fraction);
-}
-
 static enum rf_code add_date(struct rf_rows *rows, const struct rf_rows_node *node, int64_t at) {
-    char text[TIME_BYTES], quoted[TIME_BYTES + 8];
-    bool is_bc;
+    char text[RF_PRINT_BYTES];
     int32_t days;
     RF_TRY(rf_rows_date(rows, node, at, &days));
-    if (days == INT32_MAX || days == INT32_MIN) return add_word(rows, days > 0 ? "\"infinity\"" : "\"-infinity\"");
-    print_date(days, text, &is_bc);
-    snprintf(quoted, sizeof quoted, "\"%s%s\"", text, is_bc ? " BC" : "");
-    return add_word(rows, quoted);
+    rf_print_date(days, text);
+    return add_printed(rows, text);
 }
 
 static enum rf_code add_time(struct rf_rows *rows, const struct rf_rows_node *node, int64_t at) {
-    char text[TIME_BYTES], quoted[TIME_BYTES + 8];
+    char text[RF_PRINT_BYTES];
     int64_t micros;
     RF_TRY(rf_rows_time(rows, node, at, &micros));
-    print_time(micros, text);
-    snprintf(quoted, sizeof quoted, "\"%s\"", text);
-    return add_word(rows, quoted);
+    rf_print_time(micros, text);
+    return add_printed(rows, text);
 }
 
 static enum rf_code add_timestamp(struct rf_rows *rows, const struct rf_rows_node *node, int64_t at) {
-    const int64_t day_us = 86400000000;
-    char date[TIME_BYTES], time[TIME_BYTES], quoted[2 * TIME_BYTES + 16];
-    bool is_bc;
+    char text[RF_PRINT_BYTES];
     int64_t micros;
     RF_TRY(rf_rows_timestamp(rows, node, at, &micros));
-    if (micros == INT64_MAX || micros == INT64_MIN) return add_word(rows, micros > 0 ? "\"infinity\"" : "\"-infinity\"");
-    int64_t of_day = micros % day_us;
-    if (of_day < 0) of_day += day_us;
-    print_date((micros - of_day) / day_us, date, &is_bc);
-    print_time(of_day, time);
-    snprintf(quoted, sizeof quoted, "\"%sT%s%s%s\"", date, time, node->meaning == RF_MEANS_TIMESTAMPTZ ? "+00:00" : "", is_bc ? " BC" : "");
-    return add_word(rows, quoted);
+    rf_print_timestamp(micros, 'T', node->meaning == RF_MEANS_TIMESTAMPTZ ? "+00:00" : "", text);
+    return add_printed(rows, text);
 }
 
-/* As of ISO 8601, each part with a sign of its own: P1M-2DT3.5S. */
 static enum rf_code add_interval(struct rf_rows *rows, const struct rf_rows_node *node, int64_t at) {
-    char text[TIME_BYTES], fraction[8];
+    char text[RF_PRINT_BYTES], fraction[8];
     struct rf_rows_interval interval;
     RF_TRY(rf_rows_span(rows, node, at, &interval));
     int64_t seconds = interval.micros / 1000000;
-    print_fraction(abs((int)(interval.micros % 1000000)), fraction);
+    rf_print_fraction(abs((int)(interval.micros % 1000000)), fraction);
     snprintf(text, sizeof text, "\"P%dM%dDT%s%" PRId64 "%sS\"", (int)interval.months, (int)interval.days, interval.micros < 0 ? "-" : "",
              seconds < 0 ? -seconds : seconds, fraction);
     return add_word(rows, text);

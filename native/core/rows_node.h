@@ -107,6 +107,7 @@ struct rf_rows {
     int64_t n_before; /* rows of earlier batches */
     int64_t next;
     const char *column; /* being written */
+    bool takes_any;
     struct rf_text *out;
     struct rf_error *err;
     struct rf_rows_key *keys; /* of maps being written, see rows_json.c */

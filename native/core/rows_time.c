@@ -13,6 +13,7 @@ static const int64_t FIRST_DAY = -2451545, END_DAY = 2145031949;
 static const int64_t FIRST_TIMESTAMP = -211813488000000000, END_TIMESTAMP = 9223371331200000000;
 
 static enum rf_code out_of_range(struct rf_rows *rows, int64_t value) {
+    if (rows->takes_any) return RF_OK;
     return rf_rows_data(rows, "is a time that PostgreSQL does not have: %lld", (long long)value);
 }
 
@@ -42,9 +43,8 @@ enum rf_code rf_rows_date(struct rf_rows *rows, const struct rf_rows_node *node,
         if (value % DAY_MS) return rf_rows_data(rows, "is a date with a time of day: %lld ms", (long long)value);
         day = value / DAY_MS;
     }
-    if (day < FIRST_DAY + EPOCH_DAYS || day >= END_DAY + EPOCH_DAYS) return out_of_range(rows, value);
-    *days = (int32_t)(day - EPOCH_DAYS);
-    return RF_OK;
+    *days = (int32_t)(uint32_t)(day - EPOCH_DAYS); /* what wraps around comes to lie behind the last day */
+    return day < FIRST_DAY + EPOCH_DAYS || day >= END_DAY + EPOCH_DAYS ? out_of_range(rows, value) : RF_OK;
 }
 
 enum rf_code rf_rows_time(struct rf_rows *rows, const struct rf_rows_node *node, int64_t at, int64_t *micros) {
@@ -62,6 +62,7 @@ enum rf_code rf_rows_timestamp(struct rf_rows *rows, const struct rf_rows_node *
         RF_TRY(to_micros(rows, node, value, &shifted));
         *micros = shifted - EPOCH_SECONDS * SECOND_US;
     } else { /* shifted first: the last years are only in reach of 64 bits when they are counted from 2000 */
+        *micros = value; /* of what is out of reach: no time either */
         if (__builtin_sub_overflow(value, EPOCH_SECONDS * node->per_second, &shifted)) return out_of_range(rows, value);
         RF_TRY(to_micros(rows, node, shifted, micros));
     }

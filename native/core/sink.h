@@ -12,9 +12,17 @@
 #include "core/plan.h"
 #include "core/report.h"
 #include "core/schema.h"
+#include "core/types.h"
 
 #include <stdbool.h>
 #include <stdint.h>
+
+/* What the bytes of each column are, shape (plan->source->n_columns,): as the source sends it, and as `next` gives it. Both of one
+ * family (core/row_hash.h); in the run's arena. */
+struct rf_compared {
+    const struct rf_form *sent;
+    const struct rf_form *given;
+};
 
 struct rf_sink_ops {
     /* Connects; with `prepare` also creates what control tables and schemas are missing. */
@@ -36,8 +44,11 @@ struct rf_sink_ops {
     enum rf_code (*record)(void *self, const struct rf_report *report, struct rf_error *err);
     /* Commits; when the answer is lost, finds out. RF_OK means committed. */
     enum rf_code (*commit)(void *self, struct rf_error *err);
-    /* A COPY … TO STDOUT (FORMAT binary) in the present transaction, for comparing. */
+    /* For comparing, in the present transaction. A server that hashes its rows itself is asked by COPY … TO STDOUT (FORMAT binary).
+     * Any other gives the rows that are not closed, in any order, the plan's columns in its order. */
     enum rf_code (*read)(void *self, const char *sql, struct rf_error *err);
+    enum rf_code (*read_rows)(void *self, const struct rf_plan *plan, struct rf_compared *compared, struct rf_error *err); /* NULL: by `read` */
+    /* Of either the next piece, COPY BINARY; n_bytes is 0 at the end. */
     enum rf_code (*next)(void *self, struct rf_batch *batch, struct rf_error *err);
     /* Rolls back what is not committed, gives the lease back, disconnects. May be called at any time, twice. */
     void (*close)(void *self);

@@ -163,6 +163,10 @@ void rf_sql_target_checksum(const struct rf_plan *plan, struct rf_text *out);
 /* COPY BINARY of (key text, md5 of the row, is pending), in the order of the key's bytes. `since` 0: nothing is pending. */
 void rf_sql_source_rows(const struct rf_plan *plan, uint64_t since, struct rf_text *out);
 void rf_sql_target_rows(const struct rf_plan *plan, struct rf_text *out);
+/* COPY BINARY of all rows that pass the filter, in any order: the columns as they are sent, and unless `since` is 0, is pending */
+void rf_sql_source_values(const struct rf_plan *plan, uint64_t since, struct rf_text *out);
+/* → the columns of the rows that are not closed, in any order */
+void rf_sql_target_values(const struct rf_plan *plan, struct rf_text *out);
 
 /* ---- doctor ---- */
 

@@ -506,17 +506,23 @@ static void add_checksum(const struct rf_plan *plan, bool target, struct rf_text
     rf_text_add(out, ") TO STDOUT (FORMAT binary)");
 }
 
+static void add_pending(const struct rf_plan *plan, uint64_t since, struct rf_text *out) {
+    rf_text_add(out, "(");
+    if (since) add_changed_since(since, out);
+    else rf_text_add(out, "false");
+    if (since) add_new_leaves(plan, out);
+    rf_text_add(out, ")");
+}
+
 /* The key's bytes order both streams alike, whatever collation either server has. */
 static void add_rows(const struct rf_plan *plan, bool target, uint64_t since, struct rf_text *out) {
     rf_text_add(out, "COPY (SELECT k, decode(h, 'hex'), p FROM (SELECT ");
     add_key_text(plan, target, out);
     rf_text_add(out, " COLLATE \"C\" AS k, md5(");
     add_utf8(plan, target, add_row_text, out);
-    rf_text_add(out, ") AS h, (");
-    if (since) add_changed_since(since, out);
-    else rf_text_add(out, "false");
-    if (since) add_new_leaves(plan, out);
-    rf_text_add(out, ") AS p");
+    rf_text_add(out, ") AS h, ");
+    add_pending(plan, since, out);
+    rf_text_add(out, " AS p");
     add_side(plan, target, out);
     bool utf8 = target ? plan->target->server.utf8 : plan->source->server.utf8;
     rf_text_addf(out, ") r ORDER BY %s, h) TO STDOUT (FORMAT binary)", utf8 ? "k" : "pg_catalog.convert_to(k, 'UTF8')");
@@ -536,4 +542,15 @@ void rf_sql_source_rows(const struct rf_plan *plan, uint64_t since, struct rf_te
 
 void rf_sql_target_rows(const struct rf_plan *plan, struct rf_text *out) {
     add_rows(plan, true, 0, out);
+}
+
+void rf_sql_source_values(const struct rf_plan *plan, uint64_t since, struct rf_text *out) {
+    rf_text_add(out, "COPY (SELECT ");
+    add_columns(plan, out);
+    if (since) {
+        rf_text_add(out, ", ");
+        add_pending(plan, since, out);
+    }
+    add_side(plan, false, out);
+    rf_text_add(out, ") TO STDOUT (FORMAT binary)");
 }

@@ -555,3 +555,13 @@ void rf_sql_count_missed(const struct rf_plan *plan, struct rf_text *out) {
     add_row_text(plan, "s.", true, out);
     rf_text_add(out, plan->mark_gone ? ") END" : ")");
 }
+
+/* ---- comparing ---- */
+
+void rf_sql_target_values(const struct rf_plan *plan, struct rf_text *out) {
+    rf_text_add(out, "SELECT ");
+    rf_sql_add_columns(plan, "", out);
+    rf_text_add(out, " FROM ");
+    rf_sql_add_target(plan, out);
+    rf_text_add(out, " WHERE \"_deleted_at\" IS NULL");
+}

@@ -180,6 +180,15 @@ enum rf_code rf_types_of(const struct rf_job *job, struct rf_source_facts *facts
     return RF_OK;
 }
 
+struct rf_form *rf_forms_of(const struct rf_columns_field *fields, int n_fields, struct rf_arena *arena) {
+    struct rf_form *forms = rf_arena_take(arena, (size_t)n_fields * sizeof *forms);
+    for (int i = 0; forms && i < n_fields; i++) {
+        const struct rf_type *type = &fields[i].type;
+        forms[i] = (struct rf_form){.wire = type->wire, .element = type->element ? type->element->wire : type->wire};
+    }
+    return forms;
+}
+
 /* ---- on a target ---- */
 
 void rf_type_on_duckdb(const struct rf_type *type, struct rf_text *out) {

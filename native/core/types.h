@@ -37,6 +37,12 @@ enum rf_wire {
     RF_WIRE_ARRAY,     /* int32 dimensions, int32 has NULLs, int32 oid; per dimension int32 length, int32 lower bound; values */
 };
 
+/* What the bytes of a column are. */
+struct rf_form {
+    enum rf_wire wire;
+    enum rf_wire element; /* of RF_WIRE_ARRAY */
+};
+
 struct rf_type_row;
 
 /* A column as it is carried. Made by rf_type_resolve, in its arena. */
@@ -68,6 +74,9 @@ struct rf_columns_field;
  * (facts->n_columns,), in `arena`. RF_CONFIG as rf_check_as_text, and when texts of the source have no known encoding. */
 enum rf_code rf_types_of(const struct rf_job *job, struct rf_source_facts *facts, struct rf_arena *arena,
                          struct rf_columns_field **fields, struct rf_error *err);
+
+/* The forms of what the source sends, shape (n_fields,), in `arena`; NULL when memory is short. */
+struct rf_form *rf_forms_of(const struct rf_columns_field *fields, int n_fields, struct rf_arena *arena);
 
 /* Writes the type of the target's column: "DECIMAL(12,2)", "UUID", "ENUM('a','b')", "BIGINT[]". */
 void rf_type_on_duckdb(const struct rf_type *type, struct rf_text *out);

@@ -185,33 +185,60 @@ static enum rf_code begin_statement(struct rf_adbc *adbc, struct AdbcStatement *
     return rf_adbc_judge(adbc, role, adbc->driver.StatementNew(&adbc->connection, statement, &said), &said, err);
 }
 
-static void end_statement(struct rf_adbc *adbc, struct AdbcStatement *statement) {
+static void end_statement(const struct rf_adbc *adbc, struct AdbcStatement *statement) {
     struct AdbcError said = {0};
     if (statement->private_data) (void)adbc->driver.StatementRelease(statement, &said);
     forget(&said);
 }
 
-static enum rf_code set_and_run(struct rf_adbc *adbc, struct AdbcStatement *statement, const char *role, const char *sql,
-                                struct ArrowArrayStream *stream, int64_t *n_rows, struct rf_error *err) {
+static enum rf_code set_and_run(struct rf_adbc *adbc, const char *sql, struct rf_adbc_result *result, struct rf_error *err) {
     struct AdbcError said = {0};
-    RF_TRY(rf_adbc_judge(adbc, role, adbc->driver.StatementSetSqlQuery(statement, sql, &said), &said, err));
+    RF_TRY(rf_adbc_judge(adbc, result->role, adbc->driver.StatementSetSqlQuery(&result->statement, sql, &said), &said, err));
     rf_cancel_set_busy(adbc->slot, true);
-    AdbcStatusCode status = adbc->driver.StatementExecuteQuery(statement, stream, n_rows, &said);
+    AdbcStatusCode status = adbc->driver.StatementExecuteQuery(&result->statement, &result->stream, &result->n_changed, &said);
     rf_cancel_set_busy(adbc->slot, false);
-    return rf_adbc_judge(adbc, role, status, &said, err);
+    return rf_adbc_judge(adbc, result->role, status, &said, err);
+}
+
+enum rf_code rf_adbc_ask(struct rf_adbc *adbc, const char *role, struct rf_text *sql, struct rf_adbc_result *result, struct rf_error *err) {
+    *result = (struct rf_adbc_result){.role = role, .n_changed = -1};
+    enum rf_code code = rf_text_check(sql, err);
+    if (code == RF_OK) code = begin_statement(adbc, &result->statement, role, err);
+    if (code == RF_OK) code = set_and_run(adbc, sql->data, result, err);
+    rf_text_free(sql);
+    return code;
+}
+
+static enum rf_code fail_in_stream(const struct rf_adbc *adbc, struct rf_adbc_result *result, struct rf_error *err) {
+    return fail_with_text(adbc, result->role, RF_TARGET, result->stream.get_last_error(&result->stream), err);
+}
+
+enum rf_code rf_adbc_schema(const struct rf_adbc *adbc, struct rf_adbc_result *result, struct ArrowSchema *schema, struct rf_error *err) {
+    if (!result->stream.release) return rf_fail(err, RF_INTERNAL, "target: %s: there is no result", result->role);
+    return result->stream.get_schema(&result->stream, schema) == 0 ? RF_OK : fail_in_stream(adbc, result, err);
+}
+
+enum rf_code rf_adbc_next(const struct rf_adbc *adbc, struct rf_adbc_result *result, struct ArrowArray *array, struct rf_error *err) {
+    *array = (struct ArrowArray){0};
+    if (is_cancelled(adbc)) return cancelled(err);
+    rf_cancel_set_busy(adbc->slot, true);
+    int failed = result->stream.get_next(&result->stream, array);
+    rf_cancel_set_busy(adbc->slot, false);
+    return failed ? fail_in_stream(adbc, result, err) : RF_OK;
+}
+
+void rf_adbc_end(const struct rf_adbc *adbc, struct rf_adbc_result *result) {
+    if (result->stream.release) result->stream.release(&result->stream);
+    end_statement(adbc, &result->statement);
 }
 
 /* What to do with each piece of a result. */
 typedef enum rf_code piece_taker(void *context, const struct ArrowArray *array, struct rf_error *err);
 
-/* A result may be made while it is read: only its end says that the statement succeeded. */
-static enum rf_code drain(struct rf_adbc *adbc, const char *role, struct ArrowArrayStream *stream, piece_taker *take, void *context, struct rf_error *err) {
+static enum rf_code drain(struct rf_adbc *adbc, struct rf_adbc_result *result, piece_taker *take, void *context, struct rf_error *err) {
     for (;;) {
-        struct ArrowArray array = {0};
-        rf_cancel_set_busy(adbc->slot, true);
-        int failed = stream->get_next(stream, &array);
-        rf_cancel_set_busy(adbc->slot, false);
-        if (failed) return fail_with_text(adbc, role, RF_TARGET, stream->get_last_error(stream), err);
+        struct ArrowArray array;
+        RF_TRY(rf_adbc_next(adbc, result, &array, err));
         if (!array.release) return RF_OK;
         enum rf_code code = take ? take(context, &array, err) : RF_OK;
         array.release(&array);
@@ -220,18 +247,12 @@ static enum rf_code drain(struct rf_adbc *adbc, const char *role, struct ArrowAr
 }
 
 enum rf_code rf_adbc_execute(struct rf_adbc *adbc, const char *role, struct rf_text *sql, int64_t *n_rows, struct rf_error *err) {
-    struct AdbcStatement statement = {0};
-    struct ArrowArrayStream stream = {0};
-    int64_t changed = -1;
-    enum rf_code code = rf_text_check(sql, err);
-    if (code == RF_OK) code = begin_statement(adbc, &statement, role, err);
-    if (code == RF_OK) code = set_and_run(adbc, &statement, role, sql->data, &stream, &changed, err);
-    if (code == RF_OK && stream.release) code = drain(adbc, role, &stream, NULL, NULL, err);
-    if (stream.release) stream.release(&stream);
-    end_statement(adbc, &statement);
-    rf_text_free(sql);
-    if (code == RF_OK && n_rows && changed < 0) return rf_fail(err, RF_INTERNAL, "target: %s: the driver did not say how many rows it changed", role);
-    if (code == RF_OK && n_rows) *n_rows = changed;
+    struct rf_adbc_result result;
+    enum rf_code code = rf_adbc_ask(adbc, role, sql, &result, err);
+    if (code == RF_OK && result.stream.release) code = drain(adbc, &result, NULL, NULL, err);
+    rf_adbc_end(adbc, &result);
+    if (code == RF_OK && n_rows && result.n_changed < 0) return rf_fail(err, RF_INTERNAL, "target: %s: the driver did not say how many rows it changed", role);
+    if (code == RF_OK && n_rows) *n_rows = result.n_changed;
     return code;
 }
 
@@ -287,31 +308,24 @@ static enum rf_code take_texts(void *context, const struct ArrowArray *array, st
 }
 
 /* Every result asked for is of texts. */
-static enum rf_code check_schema(struct rf_adbc *adbc, const char *role, struct ArrowArrayStream *stream, int *n_columns, struct rf_error *err) {
+static enum rf_code check_schema(struct rf_adbc *adbc, struct rf_adbc_result *result, int *n_columns, struct rf_error *err) {
     struct ArrowSchema schema = {0};
-    if (stream->get_schema(stream, &schema) != 0) return fail_with_text(adbc, role, RF_TARGET, stream->get_last_error(stream), err);
+    RF_TRY(rf_adbc_schema(adbc, result, &schema, err));
     bool texts = true;
     for (int64_t i = 0; i < schema.n_children; i++) texts &= strcmp(schema.children[i]->format, "u") == 0;
     *n_columns = (int)schema.n_children;
     if (schema.release) schema.release(&schema);
-    return texts ? RF_OK : rf_fail(err, RF_INTERNAL, "target: %s: the result is not of texts", role);
+    return texts ? RF_OK : rf_fail(err, RF_INTERNAL, "target: %s: the result is not of texts", result->role);
 }
 
 enum rf_code rf_adbc_read(struct rf_adbc *adbc, const char *role, struct rf_text *sql, struct rf_arena *arena, struct rf_adbc_rows *rows, struct rf_error *err) {
-    struct AdbcStatement statement = {0};
-    struct ArrowArrayStream stream = {0};
+    struct rf_adbc_result result;
     *rows = (struct rf_adbc_rows){0};
     struct reading reading = {.arena = arena, .rows = rows};
-    int64_t ignored;
-    enum rf_code code = rf_text_check(sql, err);
-    if (code == RF_OK) code = begin_statement(adbc, &statement, role, err);
-    if (code == RF_OK) code = set_and_run(adbc, &statement, role, sql->data, &stream, &ignored, err);
-    if (code == RF_OK && !stream.release) code = rf_fail(err, RF_INTERNAL, "target: %s: there is no result", role);
-    if (code == RF_OK) code = check_schema(adbc, role, &stream, &rows->n_columns, err);
-    if (code == RF_OK) code = drain(adbc, role, &stream, take_texts, &reading, err);
-    if (stream.release) stream.release(&stream);
-    end_statement(adbc, &statement);
-    rf_text_free(sql);
+    enum rf_code code = rf_adbc_ask(adbc, role, sql, &result, err);
+    if (code == RF_OK) code = check_schema(adbc, &result, &rows->n_columns, err);
+    if (code == RF_OK) code = drain(adbc, &result, take_texts, &reading, err);
+    rf_adbc_end(adbc, &result);
     return code;
 }
 

@@ -48,6 +48,19 @@ void rf_adbc_close(struct rf_adbc *adbc);
  * must say so then. `role` says what the statement is for; it goes into errors in place of the text. */
 enum rf_code rf_adbc_execute(struct rf_adbc *adbc, const char *role, struct rf_text *sql, int64_t *n_rows, struct rf_error *err);
 
+/* A result, array by array; nothing else is executed in the session until it has ended. To be ended once it was asked for. */
+struct rf_adbc_result {
+    struct AdbcStatement statement;
+    struct ArrowArrayStream stream; /* its release is NULL when there is no result */
+    const char *role;               /* borrowed */
+    int64_t n_changed;              /* what the driver says; -1: nothing */
+};
+enum rf_code rf_adbc_ask(struct rf_adbc *adbc, const char *role, struct rf_text *sql, struct rf_adbc_result *result, struct rf_error *err);
+enum rf_code rf_adbc_schema(const struct rf_adbc *adbc, struct rf_adbc_result *result, struct ArrowSchema *schema, struct rf_error *err);
+/* At the end the array is empty. A result may be made while it is read: only its end says that the statement succeeded. */
+enum rf_code rf_adbc_next(const struct rf_adbc *adbc, struct rf_adbc_result *result, struct ArrowArray *array, struct rf_error *err);
+void rf_adbc_end(const struct rf_adbc *adbc, struct rf_adbc_result *result);
+
 /* A small result, all of texts, in `arena`. */
 struct rf_adbc_rows {
     const char **cells; /* shape (n_rows, n_columns); NULL for SQL NULL */

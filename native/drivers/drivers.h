@@ -16,6 +16,7 @@
 #include "drivers/ingest.h"
 #include "drivers/postgres.h"
 #include "drivers/readers_postgres.h"
+#include "drivers/scan.h"
 
 struct rf_source_postgres {
     const struct rf_job *job;
@@ -56,6 +57,7 @@ struct rf_sink_duckdb {
     struct rf_columns_field *fields; /* of the source's columns */
     struct rf_ingest *ingest;        /* rows or keys that are being loaded */
     char stage[48];                  /* the table they go into */
+    struct rf_scan *scan;            /* rows that are being compared */
     int64_t rows_staged;
     bool keys_follow;
     bool has_control; /* the control table exists */

@@ -125,7 +125,6 @@ static enum rf_code describe_target(void *self, struct rf_source_facts *source, 
     struct rf_text sql = {0};
     struct rf_adbc_rows rows;
     *facts = (struct rf_target_facts){.dialect = RF_DIALECT_DUCKDB, .server = {.utf8 = true, .lc_monetary = ""}};
-    if (job->verify) return rf_fail(err, RF_CONFIG, "this release does not compare a DuckDB target with its source; leave \"verify\" out");
     RF_TRY(set_types(sink, source, err));
     rf_duckdb_find_target(job, &sql);
     RF_TRY(rf_adbc_read(&sink->adbc, "look for the target table", &sql, sink->arena, &rows, err));
@@ -284,15 +283,34 @@ static enum rf_code record_load(void *self, const struct rf_report *report, stru
 
 /* ---- comparing ---- */
 
-static enum rf_code read_target(void *self, const char *sql, struct rf_error *err) {
-    (void)self;
-    (void)sql;
-    return rf_fail(err, RF_CONFIG, "this release does not compare a DuckDB target with its source");
+static enum rf_code take_forms(struct rf_sink_duckdb *sink, const struct rf_plan *plan, struct rf_compared *compared, struct rf_error *err) {
+    int n = plan->source->n_columns;
+    struct rf_form *given = rf_arena_take(sink->arena, (size_t)n * sizeof *given);
+    compared->sent = rf_forms_of(sink->fields, n, sink->arena);
+    compared->given = given;
+    return compared->sent && given ? rf_scan_forms(sink->scan, n, given, err) : rf_no_memory(err);
 }
 
+static enum rf_code read_rows_of_target(void *self, const struct rf_plan *plan, struct rf_compared *compared, struct rf_error *err) {
+    struct rf_sink_duckdb *sink = self;
+    struct rf_text sql = {0};
+    rf_sql_target_values(plan, &sql);
+    rf_scan_drop(sink->scan);
+    sink->scan = NULL;
+    RF_TRY(rf_scan_start(&sink->adbc, "read the target's rows", &sql, (size_t)sink->job->batch_bytes, &sink->scan, err));
+    return take_forms(sink, plan, compared, err);
+}
+
+/* Its end makes way for other statements. */
 static enum rf_code next_of_target(void *self, struct rf_batch *batch, struct rf_error *err) {
-    (void)batch;
-    return read_target(self, NULL, err);
+    struct rf_sink_duckdb *sink = self;
+    *batch = (struct rf_batch){0};
+    if (!sink->scan) return RF_OK;
+    RF_TRY(rf_scan_next(sink->scan, batch, err));
+    if (batch->n_bytes > 0) return RF_OK;
+    rf_scan_drop(sink->scan);
+    sink->scan = NULL;
+    return RF_OK;
 }
 
 const struct rf_sink_ops rf_sink_duckdb_ops = {
@@ -306,7 +324,7 @@ const struct rf_sink_ops rf_sink_duckdb_ops = {
     .merge = merge_rows,
     .record = record_load,
     .commit = rf_duckdb_commit,
-    .read = read_target,
+    .read_rows = read_rows_of_target,
     .next = next_of_target,
     .close = rf_duckdb_close_target,
 };
