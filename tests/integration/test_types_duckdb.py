@@ -53,10 +53,10 @@ def _assert_equal(file: File, columns: dict[str, str]) -> None:
 
 def test_every_type_arrives_in_duckdb_value_by_value(file: File) -> None:
     columns = lay(file.route.at_source, carried())
-    file.run()
+    file.run(verify=True)
     _assert_equal(file, columns)
     file.route.at_source.execute("UPDATE items SET id = id + 5000")
-    report = file.run(capture="full")
+    report = file.run(capture="full", verify=True)
     assert report.this_try.inserted == report.this_try.read == report.this_try.deleted > 0
     _assert_equal(file, columns)
 
