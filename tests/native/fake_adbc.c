@@ -193,6 +193,8 @@ static void release_schema(struct ArrowSchema *schema) {
     schema->release = NULL;
 }
 
+static const char *const NAMES[] = {"c0", "c1", "c2", "c3", "c4", "c5", "c6", "c7", "c8", "c9", "c10", "c11", "c12", "c13", "c14", "c15", "c16", "c17", "c18", "c19"};
+
 static int get_schema(struct ArrowArrayStream *stream, struct ArrowSchema *out) {
     const struct fake_result *result = stream->private_data;
     struct AdbcError error = {0};
@@ -204,7 +206,7 @@ static int get_schema(struct ArrowArrayStream *stream, struct ArrowSchema *out) 
     out->children = calloc((size_t)out->n_children, sizeof *out->children);
     for (int64_t i = 0; i < out->n_children; i++) {
         out->children[i] = calloc(1, sizeof **out->children);
-        *out->children[i] = (struct ArrowSchema){.format = fake_adbc->format ? fake_adbc->format : "u", .release = release_column_schema};
+        *out->children[i] = (struct ArrowSchema){.format = fake_adbc->format ? fake_adbc->format : "u", .name = NAMES[i], .flags = ARROW_FLAG_NULLABLE, .release = release_column_schema};
     }
     return 0;
 }
@@ -216,6 +218,7 @@ static void release_array(struct ArrowArray *array) {
         free(array->children[i]);
     }
     free(array->children);
+    free(array->buffers);
     array->release = NULL;
     atomic_fetch_sub(&fake_adbc->n_alive, 1);
 }
@@ -223,6 +226,8 @@ static void release_array(struct ArrowArray *array) {
 static struct ArrowArray *new_column(int64_t n_rows, size_t n_bytes) {
     struct ArrowArray *column = calloc(1, sizeof *column);
     column->length = n_rows;
+    column->null_count = -1;
+    column->n_buffers = 3;
     column->buffers = calloc(3, sizeof *column->buffers);
     column->buffers[0] = calloc((size_t)n_rows / 8 + 1, 1);
     column->buffers[1] = calloc((size_t)n_rows + 1, sizeof(int32_t));
@@ -241,7 +246,8 @@ static void set_cell(struct ArrowArray *column, int64_t row, const char *text, s
 
 static void fill_array(struct ArrowArray *array, const char *rows) {
     int n = columns_of(rows);
-    *array = (struct ArrowArray){.length = *rows ? count(rows, ';') : 0, .n_children = n, .release = release_array};
+    *array = (struct ArrowArray){.length = *rows ? count(rows, ';') : 0, .n_buffers = 1, .n_children = n, .release = release_array};
+    array->buffers = calloc(1, sizeof *array->buffers); /* no bitmap: no row is NULL */
     array->children = calloc((size_t)n, sizeof *array->children);
     for (int i = 0; i < n; i++) array->children[i] = new_column(array->length, strlen(rows));
     for (int64_t row = 0; row < array->length; row++)

@@ -239,6 +239,16 @@ static enum rf_code read_sink(void *self, const char *sql, struct rf_error *err)
     return RF_OK;
 }
 
+static enum rf_code read_rows_of_sink(void *self, const struct rf_plan *plan_made, struct rf_compared *compared, struct rf_error *err) {
+    struct fakes *fakes = self;
+    RF_TRY(called(fakes, "sink.read_rows", err));
+    assert_true(fakes->sink.n_reads < fakes->sink.n_streams);
+    assert_int_equal(plan_made->source->n_columns, fakes->facts.source.n_columns);
+    fakes->sink.n_reads++;
+    *compared = fakes->compared;
+    return RF_OK;
+}
+
 static enum rf_code next_of_sink(void *self, struct rf_batch *batch, struct rf_error *err) {
     struct fakes *fakes = self;
     RF_TRY(called(fakes, "sink.next", err));
@@ -253,9 +263,17 @@ static void close_sink(void *self) {
     fakes->sink.n_closes++;
 }
 
-static const struct rf_sink_ops SINK = {
-    .open = open_sink, .lease = lease, .newest = newest, .describe = describe, .begin = begin, .write = write_piece,
-    .keys = keys, .merge = merge, .record = record, .commit = commit, .read = read_sink, .next = next_of_sink, .close = close_sink};
+#define ALL_BUT_READING                                                                                                  \
+    .open = open_sink, .lease = lease, .newest = newest, .describe = describe, .begin = begin, .write = write_piece, \
+    .keys = keys, .merge = merge, .record = record, .commit = commit, .next = next_of_sink, .close = close_sink
+
+static const struct rf_sink_ops SINK = {ALL_BUT_READING, .read = read_sink};
+static const struct rf_sink_ops SINK_OF_ROWS = {ALL_BUT_READING, .read_rows = read_rows_of_sink};
+
+void give_rows(struct fakes *fakes, const struct rf_form *sent, const struct rf_form *given) {
+    fakes->compared = (struct rf_compared){.sent = sent, .given = given};
+    fakes->run.sink.ops = &SINK_OF_ROWS;
+}
 
 /* ---- a run ------------------------------------------------------------------------------------------------------ */
 

@@ -42,6 +42,7 @@ struct fakes {
     int fail_nth;               /* the how manieth such call, from 1; 0 = the first */
     enum rf_code fail_code;
     int seen;
+    struct rf_compared compared; /* of a sink that gives its rows */
     bool prepared; /* sink.open was allowed to create */
     bool committed;
     char *record; /* JSON of the load record */
@@ -57,6 +58,9 @@ void prepare_keys(struct fakes *fakes, int64_t n);
 
 /* Lets the fakes answer a comparison: equal checksums. */
 void prepare_equal_checksums(struct fakes *fakes);
+
+/* Makes the sink one that gives its rows: a stream for each time they are read. */
+void give_rows(struct fakes *fakes, const struct rf_form *sent, const struct rf_form *given);
 
 /* Rows of a COPY BINARY stream, cut into pieces where the test wants it. */
 struct fake_stream *add_stream(struct fake_end *end);

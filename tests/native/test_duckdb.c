@@ -198,6 +198,73 @@ TEST(rows_that_are_no_copy_binary_are_refused) {
     drop_world(&world);
 }
 
+/* ---- comparing ---------------------------------------------------------------------------------------------- */
+
+static void add_texts(struct fake_end *source) {
+    struct fake_stream *stream = add_stream(source);
+    begin_copy(stream);
+    for (int i = 0; i < 3; i++) {
+        add_row(stream, 3);
+        add_field(stream, &(char){(char)('a' + i)}, 1);
+        add_field(stream, i > 0 ? "" : NULL, i > 0 ? 0 : -1);
+        add_field(stream, "note", 4);
+    }
+    end_copy(stream, 3);
+}
+
+static void change_answer(struct fake_adbc *adbc, const char *part, const char *rows) {
+    for (int i = 0; i < adbc->n_answers; i++)
+        if (strcmp(adbc->answers[i].part, part) == 0) adbc->answers[i].rows = rows;
+}
+
+/* A table of texts, which is compared before the commit: the driver knows no others. */
+static void make_world_of_texts(struct world *world, const char *held) {
+    make_world(world, true);
+    struct facts *facts = &world->fakes.facts;
+    for (int i = 0; i < 3; i++) facts->source_columns[i].identity = facts->source_columns[i].base = facts->source_columns[i].type = "text";
+    facts->job.verify = true;
+    world->fakes.source.n_streams = 0;
+    for (int i = 0; i < 3; i++) add_texts(&world->fakes.source);
+    change_answer(&world->adbc, "typeof(", "VARCHAR|VARCHAR|VARCHAR");
+    change_answer(&world->adbc, "FROM duckdb_columns", "id|VARCHAR|true;amount|VARCHAR|false;note|VARCHAR|false;_extracted_at|T|true;_load_id|BIGINT|true;_deleted_at|T|false");
+    answer(&world->adbc, "SELECT \"id\", \"amount\", \"note\" FROM \"raw_postgres\".\"orders\" WHERE \"_deleted_at\" IS NULL", held);
+}
+
+TEST(a_run_compares_what_the_transaction_holds_and_commits_what_is_equal) {
+    static struct world world;
+    make_world_of_texts(&world, "c||note;a|~|note;b||note");
+    assert_code(run(&world), RF_OK, &world.fakes.facts.err);
+    assert_true(world.adbc.committed && world.fakes.run.report.verification.exact);
+    assert_int_equal(world.fakes.run.report.verification.equal, 3);
+    assert_int_equal(world.fakes.source.n_reads, 2);
+    drop_world(&world);
+}
+
+TEST(a_run_that_finds_a_difference_commits_nothing_and_names_a_key) {
+    static const char *const held[] = {"a||note;b||note;c||note", "a|~|note;b||note", "a|~|note;b||note;d||note", "A|~|note;b||note;c||note"};
+    for (size_t i = 0; i < N_OF(held); i++) {
+        static struct world world;
+        make_world_of_texts(&world, held[i]);
+        assert_code(run(&world), RF_DATA, &world.fakes.facts.err);
+        assert_contains(world.fakes.facts.err.message, i == 0 || i == 3 ? "first key (a)" : "first key (c)");
+        assert_false(world.adbc.committed);
+        drop_world(&world);
+    }
+}
+
+TEST(whichever_call_fails_while_rows_are_compared_nothing_is_committed_or_left) {
+    bool failed = true;
+    for (int nth = 1; failed && !memory_is_scarce; nth++) {
+        static struct world world;
+        assert_true(nth < 1000);
+        make_world_of_texts(&world, "a|~|note;b||note;c||note");
+        world.adbc.fail_nth = nth;
+        failed = run(&world) != RF_OK;
+        assert_always(failed != world.adbc.committed);
+        drop_world(&world);
+    }
+}
+
 /* ---- errors ------------------------------------------------------------------------------------------------- */
 
 TEST(messages_become_the_errors_they_mean) {
@@ -416,6 +483,9 @@ int main(void) {
         cmocka_unit_test(a_database_that_stops_taking_rows_ends_the_run_with_its_reason),
         cmocka_unit_test(a_result_that_is_not_of_texts_is_refused),
         cmocka_unit_test(rows_that_are_no_copy_binary_are_refused),
+        cmocka_unit_test(a_run_compares_what_the_transaction_holds_and_commits_what_is_equal),
+        cmocka_unit_test(a_run_that_finds_a_difference_commits_nothing_and_names_a_key),
+        cmocka_unit_test(whichever_call_fails_while_rows_are_compared_nothing_is_committed_or_left),
         cmocka_unit_test(messages_become_the_errors_they_mean),
         cmocka_unit_test(a_file_that_is_held_is_busy_and_names_its_holder),
         cmocka_unit_test(a_job_without_a_driver_says_what_to_install),

@@ -92,6 +92,7 @@ static struct column *table_of(struct column *column) {
 /* ---- writing them ---- */
 
 static struct rf_error err;
+static bool takes_any;
 
 /* Writes the batch to the end in pieces of n_bytes. */
 static enum rf_code write_table(const struct column *table, size_t n_bytes, struct rf_text *out) {
@@ -99,6 +100,7 @@ static enum rf_code write_table(const struct column *table, size_t n_bytes, stru
     int64_t n_rows = 0;
     enum rf_code code = rf_rows_new(&table->schema, &rows, &err);
     if (code != RF_OK) return code;
+    if (takes_any) rf_rows_take_any(rows);
     code = rf_rows_begin(rows, &table->array, &err);
     do {
         if (code == RF_OK) code = rf_rows_write(rows, n_bytes, out, &n_rows, &err);
@@ -351,6 +353,28 @@ TEST(a_timestamp_that_postgres_does_not_have_is_refused) {
     refuses(COLUMN("tss:", 1, NULL, I64(-INT64_MAX + 1)), RF_DATA, "PostgreSQL does not have");
     refuses(COLUMN("tsm:", 1, NULL, I64(INT64_MAX - 1)), RF_DATA, "PostgreSQL does not have");
     refuses(declared(COLUMN("tsu:", 1, NULL, I64(946684800000001)), "timestamp(3) without time zone"), RF_DATA, "3 decimal places");
+}
+
+/* For comparing: such a value must equal none that PostgreSQL sends. */
+TEST(what_postgres_does_not_have_is_written_as_something_else_where_any_value_is_taken) {
+    takes_any = true;
+    assert_hex(COLUMN("u", 1, NULL, I32(0, 2), "a\0"), "6100");
+    assert_hex(COLUMN("u", 1, NULL, I32(0, 1), "\xff"), "ff");
+    assert_hex(COLUMN("tdD", 4, NULL, I32(-2440588, -2440589, INT32_MAX, -INT32_MAX + 1)), "ffda97a7", "ffda97a6", "7fffffff", "7fffd535");
+    assert_hex(COLUMN("tsu:", 3, NULL, I64(-210866803200000000, -210866803200000001, -INT64_MAX + 1)), "fd0f7cc1411fa000", "fd0f7cc1411f9fff", "8000000000000002");
+    takes_any = false;
+}
+
+TEST(rows_say_what_the_bytes_of_a_column_are) {
+    struct rf_rows *rows;
+    struct column *list = with_child(COLUMN("+l", 0, NULL, NULL), COLUMN("g", 0, NULL, NULL));
+    struct column *table = with_child(with_child(named(COLUMN("+s", 0, NULL), ""), named(list, "a")), named(COLUMN("I", 0, NULL, NULL), "b"));
+    assert_code(rf_rows_new(&table->schema, &rows, &err), RF_OK, &err);
+    struct rf_form array = rf_rows_form(rows, 0), number = rf_rows_form(rows, 1);
+    int width = rf_rows_width(rows);
+    rf_rows_free(rows);
+    assert_int_equal(width, 2);
+    assert_true(array.wire == RF_WIRE_ARRAY && array.element == RF_WIRE_FLOAT8 && number.wire == RF_WIRE_INT8);
 }
 
 TEST(durations_and_intervals_keep_months_days_and_microseconds_apart) {
@@ -825,6 +849,8 @@ int main(void) {
         cmocka_unit_test(uuids_and_json_have_their_binary_forms),
         cmocka_unit_test(dates_count_from_2000_and_have_infinities),
         cmocka_unit_test(times_of_day_go_from_0_to_24_hours),
+        cmocka_unit_test(what_postgres_does_not_have_is_written_as_something_else_where_any_value_is_taken),
+        cmocka_unit_test(rows_say_what_the_bytes_of_a_column_are),
         cmocka_unit_test(timestamps_of_every_unit_are_shifted_to_2000),
         cmocka_unit_test(a_timestamp_that_postgres_does_not_have_is_refused),
         cmocka_unit_test(durations_and_intervals_keep_months_days_and_microseconds_apart),

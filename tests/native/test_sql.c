@@ -617,6 +617,24 @@ TEST(rows_closed_on_the_target_are_not_compared) {
     drop_facts(&facts);
 }
 
+TEST(values_are_read_as_the_load_sent_them_and_as_the_target_holds_them) {
+    struct facts facts;
+    make_plan(&facts, ",\"where\":\"amount > 0\"");
+    facts.source_columns[1].cast = "::pg_catalog.text";
+    struct rf_text sql = {0};
+    rf_sql_source_values(&facts.plan, 1000, &sql);
+    assert_string_equal(whole(&sql),
+                        "COPY (SELECT \"id\", \"amount\"::pg_catalog.text AS \"amount\", \"note\","
+                        " ((pg_catalog.age(xmin) <= (SELECT pg_catalog.age('1000'::xid)) AND pg_catalog.age(xmin) >= 0))"
+                        " FROM \"public\".\"orders\" WHERE (\namount > 0\n)) TO STDOUT (FORMAT binary)");
+    rf_text_free(&sql);
+    rf_sql_source_values(&facts.plan, 0, &sql);
+    assert_contains(whole(&sql), "\"note\" FROM \"public\".\"orders\" WHERE");
+    rf_text_free(&sql);
+    makes(&facts, rf_sql_target_values, "SELECT \"id\", \"amount\", \"note\" FROM \"raw_postgres\".\"orders\" WHERE \"_deleted_at\" IS NULL");
+    drop_facts(&facts);
+}
+
 /* ---- sessions and control tables ---------------------------------------------------------------------------------------- */
 
 TEST(a_session_sets_only_what_its_server_knows) {
@@ -717,6 +735,7 @@ int main(void) {
         cmocka_unit_test(both_ends_print_a_row_alike),
         cmocka_unit_test(a_value_that_the_target_prints_otherwise_is_cast_at_the_source),
         cmocka_unit_test(rows_closed_on_the_target_are_not_compared),
+        cmocka_unit_test(values_are_read_as_the_load_sent_them_and_as_the_target_holds_them),
         cmocka_unit_test(a_session_sets_only_what_its_server_knows),
         cmocka_unit_test(what_prints_a_value_is_set_alike_on_both_sides),
         cmocka_unit_test(nothing_set_at_the_source_outlives_the_transaction),
