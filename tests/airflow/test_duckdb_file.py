@@ -15,10 +15,10 @@ import pytest
 from airflow.providers.common.compat.sdk import AirflowFailException
 from stand_ins import context
 
+import rowferry
 from airflow_rowferry.operators import PostgresToWarehouseOperator
 from rowferry.demo import shop
 from rowferry.demo.airflow import airflow_connection
-from rowferry.demo.compare import compare
 from rowferry.demo.servers import Server
 from rowferry.demo.warehouse import DbtProject, dbt_environment, full_refresh, query
 from rowferry.errors import TableBusyError
@@ -88,13 +88,13 @@ def test_the_example_dag_takes_one_task_at_a_time_and_its_dbt_builds_the_models_
     profile = example_dag(project, monkeypatch)
     for index, table in enumerate(shop.KEYS):
         task = PostgresToWarehouseOperator(
-            task_id="load", source_conn_id="shop", target_conn_id="warehouse", source_name="postgres", table=table
+            task_id="load", source_conn_id="shop", target_conn_id="warehouse", source_name="postgres", table=table, verify=True
         )
         assert task.execute(context(map_index=index))["rows_inserted"] == rows[table]
     (tmp_path / "profiles.yml").write_text(profile)
     nodes = project.dbt("build", "--profiles-dir", str(tmp_path))
     assert {node.status for node in nodes} <= {"success", "pass", "warn"}
-    assert all(compare(source, uri, table, keys) for table, keys in shop.KEYS.items())
+    assert all(rowferry.verify({"source": source, "target": uri, "table": table}) for table in shop.KEYS)
     assert full_refresh(project, uri)[0] == 0
 
 

@@ -337,15 +337,6 @@ def test_verify_finds_a_row_that_differs(items: Pair) -> None:
     assert (verification.result, verification.different, verification.examples[0].key) == ("different", 1, "(5)")
 
 
-def test_where_a_sink_cannot_compare_verify_says_so_and_loads_nothing(items: Pair) -> None:
-    if "verify" not in items.sink.cannot:
-        pytest.skip(f"{items.sink.name}: it can")
-    assert "does not compare" in items.refused(errors.ConfigurationError, verify=True).message
-    items.run()
-    with pytest.raises(errors.ConfigurationError, match="does not compare"):
-        rowferry.verify(items.settings())
-
-
 # ---- what others do to the target ------------------------------------------------------------------------
 
 

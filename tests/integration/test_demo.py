@@ -1,4 +1,4 @@
-"""The demo's own parts: its comparison finds whatever is not the same, and a target it does not know is named."""
+"""The demo's own parts: its shop in a DuckDB file, and a target it does not know."""
 
 from __future__ import annotations
 
@@ -9,11 +9,9 @@ from pathlib import Path
 
 import duckdb
 import psycopg
-import pytest
 
 import rowferry
 from rowferry.demo import shop
-from rowferry.demo.compare import compare, differences
 from rowferry.demo.servers import Server
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -25,37 +23,22 @@ def test_a_shop_in_a_duckdb_file_is_equal_until_one_value_of_it_is_not(
     source, file = database(pg18), tmp_path / "warehouse.duckdb"
     target = f"duckdb://{file}"
     rows = shop.create(source, orders=1000)
-    for table, keys in shop.KEYS.items():
+    for table in shop.KEYS:
         rowferry.run(rowferry.Job(source=source, target=target, table=table))
-        verified = compare(source, target, table, keys)
+        verified = rowferry.verify({"source": source, "target": target, "table": table})
         assert (verified.result, verified.compared, verified.equal) == ("equal", rows[table], rows[table])
     with duckdb.connect(str(file)) as session:
         session.execute("update raw_postgres.orders set payload = '{}' where id = 7")
         session.execute("update raw_postgres.orders set _deleted_at = now() where id = 8")
     with psycopg.connect(source) as session:
         session.execute("delete from orders where id = 9")
-    found = compare(source, target, "orders", ["id"])
+    found = rowferry.verify({"source": source, "target": target, "table": "orders"})
     assert {example.key: example.kind for example in found.examples} == {
         "(7)": "different",
         "(8)": "missing",
         "(9)": "target_only",
     }
     assert not found and found.compared == rows["orders"]
-
-
-@pytest.mark.parametrize(
-    ("source", "target", "kinds"),
-    [
-        ([], [], {}),
-        ([(1, 1)], [], {"(1,1)": "missing"}),
-        ([], [(1, 1)], {"(1,1)": "target_only"}),
-        ([(1, 2), (2, 1)], [(1, 1), (2, 1)], {"(1,2)": "missing", "(1,1)": "target_only"}),
-    ],
-)
-def test_rows_that_only_one_side_has_are_told_apart(source: list, target: list, kinds: dict[str, str]) -> None:
-    found = differences(source, target, [0, 1])
-    assert {example.key: example.kind for example in found.examples} == kinds
-    assert bool(found) == (not kinds)
 
 
 def test_a_demo_of_an_unknown_target_says_which_there_are() -> None:
