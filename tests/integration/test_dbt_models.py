@@ -13,6 +13,7 @@ from dbt_shop import DuckShop, PostgresShop, Shop
 from rowferry.demo.warehouse import shipped_project
 
 UTC = dt.timezone.utc
+ITEMS = "models/intermediate/int_order_items.sql"
 
 # Two loads: everything, then nothing. Order 5 was closed by a hard delete; 6 has no items and no time at all.
 ROWS = """
@@ -167,6 +168,59 @@ def test_tests_fail_on_rows_they_are_there_for(shop: Shop) -> None:
     }
 
 
+UNGUARDED = ("{{ safe_divide('cast(items_cents as numeric(38, 4))', 'item_count') }}", "cast(items_cents as numeric(38, 4)) / item_count")
+
+
+def test_a_division_that_lost_its_guard_is_an_error_in_duckdb_as_elsewhere(tmp_path: Path) -> None:
+    shop = without_guard(tmp_path, *UNGUARDED)
+    with pytest.raises(AssertionError, match="Division by zero"):
+        shop.dbt("build", "--select", "+int_order_items")
+
+
+def test_a_division_by_zero_that_duckdb_lets_pass_fails_the_test_of_its_model(tmp_path: Path) -> None:
+    shop = without_guard(tmp_path, *UNGUARDED)
+    edit(shop.project.path / "profiles.yml", "ieee_floating_point_ops: false", "ieee_floating_point_ops: true")
+    edit(shop.project.path / ITEMS, "cast(round(", "((")
+    edit(shop.project.path / ITEMS, ") as bigint) as avg_item_cents", ")) as avg_item_cents")
+    found = shop.dbt("build", "--select", "+int_order_items")
+    assert {name: node.failures for name, node in found.items() if node.status == "fail"} == {"finite_int_order_items_": 4}
+
+
+def test_a_key_that_a_merge_doubled_or_a_number_that_is_none_fails_the_test_of_its_model(shop: Shop) -> None:
+    """DuckDB says nothing of a key that comes twice in one merge."""
+    shop.dbt("build", "--select", "+users_history", "+orders_daily")
+    shop.execute("""
+        insert into analytics.int_order_days select * from analytics.int_order_days where order_id = '1';
+        insert into analytics.users_history select * from analytics.users_history where user_id = '10' and is_current;
+        alter table analytics.orders_daily add column share double precision;
+        update analytics.orders_daily set share = 'nan' where order_date = '2024-03-01';
+        update analytics.orders_daily set share = '-infinity' where order_date <> '2024-03-01';
+    """)
+    (days,) = shop.rows("select count(*) from analytics.orders_daily")[0]
+    found = shop.dbt("test", "--select", "int_order_days", "users_history", "orders_daily")
+    assert {name: node.failures for name, node in found.items() if node.status == "fail"} == {
+        "unique_together_int_order_days_order_id__order_date": 1,
+        "unique_together_users_history_user_id__valid_from": 1,
+        "finite_orders_daily_": days,
+    }
+    shop.dbt("run", "--full-refresh", "--select", "users_history", "orders_daily")
+    shop.execute("delete from analytics.int_order_days where order_id = '1'")
+
+
+def without_guard(folder: Path, guarded: str, unguarded: str) -> DuckShop:
+    """A shop whose orders without items are divided by their number of items."""
+    shop = DuckShop(folder)
+    shop.execute(ROWS)
+    edit(shop.project.path / ITEMS, guarded, unguarded)
+    return shop
+
+
+def edit(path: Path, old: str, new: str) -> None:
+    text = path.read_text()
+    assert old in text, f"{path} has no {old}"
+    path.write_text(text.replace(old, new))
+
+
 def test_the_real_dbt_utils_is_used_where_it_is_installed(tmp_path: Path) -> None:
     shop = DuckShop(tmp_path)
     package = tmp_path / "package" / "macros"
@@ -190,7 +244,7 @@ def test_the_manifest_is_made_without_a_warehouse_and_outside_of_the_shipped_pro
     assert sorted(shipped_project().rglob("*")) == before
 
 
-def test_no_model_selects_every_column_or_spells_a_date() -> None:
+def test_no_model_selects_every_column_spells_a_date_or_divides_without_a_guard() -> None:
     sources = [
         path
         for folder in ("models", "snapshots", "macros", "tests")
@@ -201,3 +255,4 @@ def test_no_model_selects_every_column_or_spells_a_date() -> None:
         code = re.sub(r"\{#.*?#\}|--[^\n]*", "", path.read_text(), flags=re.DOTALL)
         assert not re.search(r"select\s+(\w+\.)?\*", code, re.IGNORECASE), path
         assert not re.search(r"\d{4}-\d{2}", code), path
+        assert not re.search(r"[/%](?!\s*nullif)", re.sub(r"\{%.*?%\}", "", code, flags=re.DOTALL)), path

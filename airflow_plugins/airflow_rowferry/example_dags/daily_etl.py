@@ -12,29 +12,31 @@ between tries.
 
 from __future__ import annotations
 
-import os
-from datetime import datetime, timedelta, timezone
+from datetime import datetime, timezone
 from pathlib import Path
 
 from airflow.providers.common.compat.sdk import DAG
 from cosmos import DbtTaskGroup, ExecutionConfig, ProfileConfig, ProjectConfig, RenderConfig
 from cosmos.constants import InvocationMode, LoadMode, TestBehavior
-from cosmos.profiles import DuckDBUserPasswordProfileMapping, PostgresUserPasswordProfileMapping
 
+from airflow_rowferry.dbt import PROFILE_MAPPINGS
 from airflow_rowferry.notifier import notify_outcome
 from airflow_rowferry.operators import LoadCheckOperator, PostgresToWarehouseOperator
+from airflow_rowferry.settings import choice, existing, seconds
 
 TABLES = ["orders", "order_items", "users", "products", "payments"]
-DBT_PROJECT = Path(os.environ.get("ROWFERRY_DBT_PROJECT") or Path(__file__).with_name("dbt_shop"))
-DBT_MANIFEST = Path(os.environ.get("ROWFERRY_DBT_MANIFEST") or DBT_PROJECT / "target" / "manifest.json")
-DBT_TARGET = os.environ.get("ROWFERRY_DBT_TARGET") or "postgres"
-PROFILE_MAPPINGS = {
-    "postgres": PostgresUserPasswordProfileMapping,
-    "duckdb": DuckDBUserPasswordProfileMapping,
-}
+DBT_PROJECT = existing(
+    "ROWFERRY_DBT_PROJECT", default=Path(__file__).with_name("dbt_shop"), remedy="copy the dbt project there"
+)
+DBT_MANIFEST = existing(
+    "ROWFERRY_DBT_MANIFEST",
+    default=DBT_PROJECT / "target" / "manifest.json",
+    remedy="run `dbt parse --profiles-dir . --target-path target` in the dbt project",
+)
+DBT_TARGET = choice("ROWFERRY_DBT_TARGET", PROFILE_MAPPINGS, default="postgres")
 # One process at a time can write a DuckDB file. Loads wait for it; dbt fails when it finds the file taken.
 ONE_AT_A_TIME = {"max_active_tasks": 1} if DBT_TARGET == "duckdb" else {}
-RETRY_DELAY = timedelta(seconds=float(os.environ.get("ROWFERRY_RETRY_DELAY", 300)))
+RETRY_DELAY = seconds("ROWFERRY_RETRY_DELAY", default=300)
 
 # [START howto_dag_daily_etl]
 with DAG(
