@@ -40,12 +40,20 @@ class _PostgresMapping(_OfItsType, PostgresUserPasswordProfileMapping):
 
 
 class _DuckDBMapping(_OfItsType, DuckDBUserPasswordProfileMapping):
-    """A division by zero is an error, as it is in other warehouses; DuckDB by itself makes it infinity."""
+    """
+    dbt waits for the file as loads do, and a division by zero is an error, as it is in other warehouses.
+
+    By itself dbt fails when another process has the file open, and DuckDB makes such a division infinity.
+    """
 
     @property
     def profile(self) -> dict[str, Any]:
         profile: dict[str, Any] = super().profile
-        return {**profile, "settings": {"ieee_floating_point_ops": False, **profile.get("settings", {})}}
+        return {
+            **profile,
+            "settings": {"ieee_floating_point_ops": False, **profile.get("settings", {})},
+            "plugins": [*profile.get("plugins", []), {"module": "rowferry.dbt_duckdb"}],
+        }
 
 
 PROFILE_MAPPINGS: dict[str, Any] = {"postgres": _PostgresMapping, "duckdb": _DuckDBMapping}

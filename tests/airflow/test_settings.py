@@ -90,6 +90,18 @@ def test_dbt_takes_the_warehouse_from_a_connection_of_its_target(monkeypatch: py
     assert profile["type"] == target and CONNECTIONS[target]["host"] in profile.values()
 
 
+def test_dbt_waits_for_a_file_and_divides_as_other_warehouses_whatever_else_its_profile_says(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AIRFLOW_CONN_WAREHOUSE", json.dumps(CONNECTIONS["duckdb"]))
+    given = {"threads": 1, "settings": {"memory_limit": "1GB"}, "plugins": [{"module": "excel"}]}
+    assert PROFILE_MAPPINGS["duckdb"](conn_id="warehouse", profile_args=given).profile == {
+        "type": "duckdb",
+        "path": "/data/w.duckdb",
+        "threads": 1,
+        "settings": {"ieee_floating_point_ops": False, "memory_limit": "1GB"},
+        "plugins": [{"module": "excel"}, {"module": "rowferry.dbt_duckdb"}],
+    }
+
+
 @pytest.mark.parametrize(("target", "other"), [("postgres", "duckdb"), ("duckdb", "postgres")])
 def test_dbt_takes_no_connection_of_another_kind_than_its_target(monkeypatch: pytest.MonkeyPatch, target: str, other: str) -> None:
     monkeypatch.setenv("AIRFLOW_CONN_WAREHOUSE", json.dumps(CONNECTIONS[other]))
