@@ -19,6 +19,7 @@ from rowferry.demo.airflow import Airflow
 from rowferry.demo.servers import Server
 from rowferry.demo.warehouse import DbtProject, dbt_environment
 
+EXAMPLE = Path(airflow_rowferry.__file__).parent / "example_dags" / "daily_etl.py"
 ORDERS = 2000
 PASSWORD = "not-in-any-l0g"
 
@@ -58,13 +59,14 @@ class _TakeMessage(BaseHTTPRequestHandler):
 
 @dataclass(frozen=True)
 class World:
-    """A running Airflow, and what is behind its connections `shop`, `warehouse` and `slack_alerts`."""
+    """A running Airflow, and what is behind its connections `shop`, `warehouse`, `file` and `slack_alerts`."""
 
     airflow: Airflow
     slack: Slack
     server: Server
     shop: str
     warehouse: str
+    file: str
     dbt: DbtProject
 
     def rows(self, uri: str, query: str) -> list[tuple]:
@@ -89,22 +91,38 @@ def world(pg18: Server, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Wo
     folder = tmp_path_factory.mktemp("airflow")
     dbt = DbtProject(folder=folder, environment=dbt_environment(target))
     dags = shutil.copytree(Path(__file__).with_name("dags"), folder / "dags")
-    shutil.copy(Path(airflow_rowferry.__file__).parent / "example_dags" / "daily_etl.py", dags)
+    shutil.copy(EXAMPLE, dags)
+    (dags / "into_a_file.py").write_text(_into_a_file(EXAMPLE.read_text()))
+    file = f"duckdb://{folder}/warehouse.duckdb"
     slack = Slack()
     with Airflow(
         pg18.create_database("af_metadata"),
         dags=dags,
-        connections={"shop": _as_loader(source), "warehouse": _as_loader(target), "slack_alerts": slack.connection},
+        connections={
+            "shop": _as_loader(source),
+            "warehouse": _as_loader(target),
+            "file": file,
+            "slack_alerts": slack.connection,
+        },
         environment={
             "ROWFERRY_DBT_PROJECT": str(dbt.path),
             "ROWFERRY_DBT_MANIFEST": str(dbt.parse()),
             "ROWFERRY_RETRY_DELAY": "1",
         },
     ) as airflow:
-        yield World(airflow, slack, pg18, source, target, dbt)
+        yield World(airflow, slack, pg18, source, target, file, dbt)
     slack.shutdown()
     slack.server_close()
 
 
 def _as_loader(uri: str) -> str:
     return uri.replace("postgres@", f"loader:{PASSWORD}@")
+
+
+def _into_a_file(example: str) -> str:
+    """The example DAG as `daily_etl_into_a_file`, whose warehouse is the connection `file`."""
+    for own, other in (('"daily_etl"', '"daily_etl_into_a_file"'), ('"warehouse"', '"file"')):
+        assert own in example
+        example = example.replace(own, other)
+    setting = 'os.environ["ROWFERRY_DBT_TARGET"] = "duckdb"  # every DAG file is parsed in a process of its own\n\n'
+    return example.replace("DBT_TARGET = choice", f"import os\n\n{setting}DBT_TARGET = choice", 1)
