@@ -90,6 +90,10 @@ class Books:
         with self.connect().cursor(row_factory=dict_row) as cursor:
             return cursor.execute(RECORDS, [TARGET, self.newest]).fetchall()
 
+    def _rows_there(self) -> list[tuple[int, int, str, bool]]:
+        """Key, version, digest, and whether it is marked deleted."""
+        return self.execute(f"SELECT {CHECKED_COLUMNS}, _deleted_at IS NOT NULL FROM {TARGET}") if self.has_target() else []
+
     def _take_in(self, load: dict[str, Any]) -> None:
         visible = self.journal.visible(load["snapshot"])
         kept = self.kept(visible)
@@ -124,7 +128,7 @@ class Books:
             raise Wrong(f"load {load['load_id']} proves no more than {load['completeness']}, audit {audit}: {load['report']['reasons']}")
 
     def _compare(self) -> None:
-        there = self.execute(f"SELECT {CHECKED_COLUMNS}, _deleted_at IS NOT NULL FROM {TARGET}") if self.has_target() else []
+        there = self._rows_there()
         live = {key: (version, digest) for key, version, digest, deleted in there if not deleted}
         closed = {row[0] for row in there if row[3]}
         missing = [key for key, row in self.rows.items() if key not in live or live[key][0] < row[0]]

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from program import compile_run_job
+from program import compile_nth_write, compile_run_job
 from runs import Pair, forget_connections
 
 from rowferry.demo.servers import Server
@@ -14,8 +14,10 @@ from rowferry.demo.servers import Server
 
 @pytest.fixture(scope="session")
 def program(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """`run_job`, compiled from the core as it is now."""
-    return compile_run_job(tmp_path_factory.mktemp("faults"))
+    """`run_job`, compiled from the core as it is now; `nth_write.so` is beside it."""
+    folder = tmp_path_factory.mktemp("faults")
+    compile_nth_write(folder)
+    return compile_run_job(folder)
 
 
 @pytest.fixture(autouse=True)

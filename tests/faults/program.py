@@ -25,6 +25,14 @@ def compile_library(folder: Path) -> Path:
     return _compiled(folder / "run_job.so", "-shared", "-fPIC", "-fvisibility=default")
 
 
+def compile_nth_write(folder: Path) -> Path:
+    """To be preloaded by a process that loads a DuckDB file."""
+    made = folder / "nth_write.so"
+    flags = ["-std=c11", "-O1", "-shared", "-fPIC", "-D_DEFAULT_SOURCE=1"]
+    subprocess.run(["cc", *flags, ROOT / "tests/faults/nth_write.c", "-o", made], check=True)
+    return made
+
+
 def _compiled(made: Path, *flags: str) -> Path:
     sources = [path for place in ("native/core", "native/drivers", "tests/faults") for path in glob(f"{place}/*.c", root_dir=ROOT)]
     includes, libraries = (

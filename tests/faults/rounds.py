@@ -7,6 +7,7 @@ import os
 import random
 import signal
 import subprocess
+import sys
 import time
 from collections import Counter
 from collections.abc import Callable
@@ -14,9 +15,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import duckdb
 import psycopg
 from books import TARGET, Books, Wrong
 from counting_proxy import Pump, Session, Way
+from file_books import FileBooks
 from journal import TABLE, Journal
 
 from rowferry.demo.servers import Server
@@ -27,12 +30,16 @@ Process = subprocess.Popen[bytes]
 BATCH_BYTES = 65536  # the smallest: three dozen rows of 4 kB make several batches
 PATIENCE_S = 90
 
-SPARING = {"trickle", "delay", "recv short", "recv EINTR", "send short", "send EINTR", "poll EINTR", "writes", "clock"}
+SPARING = {"trickle", "delay", "recv short", "recv EINTR", "send short", "send EINTR", "poll EINTR", "writes", "clock", "holder"}
 BREAKING = {"cut", "truncate", "lose answer", "terminate", "recv reset", "send reset"}
-DEADLY = {"kill", "kill after", "recv kill", "send kill"}
+DEADLY = {"kill", "kill after", "recv kill", "send kill", "file kill"}
 CALLS = ("malloc", "recv short", "recv EINTR", "recv reset", "recv kill", "send short", "send EINTR", "send reset", "send kill", "poll EINTR")
 TO_THE_STEP = ("cut", "truncate", "lose answer", "trickle", "kill")
 BESIDE_THE_STEP = ("kill after", "delay", "terminate", "writes", "rival", "zombie", "tamper", "crash")  # and "clock", where it can be stepped
+
+# A DuckDB file is loaded by a process with a Python, and no way leads there: these strike at the source, or at the file.
+AT_THE_SOURCE_OF_A_FILE = ("cut", "truncate", "lose answer", "trickle", "kill", "kill after", "delay", "terminate", "writes", "rival", "cancel", "crash")
+AT_THE_FILE = ("file kill", "holder")
 
 # Someone's change of the target, and how it is undone; a dropped table is loaded anew.
 TAMPERING = {
@@ -46,7 +53,7 @@ TAMPERING = {
 
 @dataclass(frozen=True)
 class Fault:
-    """What goes wrong, and at which step: the `nth` message of a direction of the way to an end, or the `nth` call."""
+    """What goes wrong, and at which step: the `nth` message of a direction of the way to an end, the `nth` call, or change of a file."""
 
     kind: str
     nth: int = 1
@@ -54,10 +61,10 @@ class Fault:
     direction: str = "asks"
 
     def is_due(self, way: Way, direction: str) -> bool:
-        return self.kind not in CALLS and (way.end, direction, way.passed[direction]) == (self.end, self.direction, self.nth)
+        return self.kind not in CALLS + AT_THE_FILE and (way.end, direction, way.passed[direction]) == (self.end, self.direction, self.nth)
 
     def __str__(self) -> str:
-        place = "call" if self.kind in CALLS else f"{self.end} {self.direction}"
+        place = "call" if self.kind in CALLS else "file" if self.kind in AT_THE_FILE else f"{self.end} {self.direction}"
         return f"{self.kind}, {place} {self.nth}"
 
 
@@ -71,6 +78,7 @@ class Setting:
     removes: bool = False
     clock_margin: float = 0.05
     connections: int = 1
+    target: str = "postgres"
 
     def job(self) -> dict[str, Any]:
         """Settings of the job beyond its ends."""
@@ -143,12 +151,17 @@ class Round:
         self.step_clock: Callable[[], None] = nothing
         self.steps: dict[tuple[str, str], int] = {}  # of the latest run that met no fault
         self._program, self._folder = program, folder
-        self._servers = dict(zip(("source", "target"), servers, strict=True))
+        self._is_file = setting.target == "duckdb"
+        self._servers = dict(zip(("source",) if self._is_file else ("source", "target"), servers, strict=False))
         self._uris = {end: server.create_database(f"{end}_{os.getpid()}_{seed}") for end, server in self._servers.items()}
         name = self._uris["source"].rpartition("/")[2]
         self._servers["source"].admin(f"ALTER DATABASE {name} SET synchronous_commit = off")
         self.journal = Journal(self._uris["source"], self.chance, setting.shape)
-        self.books = Books(self._uris["target"], self.journal, filtered=setting.where, removes=setting.removes)
+        self._file = folder / f"target_{seed}.duckdb"
+        if self._is_file:
+            self._uris["target"] = f"duckdb://{self._file}"
+        books, target = (FileBooks, str(self._file)) if self._is_file else (Books, self._uris["target"])
+        self.books = books(target, self.journal, filtered=setting.where, removes=setting.removes)
         self._run_id, self._try, self._is_quiet = 1, 0, False
         self._loads: list[dict[str, Any]] = []
         self._repair: Callable[[], None] = nothing
@@ -158,6 +171,8 @@ class Round:
         self.books.close()
         for end, server in self._servers.items():
             server.admin(f'DROP DATABASE "{self._uris[end].rpartition("/")[2]}" WITH (FORCE)')
+        for path in self._file.parent.glob(f"{self._file.name}*"):
+            path.unlink()
 
     def strike(self, fault: Fault | None = None) -> Outcome:
         """Runs the job with the fault, and checks what it said and what is there. Raises `Wrong`."""
@@ -230,8 +245,8 @@ class Round:
                 self.journal.write(self.chance.choice([0, 0, 0, 1, 2]), during=True)
             way.pass_on(direction, session, step)
 
-        ways = [Way(end, uri, pump, on_step) for end, uri in self._uris.items()]
-        process = self._start({way.end: way.uri for way in ways}, fault)
+        ways = [Way(end, self._uris[end], pump, on_step) for end in self._servers]
+        process = self._start(self._uris | {way.end: way.uri for way in ways}, fault)
         try:
             outcome.said = pump_until_end(pump, process)
         finally:
@@ -241,19 +256,36 @@ class Round:
             pump.close()
         if fault is None:
             self.steps = {(way.end, direction): n for way in ways for direction, n in way.passed.items()}
-        if fault and fault.kind in CALLS:
-            outcome.fired = process.stderr.read() == b"struck" or process.returncode == -signal.SIGKILL
+        if fault and fault.kind in CALLS + AT_THE_FILE:
+            was_killed = process.returncode == -signal.SIGKILL
+            outcome.fired = fault.kind == "holder" or was_killed or process.stderr.read() == b"struck"
         check_status(fault, process, outcome)
         return [outcome, *map(finished, others)]
 
     def _start(self, ends: dict[str, str], fault: Fault | None = None) -> Process:
         """The next try of the run."""
         self._try += 1
-        job = self.setting.job() | ends | {"run_id": f"run {self._run_id}", "try_number": self._try, "verify": self.chance.random() < 0.15}
+        verifies = self.chance.random() < 0.15 and not self._is_file  # which `verify` does not read yet
+        job = self.setting.job() | ends | {"run_id": f"run {self._run_id}", "try_number": self._try, "verify": verifies}
         path = self._folder / f"job{self._try % 10}.json"
         path.write_text(json.dumps(job))
+        if self._is_file:
+            return self._start_python(path, fault)
         call = ["fail", fault.kind, str(fault.nth)] if fault and fault.kind in CALLS else []
         return subprocess.Popen([self._program, path, *call], stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+
+    def _start_python(self, job: Path, fault: Fault | None) -> Process:
+        """As `_start`, for a file; a holder has it open first, for a while."""
+        preloaded = {}
+        if fault and fault.kind == "file kill":
+            preloaded = {"LD_PRELOAD": str(self._program.with_name("nth_write.so")), "NTH_WRITE": str(fault.nth)}
+        holder = duckdb.connect(str(self._file)) if fault and fault.kind == "holder" else None
+        command = [sys.executable, Path(__file__).with_name("run_file.py"), job]
+        process = subprocess.Popen(command, env=os.environ | preloaded, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+        if holder is not None:
+            time.sleep(self.chance.uniform(0.1, 1.5))
+            holder.close()
+        return process
 
     def _wait_until_nothing_is_left(self) -> None:
         limit = time.monotonic() + PATIENCE_S
@@ -295,6 +327,9 @@ class Round:
 
     def _kill_after(self, way: Way, session: Session, process: Process) -> None:
         process.kill()
+
+    def _cancel(self, way: Way, session: Session, process: Process) -> None:
+        process.send_signal(signal.SIGINT)
 
     def _delay(self, way: Way, session: Session, process: Process) -> None:
         time.sleep(0.05)
@@ -399,7 +434,7 @@ def judge(fault: Fault | None, outcomes: list[Outcome], committed: set[int]) -> 
     reported = {outcome.load_id for outcome in outcomes if outcome.load_id}
     if reported - committed:
         raise Wrong(f"loads {reported - committed} were reported and are not there")
-    silent = fault is not None and (fault.kind in DEADLY or fault.kind == "malloc")
+    silent = fault is not None and (fault.kind in DEADLY or fault.kind in ("malloc", "cancel"))
     if committed - reported and not silent:
         raise Wrong(f"loads {committed - reported} were committed and not reported: {[o.said for o in outcomes]}")
     first = outcomes[0]
@@ -413,6 +448,8 @@ def judge(fault: Fault | None, outcomes: list[Outcome], committed: set[int]) -> 
 
 def may_say(fault: Fault, error: dict[str, Any]) -> bool:
     code = error["code"]
+    if fault.kind == "cancel":
+        return code == "cancelled"
     if fault.kind == "malloc":  # cJSON does not tell a text that is wrong from too little memory
         return "emory" in error["message"] or "not valid JSON" in error["message"]
     if fault.kind in BREAKING:

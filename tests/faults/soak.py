@@ -1,7 +1,8 @@
-"""Random faults for as long as it is told, on two cores: `make soak`, for an hour or SOAK_SECONDS.
+"""The full product of the conformance suite, then random faults, on two cores: `make soak`, for an hour or SOAK_SECONDS.
 
-Each core has servers of both versions and plays round after round: a table, a way to load it, sessions that change it, and
-a hundred faults. A round is its seed: `make soak SEED=…` plays that one alone.
+The suite takes each sink with each capture, each step and each PostgreSQL, to its end; the rest of the time, and at least a
+minute, is for faults. Each core has servers of both versions and plays round after round: a table, a target, a way to load it,
+sessions that change it, and a hundred faults. A round is its seed: `make soak SEED=…` plays that one alone.
 """
 
 from __future__ import annotations
@@ -10,10 +11,12 @@ import multiprocessing
 import os
 import random
 import signal
+import subprocess
 import sys
 import tempfile
 import time
 import traceback
+import xml.etree.ElementTree as xml
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -22,15 +25,18 @@ from typing import Any
 
 from books import Wrong
 from journal import SHAPES
-from program import compile_run_job
-from rounds import BESIDE_THE_STEP, CALLS, CAPTURES, TO_THE_STEP, Fault, Round, Setting, Tally
+from program import ROOT, compile_nth_write, compile_run_job
+from rounds import AT_THE_FILE, AT_THE_SOURCE_OF_A_FILE, BESIDE_THE_STEP, CALLS, CAPTURES, TO_THE_STEP, Fault, Round, Setting, Tally
 
 from rowferry.demo.servers import Server, clean_own_environment, start_postgres
 
 WORKERS = 2
 FAULTS_A_ROUND = 100
 MOST_CALLS = {"malloc": 800, "recv": 90, "send": 60, "poll": 120}
+LEAST_SECONDS = 60
+MOST_CHANGES_OF_A_FILE = 40
 WEIGHTS = {kind: 4.0 for kind in TO_THE_STEP + BESIDE_THE_STEP} | {kind: 2.0 for kind in CALLS} | {"malloc": 6.0, "crash": 0.6, "delay": 1.0}
+FILE_WEIGHTS = {kind: 1.0 for kind in AT_THE_SOURCE_OF_A_FILE} | {"file kill": 4.0, "holder": 1.0, "crash": 0.15}
 
 Report = Callable[[Tally], None]
 
@@ -40,8 +46,9 @@ def main(seconds: float, seed: int | None) -> int:
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # the workers too end their servers
     with tempfile.TemporaryDirectory(prefix="rf-soak", dir="/tmp") as folder:
         program = compile_run_job(Path(folder))
+        compile_nth_write(Path(folder))
         if seed is None:
-            return soak(seconds, program, Path(folder))
+            return conform_and_soak(seconds, program, Path(folder))
         total = Tally()
         with servers() as both:
             play(seed, both, program, Path(folder), float("inf"), total.add)
@@ -49,8 +56,32 @@ def main(seconds: float, seed: int | None) -> int:
         return int(total.is_wrong)
 
 
-def soak(seconds: float, program: Path, folder: Path) -> int:
-    """Plays on all workers until the time is up, and prints how it stands each minute."""
+def conform_and_soak(seconds: float, program: Path, folder: Path) -> int:
+    """Ends with one line of all figures."""
+    started = time.monotonic()
+    figures, conforms = conform(folder)
+    print(figures, flush=True)
+    total, all_ended = soak(max(seconds - (time.monotonic() - started), LEAST_SECONDS), program, folder)
+    print(f"{figures}; {total} in {time.monotonic() - started:.0f} s", flush=True)
+    return int(not conforms or total.is_wrong or not all_ended)
+
+
+def conform(folder: Path) -> tuple[str, bool]:
+    """The full product: its figures, and whether all of it holds."""
+    report = folder / "conformance.xml"
+    workers = [f"--numprocesses={WORKERS}", "--dist=worksteal"]  # not a worker a file: it is one file
+    command = [sys.executable, "-E", "-m", "pytest", "-q", "--require-servers", *workers, f"--junitxml={report}", "tests/integration/test_conformance.py"]
+    done = subprocess.run(command, cwd=ROOT, env=os.environ | {"CONFORMANCE": "full"}, check=False)
+    suite = xml.parse(report).getroot().find("testsuite") if report.exists() else None
+    if suite is None:
+        return "the conformance suite did not run", False
+    tests, failures, errors, skipped = (int(suite.get(key, 0)) for key in ("tests", "failures", "errors", "skipped"))
+    failed = failures + errors
+    return f"conformance: {tests - failed - skipped} held, {failed} failed, {skipped} skipped", done.returncode == 0
+
+
+def soak(seconds: float, program: Path, folder: Path) -> tuple[Tally, bool]:
+    """Plays on all workers until the time is up, and prints how it stands each minute. Returns whether all workers ended well, too."""
     tallies: Any = multiprocessing.Queue()
     started, total, next_minute = time.monotonic(), Tally(), 1
     seeds = range(random.SystemRandom().randrange(1_000_000), 1 << 62)
@@ -70,8 +101,7 @@ def soak(seconds: float, program: Path, folder: Path) -> int:
             next_minute += 1
     for kind, n in total.faults.most_common():
         print(f"{n:8}  {kind}")
-    print(f"{total} in {time.monotonic() - started:.0f} s", flush=True)
-    return int(total.is_wrong or any(worker.exitcode for worker in workers))
+    return total, not any(worker.exitcode for worker in workers)
 
 
 @contextmanager
@@ -101,6 +131,7 @@ def play(seed: int, both: tuple[Server, Server], program: Path, folder: Path, de
         where=chance.random() < 0.25,
         removes=chance.random() < 0.25,
         connections=chance.choice([1, 1, 1, 3]),
+        target=chance.choice(["postgres", "postgres", "duckdb"]),
     )
     try:
         round_ = Round(seed, setting, ends, program, folder)
@@ -121,10 +152,14 @@ def play(seed: int, both: tuple[Server, Server], program: Path, folder: Path, de
 
 
 def draw_fault(chance: random.Random, round_: Round) -> Fault:
-    kind = chance.choices(list(WEIGHTS), list(WEIGHTS.values()))[0]
+    is_file = round_.setting.target == "duckdb"
+    weights = FILE_WEIGHTS if is_file else WEIGHTS
+    kind = chance.choices(list(weights), list(weights.values()))[0]
+    if kind in AT_THE_FILE:
+        return Fault(kind, chance.randint(1, MOST_CHANGES_OF_A_FILE))
     if kind in CALLS:
         return Fault(kind, chance.randint(1, MOST_CALLS[kind.split()[0]]))
-    end = chance.choice(["source", "target", "target"])
+    end = "source" if is_file else chance.choice(["source", "target", "target"])
     direction = chance.choice(["asks", "asks", "answers"])
     return Fault(kind, chance.randint(1, 1 + round_.steps.get((end, direction), 30)), end, direction)
 

@@ -14,6 +14,7 @@ from typing import Any
 import duckdb
 import psycopg
 import pytest
+from program import compile_nth_write
 
 import rowferry
 from rowferry.demo.servers import Server
@@ -25,10 +26,7 @@ State = dict[str, list[tuple[Any, ...]]]
 
 @pytest.fixture(scope="session")
 def nth_write(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    library = tmp_path_factory.mktemp("nth_write") / "nth_write.so"
-    flags = ["-std=c11", "-O1", "-shared", "-fPIC", "-D_DEFAULT_SOURCE=1"]
-    subprocess.run(["gcc", *flags, Path(__file__).with_suffix("").with_name("nth_write.c"), "-o", library], check=True)
-    return library
+    return compile_nth_write(tmp_path_factory.mktemp("nth_write"))
 
 
 def state(path: Path) -> State:
@@ -43,9 +41,9 @@ def state(path: Path) -> State:
 
 @pytest.mark.slow
 def test_a_run_killed_at_any_change_of_the_file_leaves_it_as_before_or_as_after(
-    pg18: Server, database: Callable[[Server], str], tmp_path: Path, nth_write: Path
+    servers: Server, database: Callable[[Server], str], tmp_path: Path, nth_write: Path
 ) -> None:
-    source = database(pg18)
+    source = database(servers)
     with psycopg.connect(source, autocommit=True) as at_source:
         at_source.execute("CREATE TABLE items (id int PRIMARY KEY, note text)")
         at_source.execute(f"INSERT INTO items SELECT i, repeat(md5(i::text), 3) FROM generate_series(1, {ROWS}) i")

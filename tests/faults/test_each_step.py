@@ -35,6 +35,7 @@ OTHERS = {
     "cursor, audits and sweeps": ("lose answer", Setting(capture="cursor", removes=True)),
     "three readers": ("terminate", Setting(shape="partitions", connections=3)),
 }
+INTO_A_FILE = {"file kill": 2, "kill": 1, "cancel": 2, "rival": 4}
 CALLS = {"malloc": 20} | dict.fromkeys(("recv short", "recv EINTR", "recv reset", "send short", "send EINTR", "send reset", "poll EINTR"), 4)
 
 
@@ -84,6 +85,15 @@ def test_no_step_of_another_way_to_load_loses_or_doubles_a_row_when_it_fails(sta
     assert first.said and first.said["connections"] == others.connections
     for end, direction in REQUESTS:
         assert round_.every_step(fault, end, direction) >= 10
+    round_.settle()
+
+
+@pytest.mark.parametrize("fault", INTO_A_FILE)
+def test_no_step_of_a_load_into_a_file_loses_or_doubles_a_row_when_it_fails(start: Callable[[Setting], Round], fault: str) -> None:
+    """At the source, or at each change of the file; one of each few, drawn."""
+    round_ = start(Setting(target="duckdb", removes=True))
+    round_.strike(Fault("holder"))
+    assert round_.every_step(fault, "source", "asks", stride=INTO_A_FILE[fault]) >= 4
     round_.settle()
 
 

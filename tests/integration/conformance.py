@@ -25,7 +25,7 @@ from rowferry.demo.servers import Server
 from rowferry.job import document
 
 WIDE = os.environ.get("CONFORMANCE") == "full"
-"""Every step and every capture, and not only those in which sinks are known to differ."""
+"""Every capture, and not only those in which sinks are known to differ."""
 
 TOUCH = """
 CREATE FUNCTION touch() RETURNS trigger LANGUAGE plpgsql AS $$

@@ -1,6 +1,6 @@
 """What every target promises, whatever it is and however rows are found: the same sentences for each sink and each PostgreSQL.
 
-`conformance.py` has the sinks, and says what one cannot do and why. CONFORMANCE=full takes every capture and every step.
+`conformance.py` has the sinks, and says what one cannot do and why. CONFORMANCE=full takes every capture, and every way to load later.
 """
 
 from __future__ import annotations
@@ -441,11 +441,10 @@ def test_a_run_that_is_cancelled_while_it_reads_leaves_nothing(items: Pair, firs
     items.assert_equal()
 
 
-KILLED = STEPS if WIDE else ("write", "merge", "commit", "committed")
 KILLED_LATER: dict[str, dict[str, Any]] = {"incremental": CAPTURES["xmin"], "swept": GOING["swept"], "full": CAPTURES["full"]} if WIDE else {"swept": GOING["swept"]}
 
 
-@pytest.mark.parametrize("step", [step for step in KILLED if step not in ("keys", "verify")])
+@pytest.mark.parametrize("step", [step for step in STEPS if step not in ("keys", "verify")])
 def test_a_first_load_killed_at_a_step_leaves_no_table_or_a_whole_one(items: Pair, step: str, program: Path, tmp_path: Path) -> None:
     make_long(items)
     items.killed(program, tmp_path, step, run_id="night")
@@ -456,7 +455,7 @@ def test_a_first_load_killed_at_a_step_leaves_no_table_or_a_whole_one(items: Pai
     items.assert_equal()
 
 
-@pytest.mark.parametrize("step", [step for step in KILLED if step != "verify"])
+@pytest.mark.parametrize("step", [step for step in STEPS if step != "verify"])
 @pytest.mark.parametrize("way", KILLED_LATER.values(), ids=KILLED_LATER)
 def test_a_later_load_killed_at_a_step_leaves_the_rows_of_before_or_of_after(items: Pair, way: dict[str, Any], step: str, program: Path, tmp_path: Path) -> None:
     if step == "keys" and "sweep" not in way:
