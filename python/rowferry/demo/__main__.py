@@ -38,7 +38,7 @@ def main() -> int:
     folder = Path(tempfile.mkdtemp(prefix="rf-demo", dir="/tmp"))
     folder.chmod(0o755)  # PostgreSQL runs as another user when we are root
     console.print(
-        f"Uses up to 3 GB of memory and 1 GB below {folder} for some five minutes; Ctrl-C ends it and what it started."
+        f"Uses up to 3 GB of memory and 1 GB below {folder} for three to five minutes; Ctrl-C ends it and what it started."
     )
     keep = arguments.keep
     try:
