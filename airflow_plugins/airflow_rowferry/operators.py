@@ -26,6 +26,7 @@ __all__ = ["LoadCheckOperator", "PostgresToWarehouseOperator"]
 
 MAX_XCOM_BYTES = 4096
 _COMPLETENESS = ("best_effort", "bounded", "proven")  # from the weakest on
+_CHECKED = {"table", "rows_total", "completeness", "reasons"}  # of what a load pushes
 PROGRESS_SECONDS = 10.0
 _MAX_APPLICATION_BYTES = 63  # PostgreSQL cuts application_name there
 _MAP_INDEX_TEMPLATE = "{{ task.table }}"
@@ -351,6 +352,8 @@ class LoadCheckOperator(BaseOperator):
         reports = _as_list(self.reports)
         if not reports:
             raise AirflowFailException("no load has reported: is there a table to load?")
+        if isinstance(self.may_be_empty, str):
+            raise AirflowFailException(f"may_be_empty is {self.may_be_empty!r}; give it a list of tables")
         exempt = {name for given in self.may_be_empty for name in (given, f"public.{given}")}
         due = [report for report in reports if report["table"] not in exempt]
         short = [_shortfall(report, self.min_rows) for report in due if report["rows_total"] < self.min_rows]
@@ -461,10 +464,14 @@ def _as_list(reports: Any) -> list[Mapping[str, Any]]:
     if reports is None:
         return []
     if isinstance(reports, Mapping):
-        return [reports]
+        reports = [reports]
     if not isinstance(reports, Iterable):
         raise AirflowFailException(f"reports is {type(reports).__name__}; give it the output of load tasks")
-    return [report for report in reports if report is not None]
+    found = [report for report in reports if report is not None]
+    for report in found:
+        if not isinstance(report, Mapping) or not report.keys() >= _CHECKED:
+            raise AirflowFailException(f"reports has {str(report)[:80]!r}, which no load pushed; give it the output of load tasks")
+    return found
 
 
 def _complaint(what: str, failures: Sequence[str]) -> Iterator[str]:

@@ -330,6 +330,17 @@ def test_a_check_without_any_report_fails(nothing):
         check(nothing)
 
 
+@pytest.mark.parametrize("other", [7, "orders", ["orders"], {"rows": 5}, [{"table": "public.orders"}]])
+def test_a_check_of_what_no_load_pushed_says_what_it_was_given(other):
+    with pytest.raises(AirflowFailException, match="give it the output of load tasks"):
+        check(other)
+
+
+def test_a_check_takes_no_single_name_for_the_tables_that_may_be_empty():
+    with pytest.raises(AirflowFailException, match="may_be_empty is 'payments'; give it a list"):
+        check(rows(payments=0), may_be_empty="payments")
+
+
 @pytest.mark.parametrize(
     ("least", "named"), [("bounded", ["public.users"]), ("proven", ["public.orders", "public.users"])]
 )
