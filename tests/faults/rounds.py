@@ -121,6 +121,7 @@ class Tally:
 
     faults: Counter[str] = field(default_factory=Counter)
     runs: int = 0
+    into_files: int = 0
     rows: int = 0
     lost: int = 0
     duplicated: int = 0
@@ -132,12 +133,12 @@ class Tally:
 
     def add(self, other: Tally) -> None:
         self.faults.update(other.faults)
-        for name in ("runs", "rows", "lost", "duplicated", "otherwise_wrong"):
+        for name in ("runs", "into_files", "rows", "lost", "duplicated", "otherwise_wrong"):
             setattr(self, name, getattr(self, name) + getattr(other, name))
 
     def __str__(self) -> str:
         return (
-            f"{sum(self.faults.values())} faults, {self.runs} runs, {self.rows} rows, "
+            f"{sum(self.faults.values())} faults, {self.runs} runs, {self.into_files} of them into DuckDB files, {self.rows} rows, "
             f"lost {self.lost}, duplicated {self.duplicated}, otherwise wrong {self.otherwise_wrong}"
         )
 
@@ -191,6 +192,7 @@ class Round:
         self._repair = nothing
         loads = self._settle_books()
         self._tally.runs += len(outcomes)
+        self._tally.into_files += len(outcomes) if self._is_file else 0
         self._tally.rows += sum(load["rows_read"] for load in loads)
         if fault and outcomes[0].fired:
             self._tally.faults[fault.kind] += 1
