@@ -35,7 +35,7 @@ OTHERS = {
     "cursor, audits and sweeps": ("lose answer", Setting(capture="cursor", removes=True)),
     "three readers": ("terminate", Setting(shape="partitions", connections=3)),
 }
-INTO_A_FILE = {"file kill": 2, "kill": 1, "cancel": 2, "rival": 4}
+INTO_A_FILE = {"file kill": 1, "kill": 1, "cancel": 2, "rival": 4}
 CALLS = {"malloc": 20} | dict.fromkeys(("recv short", "recv EINTR", "recv reset", "send short", "send EINTR", "send reset", "poll EINTR"), 4)
 
 
