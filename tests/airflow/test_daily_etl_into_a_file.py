@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
-
 import pytest
 from conftest import World
+from file_holder import held
 
 from rowferry.demo import shop
 from rowferry.demo.compare import compare
@@ -15,19 +13,15 @@ from rowferry.demo.warehouse import file_of, query
 pytestmark = [pytest.mark.airflow, pytest.mark.slow]
 
 DAG = "daily_etl_into_a_file"
-HOLDER = "import sys, duckdb; session = duckdb.connect(sys.argv[1]); print('held', flush=True); sys.stdin.read()"
 
 
 @pytest.fixture(scope="module")
 def first(world: World) -> str:
     """The run_id of the first run; until all of its loads have come to the file, another process has it open."""
-    command = [sys.executable, "-c", HOLDER, str(file_of(world.file))]
-    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as holder:
-        assert holder.stdin and holder.stdout and holder.stdout.readline() == b"held\n"
+    with held(file_of(world.file)):
         run_id = world.airflow.trigger(DAG)
         for index in range(len(shop.KEYS)):
             world.airflow.wait_for_task(DAG, run_id, "load", states=("running",), timeout=60, map_index=index)
-        holder.stdin.close()
     world.airflow.wait(DAG, run_id, timeout=240)
     return run_id
 

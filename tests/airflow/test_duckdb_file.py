@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import importlib
-import subprocess
 import sys
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -13,6 +12,7 @@ from typing import Any
 import psycopg
 import pytest
 from airflow.providers.common.compat.sdk import AirflowFailException
+from file_holder import held, let_go
 from stand_ins import context
 
 import rowferry
@@ -20,12 +20,11 @@ from airflow_rowferry.operators import PostgresToWarehouseOperator
 from rowferry.demo import shop
 from rowferry.demo.airflow import airflow_connection
 from rowferry.demo.servers import Server
-from rowferry.demo.warehouse import DbtProject, dbt_environment, full_refresh, query
+from rowferry.demo.warehouse import DbtProject, dbt_environment, file_of, full_refresh, query
 from rowferry.errors import TableBusyError
 
 TABLES = [f"table_{n}" for n in range(4)]
 ROWS = 100
-HOLDER = "import sys, duckdb; session = duckdb.connect(sys.argv[1]); print('held', flush=True); sys.stdin.read()"
 
 
 @pytest.fixture
@@ -50,14 +49,11 @@ def load(table: str, **settings: Any) -> dict[str, Any]:
 
 
 def test_mapped_tasks_queue_on_one_file_and_each_brings_its_table(uri: str):
-    with subprocess.Popen(
-        [sys.executable, "-c", HOLDER, uri.removeprefix("duckdb://")], stdin=subprocess.PIPE, stdout=subprocess.PIPE
-    ) as holder, ThreadPoolExecutor(len(TABLES)) as pool:
-        assert holder.stdin and holder.stdout and holder.stdout.readline() == b"held\n"
+    with held(file_of(uri)) as holder, ThreadPoolExecutor(len(TABLES)) as pool:
         with pytest.raises(TableBusyError, match=str(holder.pid)):
             load(TABLES[0], lock_timeout=0.1)
         waiting = [pool.submit(load, table) for table in TABLES]
-        holder.stdin.close()
+        let_go(holder)
         pushed = [task.result(60) for task in waiting]
     assert [load["rows_inserted"] for load in pushed] == [ROWS] * len(TABLES)
     assert [query(uri, f"select count(*) from raw_shop.{table}") for table in TABLES] == [[(ROWS,)]] * len(TABLES)
