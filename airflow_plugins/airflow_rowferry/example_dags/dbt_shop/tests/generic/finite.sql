@@ -5,7 +5,7 @@ select 1 as found
 from {{ model }}
 where false
 {%- for column in (adapter.get_columns_in_relation(model) if execute else []) if column.is_float() or column.is_numeric() %}
-    {%- for bad in ['nan', 'infinity', '-infinity'] %}
+    {%- for bad in ['nan', 'inf', '-inf'] %}
     or {{ column.quoted }} = cast('{{ bad }}' as {{ dbt.type_float() }})
     {%- endfor %}
 {%- endfor %}
