@@ -185,9 +185,10 @@ static const struct dialect {
     const char *arrival;       /* rises with the rows of a stage, in the order in which they came */
     const char *row_end;       /* makes two rows comparable */
     const char *differs;
+    bool names_rows; /* whatever leaves one row of several makes 0 of a float that is -0: it is told by its arrival and read itself */
 } DIALECTS[] = {
-    [RF_DIALECT_POSTGRES] = {"pg_temp", " ON COMMIT DROP", "tid", "ctid", "::text", " <> "}, /* as texts: not every type has an equality */
-    [RF_DIALECT_DUCKDB] = {"temp", "", "blob", "rowid", "", " IS DISTINCT FROM "},
+    [RF_DIALECT_POSTGRES] = {"pg_temp", " ON COMMIT DROP", "tid", "ctid", "::text", " <> ", false}, /* as texts: not every type has an equality */
+    [RF_DIALECT_DUCKDB] = {"temp", "", "blob", "rowid", "", " IS DISTINCT FROM ", true},
 };
 
 static const struct dialect *dialect_of(const struct rf_plan *plan) {
@@ -300,19 +301,31 @@ void rf_sql_write(const struct rf_plan *plan, struct rf_text *out) {
     rf_text_add(out, ") FROM STDIN (FORMAT binary, FREEZE)");
 }
 
-/* A staged column as the target's type, under its own name: keys are compared as the target compares them. */
+/* A staged column as the target's type: keys are compared as the target compares them. */
+static void add_staged_value(const struct rf_plan *plan, int i, struct rf_text *out) {
+    rf_text_identifier(out, plan->source->columns[i].name);
+    if (rf_fit(plan, i) == RF_FITS_WIDER) rf_text_addf(out, "::%s", rf_target_column(plan, i)->type);
+}
+
+/* The same under its own name. */
 static void add_staged(const struct rf_plan *plan, int i, struct rf_text *out) {
-    const char *name = plan->source->columns[i].name;
-    rf_text_identifier(out, name);
+    add_staged_value(plan, i, out);
     if (rf_fit(plan, i) != RF_FITS_WIDER) return;
-    rf_text_addf(out, "::%s AS ", rf_target_column(plan, i)->type);
-    rf_text_identifier(out, name);
+    rf_text_add(out, " AS ");
+    rf_text_identifier(out, plan->source->columns[i].name);
 }
 
 static void add_staged_columns(const struct rf_plan *plan, struct rf_text *out) {
     for (int i = 0; i < plan->source->n_columns; i++) {
         if (i > 0) rf_text_add(out, ", ");
         add_staged(plan, i, out);
+    }
+}
+
+static void add_staged_key_values(const struct rf_plan *plan, struct rf_text *out) {
+    for (int k = 0; k < plan->source->n_keys; k++) {
+        if (k > 0) rf_text_add(out, ", ");
+        add_staged_value(plan, plan->source->keys[k], out);
     }
 }
 
@@ -326,26 +339,51 @@ static void add_staged_keys(const struct rf_plan *plan, struct rf_text *out) {
 /* Of the rows of one key the newest comes first. Rows of a stream are as new as they came late: COPY into a table of its
  * own transaction looks for no free space in earlier pages, so that places in the stage rise with the rows. */
 static void add_newest_first(const struct rf_plan *plan, struct rf_text *out) {
-    if (is_given(plan)) rf_text_addf(out, ", %s DESC", dialect_of(plan)->arrival);
-    else rf_text_add(out, ", \"_rowferry_age\", \"_rowferry_place\" DESC");
+    if (is_given(plan)) rf_text_addf(out, "%s DESC", dialect_of(plan)->arrival);
+    else rf_text_add(out, "\"_rowferry_age\", \"_rowferry_place\" DESC");
+}
+
+static void add_live(const struct rf_plan *plan, struct rf_text *out) {
+    rf_text_add(out, " FROM ");
+    rf_sql_add_stage(plan, out);
+    if (plan->mark_gone) rf_text_add(out, " WHERE NOT \"_rowferry_gone\"");
+}
+
+static void add_newest_by_name(const struct rf_plan *plan, struct rf_text *out) {
+    rf_text_add(out, " FROM ");
+    rf_sql_add_stage(plan, out);
+    rf_text_addf(out, " WHERE %s IN (SELECT DISTINCT ON (", dialect_of(plan)->arrival);
+    add_staged_key_values(plan, out);
+    rf_text_addf(out, ") %s", dialect_of(plan)->arrival);
+    add_live(plan, out);
+    rf_text_add(out, " ORDER BY ");
+    add_staged_key_values(plan, out);
+    rf_text_add(out, ", ");
+    add_newest_first(plan, out);
+    rf_text_add(out, ") ORDER BY ");
+    rf_sql_add_keys(plan, out);
 }
 
 /* The rows of the stage to merge: one for each key. */
 void rf_sql_add_live_rows(const struct rf_plan *plan, struct rf_text *out) {
-    const char *condition = plan->mark_gone ? " WHERE NOT \"_rowferry_gone\"" : "";
+    bool by_name = plan->dedupe && dialect_of(plan)->names_rows, distinct = plan->dedupe && !by_name;
     rf_text_add(out, "SELECT ");
-    if (plan->dedupe) {
+    if (distinct) {
         rf_text_add(out, "DISTINCT ON (");
         rf_sql_add_keys(plan, out);
         rf_text_add(out, ") ");
     }
     add_staged_columns(plan, out);
-    rf_text_add(out, " FROM ");
-    rf_sql_add_stage(plan, out);
-    rf_text_add(out, condition);
+    if (by_name) {
+        add_newest_by_name(plan, out);
+        return;
+    }
+    add_live(plan, out);
     rf_text_add(out, " ORDER BY ");
     rf_sql_add_keys(plan, out);
-    if (plan->dedupe) add_newest_first(plan, out);
+    if (!distinct) return;
+    rf_text_add(out, ", ");
+    add_newest_first(plan, out);
 }
 
 /* The keys too: equal is not identical, as 1.0 and 1.00 are, or the cases of a citext. */

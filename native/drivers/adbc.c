@@ -6,13 +6,14 @@
 
 /* ---- errors ---- */
 
-/* What a message of DuckDB's begins with, what else it says, and what it means here. Its status codes hardly differ. */
+/* What a message of DuckDB's begins with, where that is no matter "", what else it says, and what it means here. Its status codes hardly differ. */
 static const struct meaning {
     const char *begins;
     const char *says;
     enum rf_code code;
     const char *hint;
 } MEANINGS[] = {
+    {"", "No space left on device", RF_TARGET, "The target's disk is full: nothing was committed. Make room where the file is."},
     {"INTERRUPT Error", "", RF_CANCELLED, NULL},
     {"Constraint Error", "", RF_DATA, NULL},
     {"Conversion Error", "", RF_DATA, NULL},

@@ -230,3 +230,35 @@ def test_a_run_that_waits_for_the_file_can_be_cancelled(items: Into) -> None:
 
 def _is_open(path: Path) -> bool:
     return any(link.is_symlink() and str(link.readlink()) == str(path) for link in Path("/proc/self/fd").iterdir())
+
+
+# ---- a full disk -------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Path]:
+    """A file system of 16 MB."""
+    place = tmp_path / "small"
+    place.mkdir()
+    mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=16m", "tmpfs", str(place)], capture_output=True)
+    if mounted.returncode:
+        pytest.skip(f"no file system can be mounted here: {mounted.stderr.decode().strip()}")
+    yield place
+    subprocess.run(["umount", "-l", str(place)], check=False)
+
+
+@pytest.mark.parametrize("first", [True, False], ids=["the first load", "a later load"])
+def test_a_disk_that_fills_up_leaves_the_file_as_it_was_and_the_next_try_with_more_room_is_good(items: Into, small_disk: Path, first: bool) -> None:
+    items.path = small_disk / "warehouse.duckdb"
+    if not first:
+        items.run()
+    noise = "(SELECT string_agg(md5(n || '/' || i), '') FROM generate_series(1, 1000) AS i)"
+    items.at_source.execute(f"INSERT INTO items SELECT n, 0, {noise} FROM generate_series(10001, 10600) AS n")
+    before = items.everything()
+    with pytest.raises(errors.TargetError) as caught:
+        items.run()
+    assert caught.value.retryable and "full" in str(caught.value.hint)
+    assert items.everything() == before
+    subprocess.run(["mount", "-o", "remount,size=512m", str(small_disk)], check=True)
+    verification = items.run(verify=True).verification
+    assert verification is not None and verification.equal == ROWS + 600

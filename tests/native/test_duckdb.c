@@ -273,6 +273,7 @@ TEST(messages_become_the_errors_they_mean) {
         {"Conversion Error: could not", RF_DATA, ""},
         {"Out of Memory Error: failed to allocate", RF_TARGET, "memory_limit"},
         {"IO Error: disk full", RF_TARGET, ""},
+        {"Failed to execute query \"COMMIT\": TransactionContext Error: Could not write all bytes: No space left on device", RF_TARGET, "disk is full"},
         {"IO Error: The file exists, but it is not a valid DuckDB database file!", RF_CONFIG, ""},
         {"Catalog Error: exists", RF_CONFIG, "capital letters"},
         {"Permission Error: no", RF_AUTH, ""},
