@@ -59,11 +59,6 @@ def test_mapped_tasks_queue_on_one_file_and_each_brings_its_table(uri: str):
     assert [query(uri, f"select count(*) from raw_shop.{table}") for table in TABLES] == [[(ROWS,)]] * len(TABLES)
 
 
-def test_what_a_file_does_not_do_fails_the_task_at_once(uri: str):
-    with pytest.raises(AirflowFailException, match="verify"):
-        load(TABLES[0], verify=True)
-
-
 def test_a_file_is_no_source(uri: str):
     task = PostgresToWarehouseOperator(
         task_id="load", source_conn_id="warehouse", target_conn_id="warehouse", table=TABLES[0]

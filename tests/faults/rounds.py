@@ -267,7 +267,7 @@ class Round:
     def _start(self, ends: dict[str, str], fault: Fault | None = None) -> Process:
         """The next try of the run."""
         self._try += 1
-        verifies = self.chance.random() < 0.15 and not self._is_file  # which `verify` does not read yet
+        verifies = self.chance.random() < 0.15
         job = self.setting.job() | ends | {"run_id": f"run {self._run_id}", "try_number": self._try, "verify": verifies}
         path = self._folder / f"job{self._try % 10}.json"
         path.write_text(json.dumps(job))
