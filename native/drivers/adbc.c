@@ -137,12 +137,18 @@ static enum rf_code open_database(struct rf_adbc *adbc, const struct rf_adbc_opt
     return rf_adbc_judge(adbc, "open", driver->DatabaseInit(&adbc->database, &said), &said, err);
 }
 
+enum rf_code rf_adbc_set_autocommit(struct rf_adbc *adbc, bool on, struct rf_error *err) {
+    struct AdbcError said = {0};
+    AdbcStatusCode status = adbc->driver.ConnectionSetOption(&adbc->connection, "adbc.connection.autocommit", on ? "true" : "false", &said);
+    return rf_adbc_judge(adbc, on ? "end the transaction" : "begin", status, &said, err);
+}
+
 static enum rf_code open_session(struct rf_adbc *adbc, struct rf_error *err) {
     struct AdbcError said = {0};
     const struct AdbcDriver *driver = &adbc->driver;
     RF_TRY(rf_adbc_judge(adbc, "connect", driver->ConnectionNew(&adbc->connection, &said), &said, err));
     RF_TRY(rf_adbc_judge(adbc, "connect", driver->ConnectionInit(&adbc->connection, &adbc->database, &said), &said, err));
-    return rf_adbc_judge(adbc, "connect", driver->ConnectionSetOption(&adbc->connection, "adbc.connection.autocommit", "false", &said), &said, err);
+    return rf_adbc_set_autocommit(adbc, false, err);
 }
 
 enum rf_code rf_adbc_open(struct rf_adbc *adbc, const struct rf_adbc_option *options, int n_options, struct rf_cancel *cancel, struct rf_error *err) {
@@ -239,8 +245,7 @@ enum rf_code rf_adbc_execute(struct rf_adbc *adbc, const char *role, struct rf_t
 
 struct reading {
     struct rf_arena *arena;
-    struct rf_adbc_rows *rows;
-    int capacity; /* rows */
+    struct rf_result *rows;
 };
 
 static bool has_value(const struct ArrowArray *column, int64_t row) {
@@ -257,25 +262,11 @@ static const char *copy_cell(const struct ArrowArray *column, int64_t row, struc
     return text;
 }
 
-static enum rf_code make_room(struct reading *reading, int64_t n_more, struct rf_error *err) {
-    struct rf_adbc_rows *rows = reading->rows;
-    enum { MOST_ROWS = 1 << 20 };
-    if (n_more > MOST_ROWS - rows->n_rows) return rf_fail(err, RF_INTERNAL, "a result has more rows than anything asked for can have");
-    if (rows->n_rows + (int)n_more <= reading->capacity) return RF_OK;
-    int capacity = 2 * (rows->n_rows + (int)n_more);
-    const char **cells = rf_arena_take(reading->arena, (size_t)capacity * (size_t)(rows->n_columns + 1) * sizeof *cells);
-    if (!cells) return rf_no_memory(err);
-    if (rows->n_rows > 0) memcpy(cells, rows->cells, (size_t)rows->n_rows * (size_t)rows->n_columns * sizeof *cells);
-    rows->cells = cells;
-    reading->capacity = capacity;
-    return RF_OK;
-}
-
 static enum rf_code take_texts(void *context, const struct ArrowArray *array, struct rf_error *err) {
     struct reading *reading = context;
-    struct rf_adbc_rows *rows = reading->rows;
+    struct rf_result *rows = reading->rows;
     if (array->n_children != rows->n_columns) return rf_fail(err, RF_INTERNAL, "a result does not have the columns of its schema");
-    RF_TRY(make_room(reading, array->length, err));
+    RF_TRY(rf_result_reserve(rows, array->length, reading->arena, err));
     for (int64_t row = 0; row < array->length; row++, rows->n_rows++)
         for (int i = 0; i < rows->n_columns; i++) {
             const char **cell = &rows->cells[rows->n_rows * rows->n_columns + i];
@@ -297,10 +288,10 @@ static enum rf_code check_schema(struct rf_adbc *adbc, const char *role, struct 
     return texts ? RF_OK : rf_fail(err, RF_INTERNAL, "target: %s: the result is not of texts", role);
 }
 
-enum rf_code rf_adbc_read(struct rf_adbc *adbc, const char *role, struct rf_text *sql, struct rf_arena *arena, struct rf_adbc_rows *rows, struct rf_error *err) {
+enum rf_code rf_adbc_read(struct rf_adbc *adbc, const char *role, struct rf_text *sql, struct rf_arena *arena, struct rf_result *rows, struct rf_error *err) {
     struct AdbcStatement statement = {0};
     struct ArrowArrayStream stream = {0};
-    *rows = (struct rf_adbc_rows){0};
+    *rows = (struct rf_result){0};
     struct reading reading = {.arena = arena, .rows = rows};
     int64_t ignored;
     enum rf_code code = rf_text_check(sql, err);
@@ -313,20 +304,6 @@ enum rf_code rf_adbc_read(struct rf_adbc *adbc, const char *role, struct rf_text
     end_statement(adbc, &statement);
     rf_text_free(sql);
     return code;
-}
-
-const char *rf_adbc_cell(const struct rf_adbc_rows *rows, int row, int column) {
-    return row < rows->n_rows && column < rows->n_columns ? rows->cells[row * rows->n_columns + column] : NULL;
-}
-
-int64_t rf_adbc_integer(const struct rf_adbc_rows *rows, int row, int column) {
-    const char *text = rf_adbc_cell(rows, row, column);
-    return text ? strtoll(text, NULL, 10) : 0;
-}
-
-bool rf_adbc_flag(const struct rf_adbc_rows *rows, int row, int column) {
-    const char *text = rf_adbc_cell(rows, row, column);
-    return text && strcmp(text, "true") == 0;
 }
 
 /* ---- ingesting ---- */
@@ -369,4 +346,9 @@ enum rf_code rf_adbc_commit(struct rf_adbc *adbc, struct rf_error *err) {
     if (is_cancelled(adbc)) return cancelled(err);
     adbc->past_cancel = true;
     return rf_adbc_judge(adbc, "commit", adbc->driver.ConnectionCommit(&adbc->connection, &said), &said, err);
+}
+
+enum rf_code rf_adbc_rollback(struct rf_adbc *adbc, struct rf_error *err) {
+    struct AdbcError said = {0};
+    return rf_adbc_judge(adbc, "roll back", adbc->driver.ConnectionRollback(&adbc->connection, &said), &said, err);
 }

@@ -12,6 +12,7 @@
 #include "core/error.h"
 #include "core/text.h"
 #include "drivers/adbc_abi.h"
+#include "drivers/result.h"
 
 #include <stdbool.h>
 #include <stdint.h>
@@ -48,21 +49,17 @@ void rf_adbc_close(struct rf_adbc *adbc);
  * must say so then. `role` says what the statement is for; it goes into errors in place of the text. */
 enum rf_code rf_adbc_execute(struct rf_adbc *adbc, const char *role, struct rf_text *sql, int64_t *n_rows, struct rf_error *err);
 
-/* A small result, all of texts, in `arena`. */
-struct rf_adbc_rows {
-    const char **cells; /* shape (n_rows, n_columns); NULL for SQL NULL */
-    int n_rows;
-    int n_columns;
-};
-enum rf_code rf_adbc_read(struct rf_adbc *adbc, const char *role, struct rf_text *sql, struct rf_arena *arena, struct rf_adbc_rows *rows, struct rf_error *err);
-const char *rf_adbc_cell(const struct rf_adbc_rows *rows, int row, int column);
-int64_t rf_adbc_integer(const struct rf_adbc_rows *rows, int row, int column); /* 0 for NULL */
-bool rf_adbc_flag(const struct rf_adbc_rows *rows, int row, int column);
+/* Every column of the result must be of texts; they go into `arena`. */
+enum rf_code rf_adbc_read(struct rf_adbc *adbc, const char *role, struct rf_text *sql, struct rf_arena *arena, struct rf_result *rows, struct rf_error *err);
 
 /* Appends what the stream gives to a table, by position; takes the stream over. `schema` NULL: a temporary table. */
 enum rf_code rf_adbc_ingest(struct rf_adbc *adbc, const char *schema, const char *table, struct ArrowArrayStream *stream, struct rf_error *err);
 
 enum rf_code rf_adbc_commit(struct rf_adbc *adbc, struct rf_error *err);
+enum rf_code rf_adbc_rollback(struct rf_adbc *adbc, struct rf_error *err);
+
+/* Whether each statement commits by itself: not so after rf_adbc_open. To be turned on with nothing uncommitted. */
+enum rf_code rf_adbc_set_autocommit(struct rf_adbc *adbc, bool on, struct rf_error *err);
 
 /* Takes what a call of the driver said, and makes it an error of ours: the one place that knows what a driver's mean. */
 enum rf_code rf_adbc_judge(const struct rf_adbc *adbc, const char *role, AdbcStatusCode status, struct AdbcError *said, struct rf_error *err);

@@ -39,7 +39,7 @@ static enum rf_code check_given(const struct rf_sink_duckdb *sink, const struct 
 /* Sets the type of each column as DuckDB prints it: of what the catalog says of the table, it is compared with. */
 static enum rf_code set_types(struct rf_sink_duckdb *sink, struct rf_source_facts *source, struct rf_error *err) {
     struct rf_text sql = {0};
-    struct rf_adbc_rows rows;
+    struct rf_result rows;
     RF_TRY(rf_types_of(sink->job, source, sink->arena, &sink->fields, err));
     RF_TRY(check_given(sink, source, err));
     for (int i = 0; i < source->n_columns; i++) {
@@ -49,7 +49,7 @@ static enum rf_code set_types(struct rf_sink_duckdb *sink, struct rf_source_fact
     rf_duckdb_print_types(source->columns, source->n_columns, &sql);
     RF_TRY(rf_adbc_read(&sink->adbc, "name the types", &sql, sink->arena, &rows, err));
     for (int i = 0; i < source->n_columns; i++) {
-        source->columns[i].arrives_as = rf_adbc_cell(&rows, 0, i);
+        source->columns[i].arrives_as = rf_result_cell(&rows, 0, i);
         if (!source->columns[i].arrives_as) return rf_fail(err, RF_INTERNAL, "the target did not name the type of column \"%s\"", source->columns[i].name);
     }
     return RF_OK;
@@ -77,11 +77,11 @@ static bool may_be_null(const struct rf_target_facts *facts, const char *name) {
 }
 
 /* A run of rows with one number is one constraint. */
-static bool has_unique_key(const struct rf_adbc_rows *rows, const struct rf_source_facts *source, const struct rf_target_facts *facts) {
+static bool has_unique_key(const struct rf_result *rows, const struct rf_source_facts *source, const struct rf_target_facts *facts) {
     for (int from = 0, to; from < rows->n_rows; from = to) {
         bool matches = true;
-        for (to = from; to < rows->n_rows && rf_adbc_integer(rows, to, 0) == rf_adbc_integer(rows, from, 0); to++)
-            matches &= rf_is_key(source, rf_find_column(source->columns, source->n_columns, rf_adbc_cell(rows, to, 1))) && !may_be_null(facts, rf_adbc_cell(rows, to, 1));
+        for (to = from; to < rows->n_rows && rf_result_integer(rows, to, 0) == rf_result_integer(rows, from, 0); to++)
+            matches &= rf_is_key(source, rf_find_column(source->columns, source->n_columns, rf_result_cell(rows, to, 1))) && !may_be_null(facts, rf_result_cell(rows, to, 1));
         if (matches && to - from == source->n_keys) return true;
     }
     return false;
@@ -89,22 +89,22 @@ static bool has_unique_key(const struct rf_adbc_rows *rows, const struct rf_sour
 
 static enum rf_code read_file(struct rf_sink_duckdb *sink, struct rf_target_facts *facts, struct rf_error *err) {
     struct rf_text sql = {0};
-    struct rf_adbc_rows rows;
+    struct rf_result rows;
     rf_duckdb_file(sink->job, &sql);
     RF_TRY(rf_adbc_read(&sink->adbc, "look at the target table", &sql, sink->arena, &rows, err));
-    facts->file = rf_adbc_cell(&rows, 0, 0);
+    facts->file = rf_result_cell(&rows, 0, 0);
     return RF_OK;
 }
 
 static enum rf_code describe_existing(struct rf_sink_duckdb *sink, const struct rf_source_facts *source, struct rf_target_facts *facts, struct rf_error *err) {
     struct rf_text columns = {0}, keys = {0};
-    struct rf_adbc_rows rows;
+    struct rf_result rows;
     rf_duckdb_columns(sink->job, &columns);
     RF_TRY(rf_adbc_read(&sink->adbc, "read the target's columns", &columns, sink->arena, &rows, err));
     RF_TRY(make_columns(sink, rows.n_rows, facts, err));
     for (int i = 0; i < rows.n_rows; i++) {
-        const char *type = rf_adbc_cell(&rows, i, 1);
-        facts->columns[i] = (struct rf_column){.name = rf_adbc_cell(&rows, i, 0), .type = type, .base = type, .identity = type, .typmod = -1, .not_null = rf_adbc_flag(&rows, i, 2)};
+        const char *type = rf_result_cell(&rows, i, 1);
+        facts->columns[i] = (struct rf_column){.name = rf_result_cell(&rows, i, 0), .type = type, .base = type, .identity = type, .typmod = -1, .not_null = rf_result_flag(&rows, i, 2)};
     }
     rf_duckdb_unique_keys(sink->job, &keys);
     RF_TRY(rf_adbc_read(&sink->adbc, "read the target's keys", &keys, sink->arena, &rows, err));
@@ -123,16 +123,16 @@ static enum rf_code describe_target(void *self, struct rf_source_facts *source, 
     struct rf_sink_duckdb *sink = self;
     const struct rf_job *job = sink->job;
     struct rf_text sql = {0};
-    struct rf_adbc_rows rows;
+    struct rf_result rows;
     *facts = (struct rf_target_facts){.dialect = RF_DIALECT_DUCKDB, .server = {.utf8 = true, .lc_monetary = ""}};
     if (job->verify) return rf_fail(err, RF_CONFIG, "this release does not compare a DuckDB target with its source; leave \"verify\" out");
     RF_TRY(set_types(sink, source, err));
     rf_duckdb_find_target(job, &sql);
     RF_TRY(rf_adbc_read(&sink->adbc, "look for the target table", &sql, sink->arena, &rows, err));
-    facts->server.clock = rf_adbc_cell(&rows, 0, 0);
-    facts->server.version = number_of(rf_adbc_cell(&rows, 0, 1));
-    facts->exists = rf_adbc_flag(&rows, 0, 2);
-    if (rf_adbc_flag(&rows, 0, 3)) return rf_fail(err, RF_CONFIG, "%s exists on the target and is not a table", job->target_label);
+    facts->server.clock = rf_result_cell(&rows, 0, 0);
+    facts->server.version = number_of(rf_result_cell(&rows, 0, 1));
+    facts->exists = rf_result_flag(&rows, 0, 2);
+    if (rf_result_flag(&rows, 0, 3)) return rf_fail(err, RF_CONFIG, "%s exists on the target and is not a table", job->target_label);
     return facts->exists ? describe_existing(sink, source, facts, err) : make_twins(sink, source, facts, err);
 }
 
@@ -195,11 +195,11 @@ static enum rf_code write_batch(void *self, const struct rf_batch *batch, struct
 static enum rf_code count(void *self, const char *role, rf_statement_maker *make, int64_t *first, int64_t *second, struct rf_error *err) {
     struct rf_sink_duckdb *sink = self;
     struct rf_text sql = {0};
-    struct rf_adbc_rows rows;
+    struct rf_result rows;
     make(sink->plan, &sql);
     RF_TRY(rf_duckdb_read_texts(sink, role, &sql, &rows, err));
-    *first = rf_adbc_integer(&rows, 0, 0);
-    if (second) *second = rf_adbc_integer(&rows, 0, 1);
+    *first = rf_result_integer(&rows, 0, 0);
+    if (second) *second = rf_result_integer(&rows, 0, 1);
     return RF_OK;
 }
 
@@ -233,10 +233,10 @@ static enum rf_code begin_keys(void *self, struct rf_error *err) {
 static enum rf_code read_text(void *self, const char *role, rf_statement_maker *make, const char **text, struct rf_error *err) {
     struct rf_sink_duckdb *sink = self;
     struct rf_text sql = {0};
-    struct rf_adbc_rows rows;
+    struct rf_result rows;
     make(sink->plan, &sql);
     RF_TRY(rf_duckdb_read_texts(sink, role, &sql, &rows, err));
-    *text = rf_adbc_cell(&rows, 0, 0);
+    *text = rf_result_cell(&rows, 0, 0);
     return RF_OK;
 }
 
