@@ -7,8 +7,8 @@
 #include <stdio.h>
 #include <string.h>
 
-/* Arrow's and DuckDB's decimals of 128 bits hold so many digits. */
-enum { MOST_DIGITS = 38 };
+/* Arrow's and DuckDB's decimals of 128 bits hold so many digits, and Snowflake's, there at most 37 of them behind the point. */
+enum { MOST_DIGITS = 38, MOST_SCALE_ON_SNOWFLAKE = 37 };
 
 struct rf_type_row {
     const char *name;   /* pg_catalog's; what is in brackets stands for a class of types */
@@ -17,8 +17,11 @@ struct rf_type_row {
     const char *format; /* Arrow's; a decimal's digits are added */
     const char *extension;
     const char *duckdb;
+    const char *snowflake;
+    const char *read_by;  /* as of struct rf_column, on Snowflake */
     const char *postgres; /* what it is on another PostgreSQL; NULL: the same, in the same bytes */
     const char *note; /* what a reader of columns should know; NULL when nothing changes */
+    const char *snowflake_note;
 };
 
 /* Rows that have no name of PostgreSQL's. */
@@ -28,33 +31,41 @@ struct rf_type_row {
 
 #define SAME "the same"
 
+/* On Snowflake what the note before says. */
+#define SAME_NOTE ""
+
+/* Snowflake reads no "Infinity", but "Inf". Source: docs.snowflake.com/en/sql-reference/data-types-numeric. */
+#define READ_FLOAT "TO_DOUBLE(REPLACE(%s, 'inity'))"
+#define READ_JSON "PARSE_JSON(%s)"
+#define READ_ARRAY "PARSE_JSON(%s)::ARRAY"
+
 static const struct rf_type_row TYPES[] = {
-    {"bool", RF_WIRE_BOOL, "", "b", NULL, "BOOLEAN", NULL, NULL},
-    {"int2", RF_WIRE_INT2, "", "s", NULL, "SMALLINT", NULL, NULL},
-    {"int4", RF_WIRE_INT4, "", "i", NULL, "INTEGER", NULL, NULL},
-    {"int8", RF_WIRE_INT8, "", "l", NULL, "BIGINT", NULL, NULL},
-    {"oid", RF_WIRE_UINT4, "", "I", NULL, "UINTEGER", NULL, "the number alone: it names an object of the source"},
-    {"float4", RF_WIRE_FLOAT4, "", "f", NULL, "FLOAT", NULL, NULL},
-    {"float8", RF_WIRE_FLOAT8, "", "g", NULL, "DOUBLE", NULL, NULL},
-    {BOUNDED_NUMERIC, RF_WIRE_NUMERIC, "", "d", NULL, "DECIMAL", NULL, "of at most 38 digits, none of them before the unit; NaN stops the run: name the column in as_text"},
-    {"numeric", RF_WIRE_TEXT, "text", "u", NULL, "VARCHAR", NULL, "its digits as text: without a bound it fits no decimal"},
-    {"money", RF_WIRE_TEXT, "numeric text", "u", NULL, "VARCHAR", "the same; numeric where lc_monetary differs", "its number as text, without the currency"},
-    {"text", RF_WIRE_TEXT, "", "u", NULL, "VARCHAR", NULL, NULL},
-    {"varchar", RF_WIRE_TEXT, "", "u", NULL, "VARCHAR", NULL, NULL},
-    {"bpchar", RF_WIRE_TEXT, "", "u", NULL, "VARCHAR", NULL, "with the spaces that pad it"},
-    {"name", RF_WIRE_TEXT, "", "u", NULL, "VARCHAR", NULL, NULL},
-    {"bytea", RF_WIRE_BYTES, "", "z", NULL, "BLOB", NULL, NULL},
-    {"uuid", RF_WIRE_UUID, "", "w:16", "arrow.uuid", "UUID", NULL, NULL},
-    {"json", RF_WIRE_TEXT, "", "u", "arrow.json", "JSON", NULL, "the text as it was written"},
-    {"jsonb", RF_WIRE_JSONB, "", "u", "arrow.json", "JSON", NULL, "the text that PostgreSQL prints"},
-    {"date", RF_WIRE_DATE, "", "tdD", NULL, "DATE", NULL, "infinity is the last day that Arrow can name, -infinity the first but one"},
-    {"time", RF_WIRE_TIME, "", "ttu", NULL, "TIME", NULL, "24:00 is 86,400,000,000 µs, which some readers of Arrow do not expect"},
-    {"timetz", RF_WIRE_TEXT, "text", "u", NULL, "VARCHAR", NULL, NULL},
-    {"timestamp", RF_WIRE_TIMESTAMP, "", "tsu:", NULL, "TIMESTAMP", NULL, "infinity is the last time that Arrow can name, -infinity the first but one; years after 294246 stop the run"},
-    {"timestamptz", RF_WIRE_TIMESTAMP, "", "tsu:UTC", NULL, "TIMESTAMPTZ", NULL, "in UTC; infinity and years as for timestamp"},
-    {"interval", RF_WIRE_INTERVAL, "", "tin", NULL, "INTERVAL", NULL, "infinity, and more than 292 years of hours, stop the run"},
-    {ENUM, RF_WIRE_TEXT, "", "u", NULL, "ENUM", "the same; text where the target has none of its name and labels", "a text in Arrow"},
-    {OTHER, RF_WIRE_TEXT, "text", "u", NULL, "VARCHAR", "the same; text where the target has no type that reads its bytes, and for reg…, xid and their like", "its text: bit, inet, xml, ranges, composite and geometric types, types of extensions, names of objects"},
+    {"bool", RF_WIRE_BOOL, "", "b", NULL, "BOOLEAN", "BOOLEAN", NULL, NULL, NULL, NULL},
+    {"int2", RF_WIRE_INT2, "", "s", NULL, "SMALLINT", "NUMBER(5,0)", NULL, NULL, NULL, NULL},
+    {"int4", RF_WIRE_INT4, "", "i", NULL, "INTEGER", "NUMBER(10,0)", NULL, NULL, NULL, NULL},
+    {"int8", RF_WIRE_INT8, "", "l", NULL, "BIGINT", "NUMBER(19,0)", NULL, NULL, NULL, NULL},
+    {"oid", RF_WIRE_UINT4, "", "I", NULL, "UINTEGER", "NUMBER(10,0)", NULL, NULL, "the number alone: it names an object of the source", SAME_NOTE},
+    {"float4", RF_WIRE_FLOAT4, "", "f", NULL, "FLOAT", "FLOAT", READ_FLOAT, NULL, NULL, "the number as PostgreSQL prints it: 0.1 stays 0.1"},
+    {"float8", RF_WIRE_FLOAT8, "", "g", NULL, "DOUBLE", "FLOAT", READ_FLOAT, NULL, NULL, NULL},
+    {BOUNDED_NUMERIC, RF_WIRE_NUMERIC, "", "d", NULL, "DECIMAL", "NUMBER", NULL, NULL, "of at most 38 digits, none of them before the unit; NaN stops the run: name the column in as_text", "of 38 digits at most, 37 of them behind the point, else VARCHAR; NaN stops the run: name the column in as_text"},
+    {"numeric", RF_WIRE_TEXT, "text", "u", NULL, "VARCHAR", "VARCHAR", NULL, NULL, "its digits as text: without a bound it fits no decimal", SAME_NOTE},
+    {"money", RF_WIRE_TEXT, "numeric text", "u", NULL, "VARCHAR", "VARCHAR", NULL, "the same; numeric where lc_monetary differs", "its number as text, without the currency", SAME_NOTE},
+    {"text", RF_WIRE_TEXT, "", "u", NULL, "VARCHAR", "VARCHAR", NULL, NULL, NULL, NULL},
+    {"varchar", RF_WIRE_TEXT, "", "u", NULL, "VARCHAR", "VARCHAR", NULL, NULL, NULL, NULL},
+    {"bpchar", RF_WIRE_TEXT, "", "u", NULL, "VARCHAR", "VARCHAR", NULL, NULL, "with the spaces that pad it", SAME_NOTE},
+    {"name", RF_WIRE_TEXT, "", "u", NULL, "VARCHAR", "VARCHAR", NULL, NULL, NULL, NULL},
+    {"bytea", RF_WIRE_BYTES, "", "z", NULL, "BLOB", "BINARY", "TO_BINARY(SUBSTR(%s, 3), 'HEX')", NULL, NULL, "sent as hexadecimal digits"},
+    {"uuid", RF_WIRE_UUID, "", "w:16", "arrow.uuid", "UUID", "VARCHAR", NULL, NULL, NULL, "its text"},
+    {"json", RF_WIRE_TEXT, "", "u", "arrow.json", "JSON", "VARIANT", READ_JSON, NULL, "the text as it was written", "numbers of more than 38 digits and zeros behind the point are lost in a VARIANT, and a key that comes twice stops the run: as_text keeps the text"},
+    {"jsonb", RF_WIRE_JSONB, "", "u", "arrow.json", "JSON", "VARIANT", READ_JSON, NULL, "the text that PostgreSQL prints", "numbers of more than 38 digits and zeros behind the point are lost in a VARIANT: as_text keeps the text"},
+    {"date", RF_WIRE_DATE, "", "tdD", NULL, "DATE", "DATE", NULL, NULL, "infinity is the last day that Arrow can name, -infinity the first but one", "infinity, and years before 1 or after 9999, stop the run: name the column in as_text"},
+    {"time", RF_WIRE_TIME, "", "ttu", NULL, "TIME", "TIME", NULL, NULL, "24:00 is 86,400,000,000 µs, which some readers of Arrow do not expect", "24:00 stops the run: name the column in as_text"},
+    {"timetz", RF_WIRE_TEXT, "text", "u", NULL, "VARCHAR", "VARCHAR", NULL, NULL, NULL, "its text"},
+    {"timestamp", RF_WIRE_TIMESTAMP, "", "tsu:", NULL, "TIMESTAMP", "TIMESTAMP_NTZ", NULL, NULL, "infinity is the last time that Arrow can name, -infinity the first but one; years after 294246 stop the run", "as it is, in no zone; infinity and years as for date"},
+    {"timestamptz", RF_WIRE_TIMESTAMP, "", "tsu:UTC", NULL, "TIMESTAMPTZ", "TIMESTAMP_TZ", NULL, NULL, "in UTC; infinity and years as for timestamp", "in UTC, whose offset 0 it has; infinity and years as for date"},
+    {"interval", RF_WIRE_INTERVAL, "", "tin", NULL, "INTERVAL", "VARCHAR", NULL, NULL, "infinity, and more than 292 years of hours, stop the run", "its text"},
+    {ENUM, RF_WIRE_TEXT, "", "u", NULL, "ENUM", "VARCHAR", NULL, "the same; text where the target has none of its name and labels", "a text in Arrow", "its label"},
+    {OTHER, RF_WIRE_TEXT, "text", "u", NULL, "VARCHAR", "VARCHAR", NULL, "the same; text where the target has no type that reads its bytes, and for reg…, xid and their like", "its text: bit, inet, xml, ranges, composite and geometric types, types of extensions, names of objects", SAME_NOTE},
 };
 
 enum { N_TYPES = sizeof TYPES / sizeof TYPES[0] };
@@ -196,19 +207,37 @@ void rf_type_on_duckdb(const struct rf_type *type, struct rf_text *out) {
     rf_text_add(out, ")");
 }
 
+static bool fits_snowflake(const struct rf_type *type) {
+    return type->wire != RF_WIRE_NUMERIC || type->scale <= MOST_SCALE_ON_SNOWFLAKE;
+}
+
+void rf_type_on_snowflake(const struct rf_type *type, struct rf_text *out) {
+    rf_text_add(out, type->element ? "ARRAY" : fits_snowflake(type) ? type->row->snowflake : "VARCHAR");
+    if (type->wire == RF_WIRE_NUMERIC && fits_snowflake(type)) rf_text_addf(out, "(%d,%d)", type->precision, type->scale);
+}
+
+/* Arrays go as JSON: what they print as otherwise only PostgreSQL reads. */
+void rf_type_sent_to_snowflake(const struct rf_type *type, struct rf_column *column) {
+    column->through = type->element ? "pg_catalog.array_to_json" : NULL;
+    column->read_by = type->element ? READ_ARRAY : type->row->read_by;
+}
+
 static void add_row(struct rf_text *json, const struct rf_type_row *row) {
     bool decimal = row->wire == RF_WIRE_NUMERIC;
-    char arrow[64], duckdb[32];
+    char arrow[64], duckdb[32], snowflake[32];
     snprintf(arrow, sizeof arrow, "%s%s%s%s%s", row->format, decimal ? ":p,s" : "", row->extension ? " (" : "",
              row->extension ? row->extension : "", row->extension ? ")" : "");
     snprintf(duckdb, sizeof duckdb, "%s%s", row->duckdb, decimal ? "(p,s)" : strcmp(row->name, ENUM) == 0 ? "(labels)" : "");
+    snprintf(snowflake, sizeof snowflake, "%s%s", row->snowflake, decimal ? "(p,s)" : "");
     rf_json_open(json, NULL, '{');
     rf_json_text(json, "postgres", row->name);
     rf_json_text(json, "sent_as", row->cast);
     rf_json_text(json, "arrow", arrow);
     rf_json_text(json, "duckdb", duckdb);
+    rf_json_text(json, "snowflake", snowflake);
     rf_json_text(json, "to_postgres", row->postgres ? row->postgres : SAME);
     rf_json_text(json, "note", row->note);
+    rf_json_text(json, "snowflake_note", row->snowflake_note && !*row->snowflake_note ? row->note : row->snowflake_note);
     rf_json_close(json, '}');
 }
 
@@ -219,8 +248,10 @@ static void add_array_row(struct rf_text *json) {
     rf_json_text(json, "sent_as", "");
     rf_json_text(json, "arrow", "+l of its elements' type");
     rf_json_text(json, "duckdb", "its elements' type[]");
+    rf_json_text(json, "snowflake", "ARRAY");
     rf_json_text(json, "to_postgres", "the same; as its elements where they are sent otherwise");
     rf_json_text(json, "note", "of one dimension that begins at 1; another array stops the run: name the column in as_text");
+    rf_json_text(json, "snowflake_note", "as PostgreSQL writes it in JSON, of any dimensions, without their bounds; elements that go as text elsewhere are texts here too");
     rf_json_close(json, '}');
 }
 

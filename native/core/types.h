@@ -72,7 +72,11 @@ enum rf_code rf_types_of(const struct rf_job *job, struct rf_source_facts *facts
 /* Writes the type of the target's column: "DECIMAL(12,2)", "UUID", "ENUM('a','b')", "BIGINT[]". */
 void rf_type_on_duckdb(const struct rf_type *type, struct rf_text *out);
 
-/* The whole table as JSON, {"types": [{"postgres", "sent_as", "arrow", "duckdb", "to_postgres", "note"}, …]}, to be freed with free(); NULL when
+/* The same for Snowflake: "NUMBER(12,2)", "VARIANT", "ARRAY"; and how the column is sent there and read. */
+void rf_type_on_snowflake(const struct rf_type *type, struct rf_text *out);
+void rf_type_sent_to_snowflake(const struct rf_type *type, struct rf_column *column);
+
+/* The whole table as JSON, {"types": [{"postgres", "sent_as", "arrow", "duckdb", "snowflake", "to_postgres", "note", "snowflake_note"}, …]}, to be freed with free(); NULL when
  * memory is short. */
 char *rf_types_json(void);
 

@@ -1,6 +1,8 @@
 #include "drivers/adbc.h"
 
+#include <inttypes.h>
 #include <pthread.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -63,6 +65,10 @@ static enum rf_code fail_with_text(const struct rf_adbc *adbc, const char *role,
     if (is_cancelled(adbc)) return cancelled(err);
     char line[sizeof err->server_message];
     copy_first_line(line, sizeof line, text && *text ? text : "the driver gave no reason");
+    if (adbc->ways.diagnose) {
+        adbc->ways.diagnose(role, 0, "", line, err);
+        return err->code;
+    }
     const struct meaning *meaning = meaning_of(line);
     rf_fail(err, meaning ? meaning->code : code, "target: %s: %s", role, line);
     rf_copy_text(err->role, sizeof err->role, role);
@@ -70,9 +76,19 @@ static enum rf_code fail_with_text(const struct rf_adbc *adbc, const char *role,
     return meaning && meaning->hint ? rf_hint(err, "%s", meaning->hint) : err->code;
 }
 
+static enum rf_code fail_with_number(const struct rf_adbc *adbc, const char *role, const struct AdbcError *said, struct rf_error *err) {
+    char line[sizeof err->message], state[sizeof err->sqlstate];
+    if (is_cancelled(adbc)) return cancelled(err);
+    snprintf(state, sizeof state, "%.5s", said->sqlstate);
+    copy_first_line(line, sizeof line, said->message && *said->message ? said->message : "the driver gave no reason");
+    adbc->ways.diagnose(role, said->vendor_code, state, line, err);
+    return err->code;
+}
+
 enum rf_code rf_adbc_judge(const struct rf_adbc *adbc, const char *role, AdbcStatusCode status, struct AdbcError *said, struct rf_error *err) {
     enum rf_code code = RF_OK;
-    if (status != ADBC_STATUS_OK) code = fail_with_text(adbc, role, code_of_status(status), said->message, err);
+    if (status != ADBC_STATUS_OK && adbc->ways.diagnose) code = fail_with_number(adbc, role, said, err);
+    else if (status != ADBC_STATUS_OK) code = fail_with_text(adbc, role, code_of_status(status), said->message, err);
     if (said->release) said->release(said);
     *said = (struct AdbcError){0};
     return code;
@@ -93,7 +109,9 @@ static void ask_to_cancel(void *arg) {
     struct rf_adbc_interrupt *interrupt = arg;
     struct AdbcError said = {0};
     pthread_mutex_lock(&interrupt->mutex);
-    if (interrupt->adbc) (void)interrupt->adbc->driver.ConnectionCancel(&interrupt->adbc->connection, &said);
+    struct rf_adbc *adbc = interrupt->adbc;
+    if (adbc && adbc->running) (void)adbc->driver.StatementCancel(adbc->running, &said);
+    else if (adbc && !adbc->ways.by_statement) (void)adbc->driver.ConnectionCancel(&adbc->connection, &said);
     pthread_mutex_unlock(&interrupt->mutex);
     if (said.release) said.release(&said);
 }
@@ -105,6 +123,7 @@ static void drop_interrupt(void *arg) {
 }
 
 static enum rf_code watch_cancel(struct rf_adbc *adbc, struct rf_error *err) {
+    if (!adbc->cancel) return RF_OK;
     struct rf_adbc_interrupt *interrupt = calloc(1, sizeof *interrupt);
     if (!interrupt) return rf_no_memory(err);
     pthread_mutex_init(&interrupt->mutex, NULL);
@@ -124,6 +143,19 @@ static void unwatch_cancel(struct rf_adbc *adbc) {
     rf_cancel_unregister(adbc->cancel, adbc->slot);
     adbc->interrupt = NULL;
     adbc->slot = NULL;
+}
+
+void rf_adbc_stop_listening(struct rf_adbc *adbc) {
+    unwatch_cancel(adbc);
+    adbc->cancel = NULL;
+}
+
+/* The token may be about to cancel the statement. */
+static void set_running(struct rf_adbc *adbc, struct AdbcStatement *statement) {
+    if (!adbc->ways.by_statement || !adbc->interrupt) return;
+    pthread_mutex_lock(&adbc->interrupt->mutex);
+    adbc->running = statement;
+    pthread_mutex_unlock(&adbc->interrupt->mutex);
 }
 
 /* ---- opening and closing ---- */
@@ -193,6 +225,7 @@ static enum rf_code begin_statement(struct rf_adbc *adbc, struct AdbcStatement *
 
 static void end_statement(struct rf_adbc *adbc, struct AdbcStatement *statement) {
     struct AdbcError said = {0};
+    set_running(adbc, NULL);
     if (statement->private_data) (void)adbc->driver.StatementRelease(statement, &said);
     forget(&said);
 }
@@ -201,6 +234,7 @@ static enum rf_code set_and_run(struct rf_adbc *adbc, struct AdbcStatement *stat
                                 struct ArrowArrayStream *stream, int64_t *n_rows, struct rf_error *err) {
     struct AdbcError said = {0};
     RF_TRY(rf_adbc_judge(adbc, role, adbc->driver.StatementSetSqlQuery(statement, sql, &said), &said, err));
+    set_running(adbc, statement);
     rf_cancel_set_busy(adbc->slot, true);
     AdbcStatusCode status = adbc->driver.StatementExecuteQuery(statement, stream, n_rows, &said);
     rf_cancel_set_busy(adbc->slot, false);
@@ -231,7 +265,7 @@ enum rf_code rf_adbc_execute(struct rf_adbc *adbc, const char *role, struct rf_t
     int64_t changed = -1;
     enum rf_code code = rf_text_check(sql, err);
     if (code == RF_OK) code = begin_statement(adbc, &statement, role, err);
-    if (code == RF_OK) code = set_and_run(adbc, &statement, role, sql->data, &stream, &changed, err);
+    if (code == RF_OK) code = set_and_run(adbc, &statement, role, sql->data, adbc->ways.by_statement ? NULL : &stream, &changed, err);
     if (code == RF_OK && stream.release) code = drain(adbc, role, &stream, NULL, NULL, err);
     if (stream.release) stream.release(&stream);
     end_statement(adbc, &statement);
@@ -246,6 +280,7 @@ enum rf_code rf_adbc_execute(struct rf_adbc *adbc, const char *role, struct rf_t
 struct reading {
     struct rf_arena *arena;
     struct rf_result *rows;
+    char *kinds; /* of the columns: the letter of their format, shape (n_columns,) */
 };
 
 static bool has_value(const struct ArrowArray *column, int64_t row) {
@@ -254,7 +289,16 @@ static bool has_value(const struct ArrowArray *column, int64_t row) {
     return !valid || (valid[at / 8] >> (at % 8) & 1);
 }
 
-static const char *copy_cell(const struct ArrowArray *column, int64_t row, struct rf_arena *arena) {
+/* A whole number of 64 or 128 bits, of which nothing here needs more than 64. */
+static const char *copy_number(const struct ArrowArray *column, char kind, int64_t row, struct rf_arena *arena) {
+    const int64_t *words = column->buffers[1];
+    int64_t at = column->offset + row;
+    char text[24];
+    snprintf(text, sizeof text, "%" PRId64, words[kind == 'd' ? 2 * at : at]);
+    return rf_arena_copy(arena, text);
+}
+
+static const char *copy_text(const struct ArrowArray *column, int64_t row, struct rf_arena *arena) {
     const int32_t *offsets = (const int32_t *)column->buffers[1] + column->offset + row;
     size_t n_bytes = (size_t)(offsets[1] - offsets[0]);
     char *text = rf_arena_take(arena, n_bytes + 1);
@@ -270,22 +314,30 @@ static enum rf_code take_texts(void *context, const struct ArrowArray *array, st
     for (int64_t row = 0; row < array->length; row++, rows->n_rows++)
         for (int i = 0; i < rows->n_columns; i++) {
             const char **cell = &rows->cells[rows->n_rows * rows->n_columns + i];
-            if (!has_value(array->children[i], row)) continue;
-            *cell = copy_cell(array->children[i], row, reading->arena);
+            char kind = reading->kinds[i];
+            if (!has_value(array->children[i], row) || !strchr("uld", kind)) continue;
+            *cell = kind == 'u' ? copy_text(array->children[i], row, reading->arena) : copy_number(array->children[i], kind, row, reading->arena);
             if (!*cell) return rf_no_memory(err);
         }
     return RF_OK;
 }
 
-/* Every result asked for is of texts. */
-static enum rf_code check_schema(struct rf_adbc *adbc, const char *role, struct ArrowArrayStream *stream, int *n_columns, struct rf_error *err) {
+/* Every result asked for is of texts, where that can be asked for. */
+static enum rf_code check_schema(struct rf_adbc *adbc, const char *role, struct ArrowArrayStream *stream, struct reading *reading, struct rf_error *err) {
     struct ArrowSchema schema = {0};
     if (stream->get_schema(stream, &schema) != 0) return fail_with_text(adbc, role, RF_TARGET, stream->get_last_error(stream), err);
     bool texts = true;
-    for (int64_t i = 0; i < schema.n_children; i++) texts &= strcmp(schema.children[i]->format, "u") == 0;
-    *n_columns = (int)schema.n_children;
+    reading->rows->n_columns = (int)schema.n_children;
+    reading->kinds = rf_arena_take(reading->arena, (size_t)schema.n_children + 1);
+    for (int64_t i = 0; reading->kinds && i < schema.n_children; i++) {
+        const char *format = schema.children[i]->format;
+        bool known = strcmp(format, "u") == 0 || strcmp(format, "l") == 0 || (strncmp(format, "d:", 2) == 0 && strcmp(strchr(format, ','), ",0") == 0);
+        reading->kinds[i] = known ? *format : '-';
+        texts &= *format == 'u';
+    }
     if (schema.release) schema.release(&schema);
-    return texts ? RF_OK : rf_fail(err, RF_INTERNAL, "target: %s: the result is not of texts", role);
+    if (!reading->kinds) return rf_no_memory(err);
+    return texts || adbc->ways.any_types ? RF_OK : rf_fail(err, RF_INTERNAL, "target: %s: the result is not of texts", role);
 }
 
 enum rf_code rf_adbc_read(struct rf_adbc *adbc, const char *role, struct rf_text *sql, struct rf_arena *arena, struct rf_result *rows, struct rf_error *err) {
@@ -298,7 +350,7 @@ enum rf_code rf_adbc_read(struct rf_adbc *adbc, const char *role, struct rf_text
     if (code == RF_OK) code = begin_statement(adbc, &statement, role, err);
     if (code == RF_OK) code = set_and_run(adbc, &statement, role, sql->data, &stream, &ignored, err);
     if (code == RF_OK && !stream.release) code = rf_fail(err, RF_INTERNAL, "target: %s: there is no result", role);
-    if (code == RF_OK) code = check_schema(adbc, role, &stream, &rows->n_columns, err);
+    if (code == RF_OK) code = check_schema(adbc, role, &stream, &reading, err);
     if (code == RF_OK) code = drain(adbc, role, &stream, take_texts, &reading, err);
     if (stream.release) stream.release(&stream);
     end_statement(adbc, &statement);

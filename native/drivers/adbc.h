@@ -19,7 +19,19 @@
 
 struct rf_adbc_interrupt; /* what the cancel token holds of a session */
 
+/* Makes an error of ours of what a driver said: `native` is the database's own number, `text` the first line. Only fills *err. */
+typedef void rf_adbc_diagnosis(const char *role, int32_t native, const char *sqlstate, const char *text, struct rf_error *err);
+
+/* What differs between databases behind the same interface; all zero: DuckDB's ways. */
+struct rf_adbc_ways {
+    rf_adbc_diagnosis *diagnose;
+    bool by_statement; /* a statement is cancelled by itself, and says how many rows it changed only when no result is asked for */
+    bool any_types;    /* results that no cast can reach have numbers in them; what is neither a text nor a whole number reads as NULL */
+};
+
 struct rf_adbc {
+    struct rf_adbc_ways ways;
+    struct AdbcStatement *running; /* what the token cancels where that goes by statement; under its lock */
     struct AdbcDriver driver;
     struct AdbcDatabase database;
     struct AdbcConnection connection;
@@ -42,6 +54,9 @@ enum rf_code rf_adbc_load(struct rf_adbc *adbc, const char *library, const char 
 /* Opens the database and a session in it, whose transaction begins with the first statement. */
 enum rf_code rf_adbc_open(struct rf_adbc *adbc, const struct rf_adbc_option *options, int n_options, struct rf_cancel *cancel, struct rf_error *err);
 
+/* From here on nothing that the token says is heard: for what has to be tidied up after a cancel. */
+void rf_adbc_stop_listening(struct rf_adbc *adbc);
+
 /* Rolls back what is not committed and closes; may be called at any time, twice, and opened again after. */
 void rf_adbc_close(struct rf_adbc *adbc);
 
@@ -49,7 +64,7 @@ void rf_adbc_close(struct rf_adbc *adbc);
  * must say so then. `role` says what the statement is for; it goes into errors in place of the text. */
 enum rf_code rf_adbc_execute(struct rf_adbc *adbc, const char *role, struct rf_text *sql, int64_t *n_rows, struct rf_error *err);
 
-/* Every column of the result must be of texts; they go into `arena`. */
+/* Every column of the result must be of texts, unless the ways say otherwise; they go into `arena`. */
 enum rf_code rf_adbc_read(struct rf_adbc *adbc, const char *role, struct rf_text *sql, struct rf_arena *arena, struct rf_result *rows, struct rf_error *err);
 
 /* Appends what the stream gives to a table, by position; takes the stream over. `schema` NULL: a temporary table. */

@@ -11,11 +11,15 @@
 #include "core/sink.h"
 #include "core/source.h"
 #include "core/transfer.h"
+#include "core/snowflake_uri.h"
 #include "drivers/adbc.h"
+#include "drivers/connect_snowflake.h"
 #include "drivers/file_registry.h"
 #include "drivers/ingest.h"
 #include "drivers/postgres.h"
 #include "drivers/readers_postgres.h"
+#include "drivers/session_adbc.h"
+#include "drivers/spool.h"
 
 struct rf_source_postgres {
     const struct rf_job *job;
@@ -61,8 +65,32 @@ struct rf_sink_duckdb {
     bool has_control; /* the control table exists */
 };
 
+struct rf_sink_snowflake {
+    const struct rf_job *job;
+    struct rf_cancel *cancel;
+    struct rf_arena *arena;
+    struct rf_snowflake_uri uri;
+    struct rf_adbc_option options[RF_SNOWFLAKE_OPTIONS];
+    struct rf_session_adbc over_adbc;
+    struct rf_session session;
+    const struct rf_plan *plan;
+    int64_t load_id;
+    char token[33];          /* what our taking of the lease is told by; "" before and after */
+    const char *session_id;  /* Snowflake's number of our session */
+    const char *transaction; /* its number of the load's transaction; NULL before */
+    struct rf_lease_keeper *keeper;
+    struct rf_spool_folder folder;
+    struct rf_spool *spool;  /* of rows, or of keys once these follow */
+    const char *into;        /* the folder that its files are sent into */
+    int64_t rows_staged;
+    bool keys_follow;
+    bool has_control;        /* the control tables exist */
+    bool has_temporary;      /* temporary tables and files exist, which go with the session */
+};
+
 /* Room for whichever it is. */
 union rf_sink_memory {
+    struct rf_sink_snowflake snowflake;
     struct rf_sink_postgres postgres;
     struct rf_sink_duckdb duckdb;
 };
@@ -76,6 +104,7 @@ enum rf_code rf_sink_for(const struct rf_job *job, struct rf_cancel *cancel, str
 extern const struct rf_source_ops rf_source_postgres_ops;
 extern const struct rf_sink_ops rf_sink_postgres_ops;
 extern const struct rf_sink_ops rf_sink_duckdb_ops;
+extern const struct rf_sink_ops rf_sink_snowflake_ops;
 
 /* Verbs that need no run: the records of a target, forgetting a watermark, facts for `rowferry doctor`.
  * *json is freed by the caller. */
@@ -83,6 +112,8 @@ enum rf_code rf_postgres_state(const struct rf_job *job, struct rf_cancel *cance
 enum rf_code rf_postgres_reset(const struct rf_job *job, struct rf_cancel *cancel, struct rf_observer observer, struct rf_arena *arena, char **json, struct rf_error *err);
 enum rf_code rf_duckdb_state(const struct rf_job *job, struct rf_cancel *cancel, struct rf_arena *arena, char **json, struct rf_error *err);
 enum rf_code rf_duckdb_reset(const struct rf_job *job, struct rf_cancel *cancel, struct rf_observer observer, struct rf_arena *arena, char **json, struct rf_error *err);
+enum rf_code rf_snowflake_state(const struct rf_job *job, struct rf_cancel *cancel, struct rf_arena *arena, char **json, struct rf_error *err);
+enum rf_code rf_snowflake_reset(const struct rf_job *job, struct rf_cancel *cancel, struct rf_observer observer, struct rf_arena *arena, char **json, struct rf_error *err);
 enum rf_code rf_postgres_inspect(const struct rf_job *job, struct rf_cancel *cancel, char **json, struct rf_error *err);
 
 #endif

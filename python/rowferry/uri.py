@@ -12,12 +12,16 @@ from __future__ import annotations
 
 import re
 from importlib.util import find_spec
+from pathlib import Path
 from urllib.parse import unquote
 
 MASK = "***"
 
 _IN_URI = re.compile(r"(\b[a-z][a-z0-9+]*://[^\s:/@?]*:)\S*(?=@)", re.IGNORECASE)
 _IN_PAIR = re.compile(r"(\b(?:ssl)?password\s*=\s*)('(?:[^'\\]|\\.)*'|(?:[^\s'\\]|\\.)(?:[^\s\\]|\\.)*)", re.IGNORECASE)
+_IN_SNOWFLAKE = re.compile(r"((?:token|private_key|private_key_file_pwd)=)[^&\s]+")
+_IN_QUERY = re.compile(r"[?&](?:token|private_key|private_key_file_pwd)=([^&]*)")
+"""What a snowflake:// URI holds of secrets behind its path."""
 _PAIRS = re.compile(r"\s*\w+\s*=")
 _SCHEME = re.compile(r"[A-Za-z][\w+.-]*://")
 _USER = re.compile(r"[A-Za-z][\w+.-]*://([^@/]*)@")
@@ -32,7 +36,8 @@ def has_password(uri: str) -> bool:
 
 def hide(text: str) -> str:
     """`text` with the password of every URI, and of every `password=…`, replaced by `***`."""
-    return _IN_PAIR.sub(rf"\1{MASK}", _IN_URI.sub(rf"\1{MASK}", text))
+    shown = _IN_PAIR.sub(rf"\1{MASK}", _IN_URI.sub(rf"\1{MASK}", text))
+    return _IN_SNOWFLAKE.sub(rf"\1{MASK}", shown)
 
 
 def redact(text: str | None, *uris: str | None) -> str | None:
@@ -48,7 +53,7 @@ def redact(text: str | None, *uris: str | None) -> str | None:
 
 def problem(uri: str) -> str | None:
     """What makes `uri` unreadable or unsafe to hand to libpq, in words that quote none of it; None when nothing does."""
-    if not _SCHEME.match(uri) and not is_duckdb(uri):
+    if not _SCHEME.match(uri) and not is_duckdb(uri) and not is_snowflake(uri):
         return None if _PAIRS.match(uri) else "is neither postgresql://user@host/database nor key=value pairs"
     if re.search(r"\s", uri):
         return "has a space or a line break: write it as %20 or %0A"
@@ -68,8 +73,17 @@ def is_duckdb(uri: str) -> bool:
     return uri.startswith("duckdb:")
 
 
+def is_snowflake(uri: str) -> bool:
+    """Whether `uri` names a Snowflake account, well or badly; the core reads the rest."""
+    return uri.startswith("snowflake:")
+
+
 def driver(uri: str) -> str | None:
     """The library through which the core reaches `uri`; None when it needs none, or the package of it is not installed."""
+    if is_snowflake(uri):
+        package = find_spec("adbc_driver_snowflake")
+        library = Path(package.origin).with_name("libadbc_driver_snowflake.so") if package and package.origin else None
+        return str(library) if library and library.exists() else None
     spec = find_spec("_duckdb") if is_duckdb(uri) else None
     return spec.origin if spec else None
 
@@ -78,6 +92,7 @@ def _passwords(uri: str) -> list[str]:
     """The passwords in `uri` as they are written there."""
     user = _USER.match(uri)
     found = [user[1].partition(":")[2]] if user else []
+    found += [secret[1] for secret in _IN_QUERY.finditer(uri)] if is_snowflake(uri) else []
     for pair in _IN_PAIR.finditer(uri):
         found.append(pair[2].partition("&")[0] if _SCHEME.match(uri) else pair[2].strip("'"))
     return [password for password in found if password]
