@@ -191,11 +191,18 @@ void rf_plain_run_total(const struct rf_dialect_row *row, const struct rf_job *j
     rf_dialect_literal(row, job->run_id, out);
 }
 
+static void add_json(const struct rf_dialect_row *row, const char *value, struct rf_text *out) {
+    rf_text_add(out, row->casts ? "CAST(" : "");
+    rf_dialect_literal(row, value, out);
+    if (row->casts) rf_text_addf(out, " AS %s)", row->json);
+}
+
 static void add_value(const struct rf_dialect_row *row, const struct rf_record *record, int i, struct rf_text *out) {
     const char *value = record->values[i];
     if (i == MAP_INDEX && value && strcmp(value, "-1") == 0) value = NULL;
     if (rf_load_columns[i].kind == RF_LOAD_TIME) rf_dialect_time(row, value, out);
     else if (rf_load_columns[i].kind == RF_LOAD_FLAG) rf_text_add(out, value ? value : "NULL"); /* a keyword */
+    else if (rf_load_columns[i].kind == RF_LOAD_JSON) add_json(row, value, out);
     else rf_dialect_literal(row, value, out);
 }
 
