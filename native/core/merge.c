@@ -1,15 +1,19 @@
 #include "core/merge.h"
 
+#include "core/sql_plain.h"
 #include "core/sql_snowflake.h"
 
 #include <inttypes.h>
 
-/* By dialects that have DISTINCT ON, FILTER and rows as values. */
+/* By dialects that have DISTINCT ON, FILTER and rows as values, and by those that need neither. */
 static const struct rf_stage_makers RICH = {rf_sql_count_stage, rf_sql_duplicate_keys, rf_sql_count_missed, rf_sql_count_stale,
                                             rf_sql_close_gone,  rf_sql_close_absent,   rf_sql_sweep,        rf_sql_count_live};
+static const struct rf_stage_makers PLAIN = {rf_plain_count_stage, rf_plain_duplicate_keys, rf_plain_count_missed, rf_plain_count_stale,
+                                             rf_plain_close_gone,  rf_plain_close_absent,   rf_plain_sweep,        rf_plain_count_live};
 
 const struct rf_stage_makers *rf_stage_makers(const struct rf_plan *plan) {
-    return plan->target->dialect == RF_DIALECT_SNOWFLAKE ? &rf_snowflake_makers : &RICH;
+    if (plan->target->dialect == RF_DIALECT_SNOWFLAKE) return &rf_snowflake_makers;
+    return rf_dialect_row(plan->target->dialect) ? &PLAIN : &RICH;
 }
 
 struct merge {

@@ -119,7 +119,15 @@ struct rf_source_facts {
 };
 
 /* Whose SQL the target speaks. */
-enum rf_dialect { RF_DIALECT_POSTGRES, RF_DIALECT_DUCKDB, RF_DIALECT_SNOWFLAKE };
+enum rf_dialect {
+    RF_DIALECT_POSTGRES, /* by libpq */
+    RF_DIALECT_DUCKDB,
+    RF_DIALECT_MARIADB, /* by ODBC, as the next two */
+    RF_DIALECT_SQLITE,
+    RF_DIALECT_PSQLODBC, /* PostgreSQL whose bytes cannot be reached */
+    RF_DIALECT_SNOWFLAKE,
+    RF_DIALECTS, /* how many there are */
+};
 
 struct rf_target_facts {
     enum rf_dialect dialect;

@@ -6,6 +6,7 @@
 #include "core/sql.h"
 #include "core/sql_duckdb.h"
 #include "core/sql_snowflake.h"
+#include "core/sql_plain.h"
 
 #include <inttypes.h>
 #include <stdlib.h>
@@ -316,9 +317,24 @@ static void list_snowflake(const struct rf_plan *plan, struct listing *listing) 
     list_closing(plan, listing);
 }
 
+static void list_plain(const struct rf_plan *plan, struct listing *listing) {
+    const struct rf_dialect_row *row = rf_dialect_row(plan->target->dialect);
+    if (!row->file_is_lease) rf_plain_take_lease(row, plan->job, list(listing, "target", "lease"));
+    if (plan->first_load) rf_plain_create_target(plan, list(listing, "target", "create table"));
+    if (!plan->straight) rf_plain_create_stage(plan, list(listing, "target", "create stage"));
+    rf_plain_insert_row(plan, list(listing, "target", "write"));
+    if (plan->sweep) rf_plain_create_keys(plan, list(listing, "target", "create stage of keys"));
+    if (plan->sweep) rf_plain_insert_key(plan, list(listing, "target", "write keys"));
+    if (plan->audit) rf_plain_count_missed(plan, list(listing, "target", "count missed rows"));
+    if (!plan->straight && !plan->first_load) rf_plain_update(plan, list(listing, "target", "update"));
+    if (!plan->straight) rf_plain_insert(plan, list(listing, "target", "insert"));
+    list_closing(plan, listing);
+}
+
 static void list_target(const struct rf_plan *plan, struct listing *listing) {
     if (plan->target->dialect == RF_DIALECT_DUCKDB) list_duckdb(plan, listing);
     else if (plan->target->dialect == RF_DIALECT_SNOWFLAKE) list_snowflake(plan, listing);
+    else if (rf_dialect_row(plan->target->dialect)) list_plain(plan, listing);
     else list_postgres(plan, listing);
 }
 

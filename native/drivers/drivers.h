@@ -5,6 +5,7 @@
 #include "core/arena.h"
 #include "core/cancel.h"
 #include "core/columns.h"
+#include "core/dialect.h"
 #include "core/duckdb_uri.h"
 #include "core/error.h"
 #include "core/job.h"
@@ -16,6 +17,7 @@
 #include "drivers/connect_snowflake.h"
 #include "drivers/file_registry.h"
 #include "drivers/ingest.h"
+#include "drivers/odbc.h"
 #include "drivers/postgres.h"
 #include "drivers/readers_postgres.h"
 #include "drivers/session_adbc.h"
@@ -88,11 +90,33 @@ struct rf_sink_snowflake {
     bool has_temporary;      /* temporary tables and files exist, which go with the session */
 };
 
+struct rf_sink_odbc {
+    const struct rf_job *job;
+    struct rf_cancel *cancel;
+    struct rf_arena *arena;
+    struct rf_odbc_uri uri;
+    struct rf_odbc odbc;
+    struct rf_session session; /* over it */
+    const struct rf_dialect_row *row; /* of the open session's database */
+    struct rf_file_hold *hold; /* of a file, within this process */
+    const struct rf_plan *plan;
+    int64_t load_id;
+    struct rf_columns_field *fields; /* of the source's columns */
+    struct rf_columns_field *staged; /* of what is being loaded, shape (n_staged,) */
+    int n_staged;
+    struct rf_ingest *ingest; /* rows or keys that are being loaded */
+    int64_t rows_staged;
+    bool keys_follow;
+    bool has_control; /* the control tables exist */
+    struct rf_lease_keeper *keeper;
+};
+
 /* Room for whichever it is. */
 union rf_sink_memory {
     struct rf_sink_snowflake snowflake;
     struct rf_sink_postgres postgres;
     struct rf_sink_duckdb duckdb;
+    struct rf_sink_odbc odbc;
 };
 
 /* Names the driver that a URI asks for, or fails with RF_CONFIG listing those there are. */
@@ -105,6 +129,7 @@ extern const struct rf_source_ops rf_source_postgres_ops;
 extern const struct rf_sink_ops rf_sink_postgres_ops;
 extern const struct rf_sink_ops rf_sink_duckdb_ops;
 extern const struct rf_sink_ops rf_sink_snowflake_ops;
+extern const struct rf_sink_ops rf_sink_odbc_ops;
 
 /* Verbs that need no run: the records of a target, forgetting a watermark, facts for `rowferry doctor`.
  * *json is freed by the caller. */
@@ -114,6 +139,8 @@ enum rf_code rf_duckdb_state(const struct rf_job *job, struct rf_cancel *cancel,
 enum rf_code rf_duckdb_reset(const struct rf_job *job, struct rf_cancel *cancel, struct rf_observer observer, struct rf_arena *arena, char **json, struct rf_error *err);
 enum rf_code rf_snowflake_state(const struct rf_job *job, struct rf_cancel *cancel, struct rf_arena *arena, char **json, struct rf_error *err);
 enum rf_code rf_snowflake_reset(const struct rf_job *job, struct rf_cancel *cancel, struct rf_observer observer, struct rf_arena *arena, char **json, struct rf_error *err);
+enum rf_code rf_odbc_state(const struct rf_job *job, struct rf_cancel *cancel, struct rf_arena *arena, char **json, struct rf_error *err);
+enum rf_code rf_odbc_reset(const struct rf_job *job, struct rf_cancel *cancel, struct rf_observer observer, struct rf_arena *arena, char **json, struct rf_error *err);
 enum rf_code rf_postgres_inspect(const struct rf_job *job, struct rf_cancel *cancel, char **json, struct rf_error *err);
 
 #endif

@@ -94,9 +94,8 @@ static enum rf_code wait_for_lease(struct rf_sink_postgres *sink, struct rf_erro
     }
 }
 
-/* ---- keeping it ---- */
+/* ---- renewing ---- */
 
-/* During the merge the lease's row is locked by the load itself; a renewal then fails, and others take the lock for the sign of life. */
 struct renewal {
     const struct rf_job *job;
     int64_t load_id;
@@ -129,15 +128,18 @@ static void drop_renewal(void *self) {
     free(renewal);
 }
 
-static const struct rf_lease_ops lease_ops = {.renew = renew, .drop = drop_renewal};
+static enum rf_code start_keeper(struct rf_sink_postgres *sink, struct rf_error *err) {
+    struct renewal *renewal = calloc(1, sizeof *renewal);
+    if (!renewal) return rf_no_memory(err);
+    *renewal = (struct renewal){.job = sink->job, .load_id = sink->load_id};
+    return rf_lease_keeper_start(sink->job->lease_seconds, &(struct rf_lease_renewal){.renew = renew, .drop = drop_renewal, .self = renewal}, &sink->keeper, err);
+}
 
 enum rf_code rf_postgres_take_lease(void *self, int64_t *load_id, struct rf_error *err) {
     struct rf_sink_postgres *sink = self;
     RF_TRY(wait_for_lease(sink, err));
     *load_id = sink->load_id;
-    struct renewal *renewal = calloc(1, sizeof *renewal);
-    if (renewal) *renewal = (struct renewal){.job = sink->job, .load_id = sink->load_id};
-    return rf_lease_keeper_start(&lease_ops, renewal, sink->job->lease_seconds, &sink->keeper, err);
+    return start_keeper(sink, err);
 }
 
 enum rf_code rf_postgres_fence(struct rf_sink_postgres *sink, struct rf_error *err) {

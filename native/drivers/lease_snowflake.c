@@ -102,16 +102,13 @@ static void drop_renewal(void *self) {
     free(renewal);
 }
 
-static const struct rf_lease_ops lease_ops = {.renew = renew, .drop = drop_renewal};
-
 static enum rf_code keep_lease(struct rf_sink_snowflake *sink, struct rf_error *err) {
     struct renewal *renewal = calloc(1, sizeof *renewal);
-    if (renewal) {
-        rf_arena_init(&renewal->arena, KEEPER_ARENA_BYTES);
-        renewal->sink = (struct rf_sink_snowflake){.job = sink->job, .arena = &renewal->arena};
-        memcpy(renewal->sink.token, sink->token, sizeof sink->token);
-    }
-    return rf_lease_keeper_start(&lease_ops, renewal, sink->job->lease_seconds, &sink->keeper, err);
+    if (!renewal) return rf_no_memory(err);
+    rf_arena_init(&renewal->arena, KEEPER_ARENA_BYTES);
+    renewal->sink = (struct rf_sink_snowflake){.job = sink->job, .arena = &renewal->arena};
+    memcpy(renewal->sink.token, sink->token, sizeof sink->token);
+    return rf_lease_keeper_start(sink->job->lease_seconds, &(struct rf_lease_renewal){.renew = renew, .drop = drop_renewal, .self = renewal}, &sink->keeper, err);
 }
 
 /* ---- taking it and giving it back ---- */

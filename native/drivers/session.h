@@ -27,11 +27,11 @@ struct rf_session_ops {
     enum rf_code (*execute)(void *self, const char *role, struct rf_text *sql, int64_t *n_rows, struct rf_error *err);
     /* The same for a statement with a small result. Over ADBC each of its columns must be a text: cast the others. */
     enum rf_code (*read)(void *self, const char *role, struct rf_text *sql, struct rf_arena *arena, struct rf_result *rows, struct rf_error *err);
-    /* Runs `insert`, whose ? stand for the values of a row, for each row that the stream brings, and frees the text; takes the
-     * stream over. The table has to be counted after: what a driver says about its rows proves nothing. NULL on a channel
-     * whose rows come another way. */
-    enum rf_code (*append)(void *self, const char *role, struct rf_text *insert, const struct rf_columns_field *fields, int n_fields,
-                           struct ArrowArrayStream *stream, struct rf_error *err);
+    /* Runs `insert`, whose ? stand for the values of a row, for each row that the stream brings; takes the stream over and
+     * frees the texts. `count` counts the rows of the table, which holds none: what a driver says of its rows proves nothing,
+     * and the whole has to be counted after. NULL on a channel whose rows come another way. */
+    enum rf_code (*append)(void *self, const char *role, struct rf_text *insert, struct rf_text *count, const struct rf_columns_field *fields,
+                           int n_fields, struct ArrowArrayStream *stream, struct rf_error *err);
     /* From here on nothing is committed before `commit`. */
     enum rf_code (*begin)(void *self, struct rf_error *err);
     /* Any failure but RF_CANCELLED leaves in doubt whether the transaction was committed. Once it was, statements commit by

@@ -30,7 +30,7 @@ static enum rf_code check_names(const struct rf_source_facts *source, struct rf_
 
 static enum rf_code set_type(struct rf_sink_snowflake *sink, const struct rf_type *type, struct rf_column *column, struct rf_error *err) {
     struct rf_text text = {0};
-    rf_type_on_snowflake(type, &text);
+    rf_type_on(type, RF_DIALECT_SNOWFLAKE, &text);
     column->arrives_as = text.failed ? NULL : rf_arena_copy(sink->arena, text.data);
     rf_text_free(&text);
     rf_type_sent_to_snowflake(type, column);
@@ -39,7 +39,7 @@ static enum rf_code set_type(struct rf_sink_snowflake *sink, const struct rf_typ
 
 static enum rf_code set_types(struct rf_sink_snowflake *sink, struct rf_source_facts *source, struct rf_error *err) {
     struct rf_columns_field *fields = NULL;
-    RF_TRY(rf_types_of(sink->job, source, sink->arena, &fields, err));
+    RF_TRY(rf_types_of(sink->job, source, RF_DIALECT_SNOWFLAKE, sink->arena, &fields, err));
     for (int i = 0; i < source->n_columns; i++) RF_TRY(set_type(sink, &fields[i].type, &source->columns[i], err));
     return RF_OK;
 }

@@ -30,7 +30,7 @@ static void check_type(const struct expected *expected, bool as_text) {
     struct rf_text duckdb = {0};
     rf_arena_init(&arena, 1 << 16);
     assert_code(rf_type_resolve(expected->identity, expected->typmod, as_text, &arena, &type, &err), RF_OK, &err);
-    rf_type_on_duckdb(&type, &duckdb);
+    rf_type_on(&type, RF_DIALECT_DUCKDB, &duckdb);
     if (type.wire != expected->wire) fail_msg("%s comes in form %u", expected->identity, (unsigned)type.wire);
     assert_string_equal(none(type.cast), none(expected->cast));
     assert_string_equal(type.format, expected->format);
@@ -92,7 +92,7 @@ static void is_on_snowflake(const char *identity, int32_t typmod, bool as_text, 
     struct rf_column column = {0};
     rf_arena_init(&arena, 1 << 16);
     assert_code(rf_type_resolve(identity, typmod, as_text, &arena, &type, &err), RF_OK, &err);
-    rf_type_on_snowflake(&type, &text);
+    rf_type_on(&type, RF_DIALECT_SNOWFLAKE, &text);
     rf_type_sent_to_snowflake(&type, &column);
     assert_string_equal(whole(&text), snowflake);
     assert_string_equal(none(column.through), none(through));
