@@ -222,14 +222,13 @@ void rf_snowflake_take_lease(const struct rf_job *job, const char *token, const 
                  job->try_number);
 }
 
+/* Keys are not enforced: of two rows that were inserted at once this one counts, to everybody. */
+#define HOLDER " ORDER BY load_id DESC, token DESC NULLS LAST LIMIT 1"
+
 void rf_snowflake_read_lease(const struct rf_job *job, struct rf_text *out) {
     rf_text_add(out, "SELECT load_id::VARCHAR, token, run_id, try_number::VARCHAR, application, session_id FROM ");
     add_of_target(job, "leases", out);
-}
-
-static void add_ours(const char *token, struct rf_text *out) {
-    rf_text_add(out, " AND token = ");
-    rf_text_escaped_literal(out, token);
+    rf_text_add(out, HOLDER);
 }
 
 static void add_lease_change(const struct rf_job *job, struct rf_text *out) {
@@ -241,7 +240,8 @@ static void add_lease_change(const struct rf_job *job, struct rf_text *out) {
 static void add_lease_condition(const struct rf_job *job, const char *token, struct rf_text *out) {
     rf_text_add(out, " WHERE target_table = ");
     rf_text_escaped_literal(out, job->target_label);
-    add_ours(token, out);
+    rf_text_add(out, " AND token = ");
+    rf_text_escaped_literal(out, token);
 }
 
 void rf_snowflake_renew_lease(const struct rf_job *job, const char *token, struct rf_text *out) {
@@ -319,10 +319,11 @@ void rf_snowflake_insert_load(const struct rf_job *job, const struct rf_record *
     if (is_load) rf_snowflake_file(job, out);
     rf_text_add(out, is_load ? ") WHERE NOT EXISTS (SELECT 1 FROM " : " WHERE NOT EXISTS (SELECT 1 FROM ");
     add_of_target(job, "loads", out);
-    rf_text_addf(out, " AND load_id >= %s) AND EXISTS (SELECT 1 FROM ", record->values[1]);
+    rf_text_addf(out, " AND load_id >= %s) AND ", record->values[1]);
+    rf_text_escaped_literal(out, token);
+    rf_text_add(out, " = (SELECT token FROM ");
     add_of_target(job, "leases", out);
-    add_ours(token, out);
-    rf_text_add(out, ")");
+    rf_text_add(out, HOLDER ")");
 }
 
 void rf_snowflake_find_load(const struct rf_job *job, int64_t load_id, struct rf_text *out) {

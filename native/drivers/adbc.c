@@ -64,11 +64,12 @@ static enum rf_code cancelled(struct rf_error *err) {
 static enum rf_code fail_with_text(const struct rf_adbc *adbc, const char *role, enum rf_code code, const char *text, struct rf_error *err) {
     if (is_cancelled(adbc)) return cancelled(err);
     char line[sizeof err->server_message];
-    copy_first_line(line, sizeof line, text && *text ? text : "the driver gave no reason");
+    if (!text || !*text) text = "the driver gave no reason";
     if (adbc->ways.diagnose) {
-        adbc->ways.diagnose(role, 0, "", line, err);
+        adbc->ways.diagnose(role, 0, "", text, err);
         return err->code;
     }
+    copy_first_line(line, sizeof line, text);
     const struct meaning *meaning = meaning_of(line);
     rf_fail(err, meaning ? meaning->code : code, "target: %s: %s", role, line);
     rf_copy_text(err->role, sizeof err->role, role);
@@ -80,7 +81,7 @@ static enum rf_code fail_with_number(const struct rf_adbc *adbc, const char *rol
     char line[sizeof err->message], state[sizeof err->sqlstate];
     if (is_cancelled(adbc)) return cancelled(err);
     snprintf(state, sizeof state, "%.5s", said->sqlstate);
-    copy_first_line(line, sizeof line, said->message && *said->message ? said->message : "the driver gave no reason");
+    rf_copy_text(line, sizeof line, said->message && *said->message ? said->message : "the driver gave no reason");
     adbc->ways.diagnose(role, said->vendor_code, state, line, err);
     return err->code;
 }

@@ -19,7 +19,7 @@
 
 struct rf_adbc_interrupt; /* what the cancel token holds of a session */
 
-/* Makes an error of ours of what a driver said: `native` is the database's own number, `text` the first line. Only fills *err. */
+/* Makes an error of ours of what a driver said: `native` is the database's own number, or 0. Only fills *err. */
 typedef void rf_adbc_diagnosis(const char *role, int32_t native, const char *sqlstate, const char *text, struct rf_error *err);
 
 /* What differs between databases behind the same interface; all zero: DuckDB's ways. */

@@ -73,15 +73,27 @@ static enum rf_code code_without_number(const char *text) {
     return refused ? RF_AUTH : RF_TARGET;
 }
 
-void rf_snowflake_diagnose(const char *role, int32_t native, const char *sqlstate, const char *text, struct rf_error *err) {
+/* In one line, from Snowflake's number on, which comes twice when a driver puts it before the message. */
+static void tidy(const char *text, char *line, size_t size) {
+    enum { PREFIX = 16 }; /* "000625 (57014): " */
     const char *found = find_number(text);
-    int32_t number = native ? native : found ? (int32_t)strtol(found, NULL, 10) : 0;
+    if (found && strlen(found) > 2 * PREFIX && strncmp(found, found + PREFIX, PREFIX) == 0) found += PREFIX;
+    rf_copy_text(line, size, found ? found : text);
+    for (char *p = line; *p; p++)
+        if (*p == '\n' || *p == '\r') *p = ' ';
+}
+
+void rf_snowflake_diagnose(const char *role, int32_t native, const char *sqlstate, const char *text, struct rf_error *err) {
+    char line[sizeof err->server_message];
+    const char *found = find_number(text);
+    int32_t number = found ? (int32_t)strtol(found, NULL, 10) : native;
     const struct meaning *meaning = meaning_of(number);
-    rf_fail(err, meaning ? meaning->code : number ? RF_TARGET : code_without_number(text), "target: %s: %s", role, found ? found : text);
+    tidy(text, line, sizeof line);
+    rf_fail(err, meaning ? meaning->code : number ? RF_TARGET : code_without_number(text), "target: %s: %s", role, line);
     rf_copy_text(err->role, sizeof err->role, role);
-    rf_copy_text(err->server_message, sizeof err->server_message, found ? found : text);
-    rf_copy_text(err->sqlstate, sizeof err->sqlstate, *sqlstate || !found ? sqlstate : "");
-    if (!*sqlstate && found) snprintf(err->sqlstate, sizeof err->sqlstate, "%.5s", found + 8);
+    rf_copy_text(err->server_message, sizeof err->server_message, line);
+    if (*sqlstate || !found) rf_copy_text(err->sqlstate, sizeof err->sqlstate, sqlstate);
+    else snprintf(err->sqlstate, sizeof err->sqlstate, "%.5s", found + 8);
     if (meaning) err->retryable = meaning->retryable;
     if (meaning && meaning->hint) rf_hint(err, "%s", meaning->hint);
 }

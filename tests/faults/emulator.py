@@ -30,8 +30,11 @@ DIFFERENCES = (
     "corrected here: COPY INTO guesses the types of CSV (007 becomes 7), takes '' for NULL, and knows few file format options",
     "corrected here: what fakesnow cannot do is HTTP 500, which drivers try again for a minute",
     "corrected here: a session that is closed or ended does not roll back at once",
-    "corrected here: MERGE and UPDATE conflict at once where Snowflake waits for the lock: told as 000625",
+    "corrected here: what conflicts fails at once where Snowflake waits for a lock, and keys are enforced: told as 000625",
+    "corrected here: a time that is NULL arrives as 1970",
+    "columns whose names hold an apostrophe cannot be made",
     "corrected here: a MERGE needs a current schema, and cannot follow BEGIN (AUTOCOMMIT = FALSE does the same, and comes with it)",
+    "corrected here: a temporary stage is everybody's, and stays",
     "corrected here: an ARRAY is a VARIANT in its catalogs",
     "TIMESTAMP_TZ has no offset of its own",
     "quoted names ignore case",
@@ -46,8 +49,9 @@ _ACCEPTED = re.compile(r"^ALTER SESSION SET (?!AUTOCOMMIT)", re.IGNORECASE)
 _SESSION = re.compile(r"\bCURRENT_SESSION\(\)", re.IGNORECASE)
 _TRANSACTION = re.compile(r"\bCURRENT_TRANSACTION\(\)", re.IGNORECASE)
 _ABORT = re.compile(r"^SELECT SYSTEM\$ABORT_(SESSION|TRANSACTION)\((\d+)\)", re.IGNORECASE)
+_FILES = re.compile(r"\b(rowferry_files_\d+)")
 _TABLE = re.compile(r'^CREATE TABLE IF NOT EXISTS "\w+"\."\w+"\."([^"]+)"')
-_CONFLICT = re.compile(r"Conflict on (tuple|update)|write-write conflict|TransactionContext Error: .*onflict", re.IGNORECASE)
+_CONFLICT = re.compile(r"Duplicate key .* violates primary key|Conflict on (tuple|update)|write-write conflict|TransactionContext Error: .*onflict", re.IGNORECASE)
 
 faults: list[dict[str, Any]] = []
 statements: list[tuple[int, str]] = []
@@ -78,6 +82,17 @@ def correct_fakesnow() -> None:
         read.append("expressions", sqlglot_columns(names or []))
         return read
 
+    arrow = importlib.import_module("fakesnow.arrow")
+    plain_times = arrow.timestamp_to_sf_struct
+
+    def times_with_nulls(times: Any) -> Any:
+        import pyarrow as pa  # noqa: PLC0415
+
+        times = times.combine_chunks() if isinstance(times, pa.ChunkedArray) else times
+        made = plain_times(times)
+        return pa.StructArray.from_arrays(made.flatten(), fields=list(made.type), mask=times.is_null())
+
+    arrow.timestamp_to_sf_struct = times_with_nulls
     copy_into.handle_csv = handle_csv
     copy_into.ReadCSV.read_expression = read_expression
 
@@ -145,6 +160,7 @@ def make_app() -> Any:
         if "INFORMATION_SCHEMA.COLUMNS" in sql and arrays:
             pairs = ", ".join(f"'{table}.{name}'" for table, name in sorted(arrays))
             sql = sql.replace("ELSE DATA_TYPE END", f"WHEN 'VARIANT' THEN IFF(TABLE_NAME || '.' || COLUMN_NAME IN ({pairs}), 'ARRAY', 'VARIANT') ELSE DATA_TYPE END")
+        sql = _FILES.sub(rf"\1_{numbers[token]}", sql)
         with_numbers = _SESSION.sub(f"'{numbers[token]}'", sql)
         return _TRANSACTION.sub(f"'{numbers[token]}'", with_numbers)
 
