@@ -39,6 +39,7 @@ DIFFERENCES = (
     "TIMESTAMP_TZ has no offset of its own",
     "quoted names ignore case",
     "duplicate source rows of a MERGE pass",
+    "corrected here: a MERGE commits what came before it in its transaction",
     "a MERGE is several statements on DuckDB: it is atomic within a transaction only, as all of ours are",
     "passwords, keys, tokens, roles, warehouses and grants are not looked at",
     "a VARIANT is DuckDB's JSON: numbers keep their digits and zeros",
@@ -53,6 +54,7 @@ _FILES = re.compile(r"\b(rowferry_files_\d+)")
 _TABLE = re.compile(r'^CREATE TABLE IF NOT EXISTS "\w+"\."\w+"\."([^"]+)"')
 _CONFLICT = re.compile(r"Duplicate key .* violates primary key|Conflict on (tuple|update)|write-write conflict|TransactionContext Error: .*onflict", re.IGNORECASE)
 
+LOCKED = "Statement 'x' has locked table 'y' in transaction 1 and this lock has not yet been released."
 faults: list[dict[str, Any]] = []
 statements: list[tuple[int, str]] = []
 numbers: dict[str, int] = {}
@@ -115,6 +117,16 @@ def remember_columns(conn: Any, sql: str) -> None:
         column_names[threading.get_ident()] = [row[0] for row in described]
 
 
+class Within:
+    """DuckDB's session within a transaction: neither begins nor commits one."""
+
+    def __init__(self, session: Any) -> None:
+        self._session = session
+
+    def __getattr__(self, name: str) -> Any:
+        return (lambda: None) if name in ("begin", "commit") else getattr(self._session, name)
+
+
 def next_fault(sql: str) -> dict[str, Any] | None:
     with _lock:
         for fault in faults:
@@ -135,6 +147,8 @@ def refusal(code: str, message: str, sqlstate: str = "57014") -> dict[str, Any]:
 def make_app() -> Any:
     """The server's application, with what stands between it and the driver."""
     server = importlib.import_module("fakesnow.server")  # its package has a function of that name
+    import duckdb  # noqa: PLC0415
+    from snowflake.connector.errors import ProgrammingError  # noqa: PLC0415
     from starlette.applications import Starlette  # noqa: PLC0415
     from starlette.requests import Request  # noqa: PLC0415
     from starlette.responses import JSONResponse  # noqa: PLC0415
@@ -203,7 +217,14 @@ def make_app() -> Any:
 
                 def execute_with_columns(command: str, *more: Any, **kw: Any) -> Any:
                     remember_columns(conn, command)
-                    return run(command, *more, **kw)
+                    if command.startswith("MERGE") and conn._in_transaction:  # noqa: SLF001
+                        made._duck_conn = Within(conn._duck_conn)  # noqa: SLF001
+                    try:
+                        return run(command, *more, **kw)
+                    except duckdb.Error as error:
+                        if not _CONFLICT.search(str(error)):
+                            raise
+                        raise ProgrammingError(LOCKED, errno=625, sqlstate="57014") from None
 
                 made.execute = execute_with_columns
                 return made
@@ -218,8 +239,6 @@ def make_app() -> Any:
         text = answer.body.decode()
         if answer.status_code == 500:
             return JSONResponse(refusal("261000", json.loads(text)["message"][:400], "XX000"))
-        if '"success":false' in text.replace(" ", "") and _CONFLICT.search(text):
-            return JSONResponse(refusal("000625", "Statement 'x' has locked table 'y' in transaction 1 and this lock has not yet been released."))
         return answer
 
     async def session(request: Request) -> Any:
