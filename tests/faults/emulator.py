@@ -118,10 +118,13 @@ def remember_columns(conn: Any, sql: str) -> None:
 
 
 class Within:
-    """DuckDB's session within a transaction: neither begins nor commits one."""
+    """DuckDB's session within a transaction: neither begins nor commits one, and leaves fakesnow's books in their other database alone."""
 
     def __init__(self, session: Any) -> None:
         self._session = session
+
+    def execute(self, sql: str, *params: Any) -> Any:
+        return None if re.match(r"\s*(DELETE|INSERT|UPDATE)\b.*\b_fs_", sql, re.DOTALL) else self._session.execute(sql, *params)
 
     def __getattr__(self, name: str) -> Any:
         return (lambda: None) if name in ("begin", "commit") else getattr(self._session, name)
