@@ -73,7 +73,7 @@ OTHERS := $(filter-out tests/native/% $(TARGETS) $(RACES),$(sort $(wildcard test
 
 WARNINGS := -Wall -Wextra -Wpedantic -Wshadow -Wconversion -Wstrict-prototypes -Wmissing-prototypes -Werror
 system = $(patsubst -I%,-isystem %,$(shell $(1)))
-LIBRARY_FLAGS = $(call system,pkg-config --cflags libpq libcjson odbc cmocka)
+LIBRARY_FLAGS = $(call system,pkg-config --cflags libpq libcjson libzstd odbc cmocka)
 PYTHON_FLAGS = $(call system,$(PY) -c 'import sysconfig; print("-I" + sysconfig.get_path("include"))')
 # As in setup.py.
 DEFINES := -D_DEFAULT_SOURCE=1 -DPy_LIMITED_API=0x030A0000 -DRF_VERSION='"0"'
@@ -86,7 +86,7 @@ threads := gcc -O1 -fPIC -fno-omit-frame-pointer -fsanitize=thread
 
 objects = $(patsubst %.c,build/$(1)/%.o,$(2))
 programs = $(patsubst %.c,build/$(1)/%,$(2))
-LIBRARIES = $(shell pkg-config --libs libpq libcjson cmocka) -ldl -lm
+LIBRARIES = $(shell pkg-config --libs libpq libcjson libzstd cmocka) -ldl -lm
 
 compiled: $(foreach name,gcc clang,$(call objects,$(name),$(SOURCES) $(MODULE) $(HELPERS) $(UNITS) $(TARGETS) $(RACES) $(OTHERS))) \
           $(foreach name,gcc sanitized threads torture,$(call programs,$(name),$(UNITS))) $(call programs,clang,$(TARGETS)) $(call programs,threads,$(RACES)) build/threads/_native.abi3.so

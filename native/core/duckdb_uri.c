@@ -1,5 +1,7 @@
 #include "core/duckdb_uri.h"
 
+#include "core/uri.h"
+
 #include <string.h>
 
 static const char SCHEME[] = "duckdb:";
@@ -13,24 +15,11 @@ static enum rf_code wrong(struct rf_error *err, const char *what) {
     return rf_hint(err, "Write duckdb:///directory/file.duckdb: three slashes and the whole path, as several machines or folders may run the job.");
 }
 
-static int digit_of(char c) {
-    static const char digits[] = "0123456789abcdef";
-    const char *at = c ? strchr(digits, c >= 'A' && c <= 'F' ? c + 32 : c) : NULL;
-    return at ? (int)(at - digits) : -1;
-}
-
-/* Takes n_bytes of `text`, with its %XX undone. */
 static enum rf_code decode(const char *text, size_t n_bytes, struct rf_arena *arena, const char **out, struct rf_error *err) {
-    char *to = rf_arena_take(arena, n_bytes + 1);
-    if (!to) return rf_no_memory(err);
-    *out = to;
-    for (size_t i = 0; i < n_bytes; i++) {
-        int high = text[i] == '%' && i + 2 < n_bytes ? digit_of(text[i + 1]) : -1, low = high < 0 ? -1 : digit_of(text[i + 2]);
-        if (text[i] == '%' && (low < 0 || high + low == 0)) return wrong(err, "has a % without two hexadecimal digits in its path: write it as %25");
-        *to++ = text[i] == '%' ? (char)(high * 16 + low) : text[i];
-        if (text[i] == '%') i += 2;
-    }
-    return RF_OK;
+    bool malformed;
+    *out = rf_uri_decode(text, n_bytes, arena, &malformed);
+    if (malformed) return wrong(err, "has a % without two hexadecimal digits in its path: write it as %25");
+    return *out ? RF_OK : rf_no_memory(err);
 }
 
 static enum rf_code read_option(const char *text, size_t n_bytes, struct rf_arena *arena, struct rf_duckdb_uri *out, struct rf_error *err) {

@@ -1,6 +1,8 @@
 #include "core/job.h"
 
 #include "core/json.h"
+#include "core/snowflake_names.h"
+#include "core/snowflake_uri.h"
 #include "core/text.h"
 
 #include <cjson/cJSON.h>
@@ -32,11 +34,14 @@ struct key {
 
 static const struct key KEYS[] = {
     {"source", TEXT, AT(source), NULL, 0, 0, 0, NULL, true, "PostgreSQL to read from: postgresql:// URI or libpq key=value text"},
-    {"target", TEXT, AT(target), NULL, 0, 0, 0, NULL, true, "warehouse to load into: postgresql:// URI, libpq key=value text, or duckdb:///path"},
-    {"driver", TEXT, AT(driver), NULL, 0, 0, 0, NULL, true, "library with the ADBC driver of a duckdb:/// target; Python finds the one of its package duckdb"},
+    {"target", TEXT, AT(target), NULL, 0, 0, 0, NULL, true, "warehouse to load into: postgresql:// URI, libpq key=value text, duckdb:///path, or snowflake://user@account/database?warehouse=…&role=…"},
+    {"driver", TEXT, AT(driver), NULL, 0, 0, 0, NULL, true, "library with the ADBC driver of a duckdb:/// or snowflake:// target; Python finds that of its package duckdb or adbc-driver-snowflake"},
+    {"channel", CHOICE, AT(channel), "auto", 0, 0, 0, "auto adbc odbc", false, "how a snowflake:// target is reached: by its ADBC or its ODBC driver; auto: by ADBC when its driver is there"},
+    {"spool_dir", TEXT, AT(spool_dir), NULL, 0, 0, 0, NULL, true, "folder for files on their way to a snowflake:// target, with room for two; null: that of the system for temporary files"},
+    {"spool_file_bytes", BYTES, AT(spool_file_bytes), NULL, 167772160, 65536, 1073741824, NULL, false, "about how large such a file becomes, compressed, in bytes"},
     {"source_name", TEXT, AT(source_name), "postgres", 0, 0, 0, NULL, false, "{source} of the target_table template"},
     {"table", TEXT, AT(table), NULL, 0, 0, 0, NULL, true, "source table, schema.table or table (public); odd names in double quotes"},
-    {"target_table", TEXT, AT(target_table), "raw_{source}.{table}", 0, 0, 0, NULL, false, "template of the target table; knows {source}, {schema} and {table}"},
+    {"target_table", TEXT, AT(target_table), NULL, 0, 0, 0, NULL, true, "template of the target table, schema.table, on Snowflake also database.schema.table; knows {source}, {schema} and {table}; null: raw_{source}.{table}, on Snowflake raw.{source}.{table}"},
     {"keys", NAMES, AT(keys), NULL, 0, 0, 0, NULL, true, "columns that identify a row; null: the primary key"},
     {"columns", NAMES, AT(columns), NULL, 0, 0, 0, NULL, true, "columns to carry; null: all"},
     {"as_text", NAMES, AT(as_text), NULL, 0, 0, 0, NULL, true, "columns to carry as their text, whatever their type; null: none"},
@@ -109,7 +114,7 @@ static const struct key *find_key(const char *name) {
 
 /* The others say how a table is read. */
 static bool is_of_streams(const char *name) {
-    static const char *const names[] = {"target", "driver", "source_name", "table", "target_table", "keys", "mode", "on_duplicate", "run_id", "try_number",
+    static const char *const names[] = {"target", "driver", "channel", "spool_dir", "spool_file_bytes", "source_name", "table", "target_table", "keys", "mode", "on_duplicate", "run_id", "try_number",
                                         "map_index", "application", "batch_bytes", "lock_timeout", "lease_seconds", "connect_timeout", "control_schema"};
     for (size_t i = 0; i < sizeof names / sizeof names[0]; i++)
         if (strcmp(names[i], name) == 0) return true;
@@ -243,6 +248,11 @@ static enum rf_code set_value(struct rf_job *job, const struct key *key, const c
 
 /* ---- table names ---- */
 
+/* Does the target fold names, and have three parts in them? */
+static bool names_fold(const struct rf_job *job) {
+    return job->target && rf_is_snowflake(job->target);
+}
+
 /* Takes one part of a dotted name into `out` and moves *at behind it. */
 static bool take_part(const char **at, char *out, size_t out_size) {
     size_t n = 0;
@@ -295,9 +305,12 @@ static void add_label_part(struct rf_text *label, const char *name) {
     else rf_text_identifier(label, name);
 }
 
-static enum rf_code make_label(const char *schema, const char *name, struct rf_arena *arena, const char **out,
+/* `database` may be NULL. */
+static enum rf_code make_label(const char *database, const char *schema, const char *name, struct rf_arena *arena, const char **out,
                                struct rf_error *err) {
     struct rf_text label = {0};
+    if (database) add_label_part(&label, database);
+    if (database) rf_text_add(&label, ".");
     add_label_part(&label, schema);
     rf_text_add(&label, ".");
     add_label_part(&label, name);
@@ -327,39 +340,66 @@ static enum rf_code expand_template(const struct rf_job *job, const char *templa
     return rf_text_check(out, err);
 }
 
-/* Splits the template at its own dot first, so that a dot or quote inside a value stays part of the name. */
-static enum rf_code name_target(struct rf_job *job, struct rf_arena *arena, struct rf_error *err) {
-    const char *template = job->target_table;
-    const char *dot = strchr(template, '.');
-    if (!dot || strchr(dot + 1, '.') || strchr(template, '"')) {
-        rf_fail(err, RF_CONFIG, "\"target_table\" of the job, \"%s\", is not of the form schema.table", template);
-        return rf_hint(err, "Write one dot and no quotes, as in raw_{source}.{table}; names are quoted for you.");
-    }
-    char *schema_template = rf_arena_copy(arena, template);
-    if (!schema_template) return rf_no_memory(err);
-    schema_template[dot - template] = '\0';
-    struct rf_text schema = {0}, name = {0};
-    enum rf_code code = expand_template(job, schema_template, &schema, err);
-    if (code == RF_OK) code = expand_template(job, dot + 1, &name, err);
-    if (code == RF_OK && (schema.length == 0 || name.length == 0 || schema.length > IDENTIFIER_BYTES || name.length > IDENTIFIER_BYTES)) {
-        rf_fail(err, RF_CONFIG, "\"target_table\" of the job, \"%s\", gives a name that is empty or longer than 63 bytes", template);
+/* One part of the template, expanded. */
+static enum rf_code name_part(const struct rf_job *job, const char *template, struct rf_arena *arena, const char **out, struct rf_error *err) {
+    struct rf_text name = {0};
+    char *copy = NULL;
+    enum rf_code code = expand_template(job, template, &name, err);
+    if (code == RF_OK && (name.length == 0 || name.length > IDENTIFIER_BYTES)) {
+        rf_fail(err, RF_CONFIG, "\"target_table\" of the job, \"%s\", gives a name that is empty or longer than 63 bytes", job->target_table);
         code = rf_hint(err, "Set target_table, or a shorter source_name.");
     }
-    if (code == RF_OK) {
-        job->target_schema = rf_arena_copy(arena, schema.data);
-        job->target_table = rf_arena_copy(arena, name.data);
-        if (!job->target_schema || !job->target_table) code = rf_no_memory(err);
-    }
-    rf_text_free(&schema);
+    if (code == RF_OK && !(copy = rf_arena_copy(arena, name.data))) code = rf_no_memory(err);
+    if (code == RF_OK && names_fold(job)) rf_snowflake_unfold(copy);
+    *out = copy;
     rf_text_free(&name);
-    RF_TRY(code);
-    return make_label(job->target_schema, job->target_table, arena, &job->target_label, err);
+    return code;
+}
+
+static enum rf_code not_a_template(const struct rf_job *job, struct rf_error *err) {
+    bool three = names_fold(job);
+    rf_fail(err, RF_CONFIG, "\"target_table\" of the job, \"%s\", is not of the form %sschema.table", job->target_table, three ? "database.schema.table or " : "");
+    return rf_hint(err, three ? "Write no quotes, as in raw.{source}.{table}; names are quoted for you." : "Write one dot and no quotes, as in raw_{source}.{table}; names are quoted for you.");
+}
+
+/* A table of Snowflake's is in the database that the URI names, unless its own name says another. */
+static enum rf_code take_database(struct rf_job *job, struct rf_arena *arena, struct rf_error *err) {
+    struct rf_snowflake_uri uri;
+    if (!names_fold(job) || job->target_database) return RF_OK;
+    RF_TRY(rf_snowflake_uri_read(job->target, arena, &uri, err));
+    if (!uri.database) {
+        rf_fail(err, RF_CONFIG, "neither \"target\" nor \"target_table\" of the job names a database");
+        return rf_hint(err, "Write snowflake://user@account/database, or database.schema.table.");
+    }
+    char *database = rf_arena_copy(arena, uri.database);
+    if (!database) return rf_no_memory(err);
+    rf_snowflake_unfold(database);
+    job->target_database = database;
+    return RF_OK;
+}
+
+/* Splits the template at its own dots first, so that a dot or quote inside a value stays part of the name. */
+static enum rf_code name_target(struct rf_job *job, struct rf_arena *arena, struct rf_error *err) {
+    char *parts[3] = {rf_arena_copy(arena, job->target_table)};
+    int n = 1, most = names_fold(job) ? 3 : 2;
+    if (!parts[0]) return rf_no_memory(err);
+    for (char *dot = parts[0]; (dot = strchr(dot, '.'));) {
+        if (n == most) return not_a_template(job, err);
+        *dot++ = '\0';
+        parts[n++] = dot;
+    }
+    if (n < 2 || strchr(job->target_table, '"')) return not_a_template(job, err);
+    if (n == 3) RF_TRY(name_part(job, parts[0], arena, &job->target_database, err));
+    RF_TRY(name_part(job, parts[n - 2], arena, &job->target_schema, err));
+    RF_TRY(name_part(job, parts[n - 1], arena, &job->target_table, err));
+    RF_TRY(take_database(job, arena, err));
+    return make_label(job->target_database, job->target_schema, job->target_table, arena, &job->target_label, err);
 }
 
 static enum rf_code name_tables(struct rf_job *job, struct rf_arena *arena, struct rf_error *err) {
-    if (!job->table) return RF_OK;
+    if (!job->table) return take_database(job, arena, err);
     RF_TRY(rf_split_name(job->table, "table", arena, &job->source_schema, &job->source_table, err));
-    RF_TRY(make_label(job->source_schema, job->source_table, arena, &job->source_label, err));
+    RF_TRY(make_label(NULL, job->source_schema, job->source_table, arena, &job->source_label, err));
     return name_target(job, arena, err);
 }
 
@@ -459,6 +499,7 @@ static enum rf_code fill(const cJSON *root, struct rf_arena *arena, struct rf_jo
     RF_TRY(check_keys_selected(job, err));
     RF_TRY(check_window(job, err));
     RF_TRY(name_run(job, arena, err));
+    if (!job->target_table) job->target_table = names_fold(job) ? "raw.{source}.{table}" : "raw_{source}.{table}";
     return name_tables(job, arena, err);
 }
 

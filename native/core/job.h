@@ -16,6 +16,7 @@
 enum rf_capture { RF_CAPTURE_AUTO, RF_CAPTURE_XMIN, RF_CAPTURE_CURSOR, RF_CAPTURE_FULL, RF_CAPTURE_GIVEN };
 enum rf_on_duplicate { RF_DUPLICATE_NEWEST, RF_DUPLICATE_FAIL };
 enum rf_on_delete { RF_DELETE_MARK, RF_DELETE_REMOVE };
+enum rf_channel { RF_CHANNEL_AUTO, RF_CHANNEL_ADBC, RF_CHANNEL_ODBC };
 enum rf_open_transactions { RF_OPEN_TRACK, RF_OPEN_IGNORE };
 
 struct rf_names {
@@ -27,11 +28,15 @@ struct rf_job {
     const char *source; /* URI; NULL for verbs that need none */
     const char *target;
     const char *driver; /* the library that knows the target; NULL where none is loaded */
+    enum rf_channel channel; /* of a target that two lead to */
+    const char *spool_dir;   /* NULL: the system's folder for temporary files */
+    int64_t spool_file_bytes;
     const char *source_name;
     const char *table; /* as written */
     const char *source_schema;
     const char *source_table;
     const char *source_label; /* schema.table, quoted only where needed: how messages and records name it */
+    const char *target_database; /* of a target whose names have three parts; else NULL */
     const char *target_schema;
     const char *target_table;
     const char *target_label;

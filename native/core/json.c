@@ -64,6 +64,11 @@ void rf_json_flag(struct rf_text *json, const char *name, bool value) {
     rf_text_add(json, value ? "true" : "false");
 }
 
+void rf_json_whole(struct rf_text *json, const char *name, const char *value) {
+    begin_value(json, name);
+    rf_text_add(json, value);
+}
+
 void rf_json_null(struct rf_text *json, const char *name) {
     rf_json_text(json, name, NULL);
 }

@@ -20,6 +20,8 @@ void rf_json_integer(struct rf_text *json, const char *name, int64_t value);
 /* To the millionth; finite. */
 void rf_json_number(struct rf_text *json, const char *name, double value);
 void rf_json_flag(struct rf_text *json, const char *name, bool value);
+/* A text that is JSON already. */
+void rf_json_whole(struct rf_text *json, const char *name, const char *value);
 void rf_json_null(struct rf_text *json, const char *name);
 
 /* The whole, to be freed with free(), and *json is empty again; NULL when memory was short for any part of it. */

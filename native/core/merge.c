@@ -1,16 +1,31 @@
 #include "core/merge.h"
 
+#include "core/sql_plain.h"
+#include "core/sql_snowflake.h"
+
 #include <inttypes.h>
+
+/* By dialects that have DISTINCT ON, FILTER and rows as values, and by those that need neither. */
+static const struct rf_stage_makers RICH = {rf_sql_count_stage, rf_sql_duplicate_keys, rf_sql_count_missed, rf_sql_count_stale,
+                                            rf_sql_close_gone,  rf_sql_close_absent,   rf_sql_sweep,        rf_sql_count_live};
+static const struct rf_stage_makers PLAIN = {rf_plain_count_stage, rf_plain_duplicate_keys, rf_plain_count_missed, rf_plain_count_stale,
+                                             rf_plain_close_gone,  rf_plain_close_absent,   rf_plain_sweep,        rf_plain_count_live};
+
+const struct rf_stage_makers *rf_stage_makers(const struct rf_plan *plan) {
+    if (plan->target->dialect == RF_DIALECT_SNOWFLAKE) return &rf_snowflake_makers;
+    return rf_dialect_row(plan->target->dialect) ? &PLAIN : &RICH;
+}
 
 struct merge {
     const struct rf_plan *plan;
+    const struct rf_stage_makers *makers;
     const struct rf_merge_ops *ops;
     void *self;
 };
 
 static enum rf_code refuse_duplicates(const struct merge *merge, int64_t duplicates, struct rf_error *err) {
     const char *keys = NULL;
-    RF_TRY(merge->ops->text(merge->self, "name duplicate keys", rf_sql_duplicate_keys, &keys, err));
+    RF_TRY(merge->ops->text(merge->self, "name duplicate keys", merge->makers->duplicate_keys, &keys, err));
     rf_fail(err, RF_DATA, "%" PRId64 " rows of %s repeat a key: %s", duplicates, merge->plan->job->source_label, keys ? keys : "unknown");
     return rf_hint(err, "Name columns that identify a row in \"keys\", or set on_duplicate to \"newest\".");
 }
@@ -27,16 +42,16 @@ static enum rf_code close_rows(const struct merge *merge, const char *role, rf_s
 }
 
 enum rf_code rf_merge_stage(const struct rf_plan *plan, const struct rf_merge_ops *ops, void *self, struct rf_counts *counts, struct rf_error *err) {
-    const struct merge merge = {.plan = plan, .ops = ops, .self = self};
-    if (plan->dedupe || plan->mark_gone) RF_TRY(count(&merge, "count the stage", rf_sql_count_stage, &counts->gone, &counts->duplicates, err));
+    const struct merge merge = {.plan = plan, .makers = rf_stage_makers(plan), .ops = ops, .self = self};
+    if (plan->dedupe || plan->mark_gone) RF_TRY(count(&merge, "count the stage", merge.makers->count_stage, &counts->gone, &counts->duplicates, err));
     if (counts->duplicates > 0 && plan->job->on_duplicate == RF_DUPLICATE_FAIL) return refuse_duplicates(&merge, counts->duplicates, err);
-    if (plan->audit) RF_TRY(count(&merge, "count missed rows", rf_sql_count_missed, &counts->missed, NULL, err));
+    if (plan->audit) RF_TRY(count(&merge, "count missed rows", merge.makers->count_missed, &counts->missed, NULL, err));
     RF_TRY(ops->merge(self, counts, err));
     bool short_of = counts->inserted + counts->updated + counts->duplicates + counts->gone < counts->staged;
-    if (short_of) RF_TRY(count(&merge, "count stale rows", rf_sql_count_stale, &counts->stale, NULL, err));
-    if (plan->mark_gone) RF_TRY(close_rows(&merge, "close rows that left the filter", rf_sql_close_gone, &counts->deleted, err));
-    if (plan->close_absent) RF_TRY(close_rows(&merge, "close absent rows", rf_sql_close_absent, &counts->deleted, err));
+    if (short_of) RF_TRY(count(&merge, "count stale rows", merge.makers->count_stale, &counts->stale, NULL, err));
+    if (plan->mark_gone) RF_TRY(close_rows(&merge, "close rows that left the filter", merge.makers->close_gone, &counts->deleted, err));
+    if (plan->close_absent) RF_TRY(close_rows(&merge, "close absent rows", merge.makers->close_absent, &counts->deleted, err));
     if (!plan->sweep) return RF_OK;
-    RF_TRY(close_rows(&merge, "close swept rows", rf_sql_sweep, &counts->deleted, err));
-    return count(&merge, "count live rows", rf_sql_count_live, &counts->live_source, &counts->live_target, err);
+    RF_TRY(close_rows(&merge, "close swept rows", merge.makers->sweep, &counts->deleted, err));
+    return count(&merge, "count live rows", merge.makers->count_live, &counts->live_source, &counts->live_target, err);
 }

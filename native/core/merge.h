@@ -20,6 +20,12 @@ struct rf_merge_ops {
     enum rf_code (*merge)(void *self, struct rf_counts *counts, struct rf_error *err);
 };
 
+/* The statements that look into a stage or close rows of the target, in the forms of its dialect; see sql.h for each. */
+struct rf_stage_makers {
+    rf_statement_maker *count_stage, *duplicate_keys, *count_missed, *count_stale, *close_gone, *close_absent, *sweep, *count_live;
+};
+const struct rf_stage_makers *rf_stage_makers(const struct rf_plan *plan);
+
 /* Merges the stage, of which counts->staged is known, and closes what is gone. Fills all counts below it. */
 enum rf_code rf_merge_stage(const struct rf_plan *plan, const struct rf_merge_ops *ops, void *self, struct rf_counts *counts, struct rf_error *err);
 

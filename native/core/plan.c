@@ -109,6 +109,10 @@ bool rf_is_key(const struct rf_source_facts *source, int i) {
     return false;
 }
 
+bool rf_sends_csv(const struct rf_plan *plan) {
+    return plan->target && plan->target->dialect == RF_DIALECT_SNOWFLAKE;
+}
+
 /* Frames do not say which of their columns have no NULL: what a stream brings the target itself judges, row by row. */
 static bool may_be_null(const struct rf_plan *plan, int i) {
     return !plan->source->columns[i].not_null && !rf_is_key(plan->source, i) && plan->job->capture != RF_CAPTURE_GIVEN;
@@ -202,7 +206,7 @@ enum rf_code rf_plan_make(const struct rf_job *job, const struct rf_source_facts
     RF_TRY(check_target(plan, arena, err));
     RF_TRY(set_extracted_at(plan, arena, err));
     RF_TRY(rf_choose_capture(plan, arena, err));
-    plan->straight = plan->first_load && source->key_proven;
+    plan->straight = plan->first_load && source->key_proven && !rf_sends_csv(plan); /* files go into a stage */
     plan->dedupe = !source->key_proven;
     plan->mark_gone = !plan->full_read && !plan->first_load && source->key_proven && job->where;
     plan->close_absent = plan->full_read && !plan->first_load;

@@ -100,6 +100,9 @@ enum rf_fit rf_fit(const struct rf_plan *plan, int i);
 /* Does the table carry the columns that every load fills: _extracted_at, _load_id and _deleted_at? */
 bool rf_has_metadata(const struct rf_target_facts *target);
 
+/* Does the source send CSV, for a target that loads files? Else COPY BINARY. */
+bool rf_sends_csv(const struct rf_plan *plan);
+
 /* Is the source column i part of the key? */
 bool rf_is_key(const struct rf_source_facts *source, int i);
 

@@ -13,7 +13,9 @@ struct rf_column {
     const char *refusal;  /* why the bytes cannot be passed on; NULL when they can */
     const char *cast;     /* "::pg_catalog.text": what the source sends it as; NULL: as it is */
     const char *cast_reason; /* why it is not sent as it is; NULL where the table of types alone says so */
+    const char *through;  /* of a source that is asked in SQL: the function that the value, cast, is sent through; or NULL */
     const char *arrives_as; /* the type of a target that goes by the table of types; NULL where bytes pass unread */
+    const char *read_by;    /* how such a target reads the text that it is sent: "PARSE_JSON(%s)"; NULL: as its type reads texts */
     int32_t typmod;       /* -1 when the type carries none */
     bool not_null;
     bool always_null; /* of a stream that knows no type for it, because it has no value */
@@ -117,7 +119,15 @@ struct rf_source_facts {
 };
 
 /* Whose SQL the target speaks. */
-enum rf_dialect { RF_DIALECT_POSTGRES, RF_DIALECT_DUCKDB };
+enum rf_dialect {
+    RF_DIALECT_POSTGRES, /* by libpq */
+    RF_DIALECT_DUCKDB,
+    RF_DIALECT_MARIADB, /* by ODBC, as the next two */
+    RF_DIALECT_SQLITE,
+    RF_DIALECT_PSQLODBC, /* PostgreSQL whose bytes cannot be reached */
+    RF_DIALECT_SNOWFLAKE,
+    RF_DIALECTS, /* how many there are */
+};
 
 struct rf_target_facts {
     enum rf_dialect dialect;

@@ -221,10 +221,18 @@ void rf_sql_check_filter(const struct rf_job *job, struct rf_text *out) {
 
 /* A column as it is sent, under its own name. */
 static void add_column(const struct rf_column *column, struct rf_text *out) {
+    if (column->through) rf_text_addf(out, "%s(", column->through);
     rf_text_identifier(out, column->name);
-    if (!column->cast) return;
-    rf_text_addf(out, "%s AS ", column->cast);
+    if (column->cast) rf_text_add(out, column->cast);
+    if (column->through) rf_text_add(out, ")");
+    if (!column->cast && !column->through) return;
+    rf_text_add(out, " AS ");
     rf_text_identifier(out, column->name);
+}
+
+/* The form of the rows: a target that loads files is sent texts. */
+static const char *format_of(const struct rf_plan *plan) {
+    return rf_sends_csv(plan) ? ") TO STDOUT (FORMAT csv)" : ") TO STDOUT (FORMAT binary)";
 }
 
 static void add_columns(const struct rf_plan *plan, struct rf_text *out) {
@@ -351,7 +359,9 @@ static void add_conditions(const struct rf_plan *plan, const struct rf_part *par
 /* Which of two rows of one key is newer: the version written later; within one transaction, the later place. And
  * whether a run by cursor would have left the row out. */
 static void add_version(const struct rf_plan *plan, struct rf_text *out) {
-    if (plan->dedupe) rf_text_add(out, ", pg_catalog.age(xmin) AS \"_rowferry_age\", ctid AS \"_rowferry_place\"");
+    /* The text of a place is not ordered as places are; its bytes in hexadecimal digits are. */
+    const char *place = rf_sends_csv(plan) ? "pg_catalog.encode(pg_catalog.tidsend(ctid), 'hex')" : "ctid";
+    if (plan->dedupe) rf_text_addf(out, ", pg_catalog.age(xmin) AS \"_rowferry_age\", %s AS \"_rowferry_place\"", place);
     if (!plan->audit) return;
     rf_text_add(out, ", (");
     add_cursor(plan, out);
@@ -392,7 +402,7 @@ static void add_plain_select(const struct rf_plan *plan, const struct rf_part *p
 
 static bool has_computed(const struct rf_plan *plan) {
     for (int i = 0; i < plan->source->n_columns; i++)
-        if (plan->source->columns[i].generated || plan->source->columns[i].cast) return true;
+        if (plan->source->columns[i].generated || plan->source->columns[i].cast || plan->source->columns[i].through) return true;
     return false;
 }
 
@@ -405,7 +415,7 @@ static void add_query(const struct rf_plan *plan, const struct rf_part *part, st
     rf_text_add(out, "COPY (");
     if (plan->mark_gone) add_marked_select(plan, part, out);
     else add_plain_select(plan, part, out);
-    rf_text_add(out, ") TO STDOUT (FORMAT binary)");
+    rf_text_add(out, format_of(plan));
 }
 
 void rf_sql_read(const struct rf_plan *plan, struct rf_text *out) {
@@ -417,7 +427,7 @@ void rf_sql_read(const struct rf_plan *plan, struct rf_text *out) {
     add_source(plan, out);
     rf_text_add(out, " (");
     add_columns(plan, out);
-    rf_text_add(out, ") TO STDOUT (FORMAT binary)");
+    rf_text_add(out, format_of(plan));
 }
 
 void rf_sql_read_part(const struct rf_plan *plan, int part, struct rf_text *out) {
@@ -437,7 +447,7 @@ void rf_sql_read_keys(const struct rf_plan *plan, struct rf_text *out) {
         rf_text_add(out, " WHERE ");
         add_filter(plan, out);
     }
-    rf_text_add(out, ") TO STDOUT (FORMAT binary)");
+    rf_text_add(out, format_of(plan));
 }
 
 /* ---- comparing ---- */

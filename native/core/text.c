@@ -85,6 +85,16 @@ void rf_text_literal(struct rf_text *text, const char *value) {
     rf_text_add(text, "'");
 }
 
+void rf_text_escaped_literal(struct rf_text *text, const char *value) {
+    if (!value) {
+        rf_text_add(text, "NULL");
+        return;
+    }
+    rf_text_add(text, "'");
+    add_doubling(text, value, '\'', true);
+    rf_text_add(text, "'");
+}
+
 enum rf_code rf_text_check(const struct rf_text *text, struct rf_error *err) {
     return text->failed ? rf_no_memory(err) : RF_OK;
 }

@@ -36,6 +36,9 @@ void rf_text_qualified(struct rf_text *text, const char *schema, const char *nam
  * standard_conforming_strings read the same. NULL becomes the keyword NULL. */
 void rf_text_literal(struct rf_text *text, const char *value);
 
+/* The same where a backslash escapes in every literal: 'value' with inner quotes and backslashes doubled. */
+void rf_text_escaped_literal(struct rf_text *text, const char *value);
+
 /* RF_NO_MEMORY when any append failed. */
 enum rf_code rf_text_check(const struct rf_text *text, struct rf_error *err);
 

@@ -2,8 +2,11 @@
 
 #include "core/clock.h"
 #include "core/compare.h"
+#include "core/merge.h"
 #include "core/sql.h"
 #include "core/sql_duckdb.h"
+#include "core/sql_snowflake.h"
+#include "core/sql_plain.h"
 
 #include <inttypes.h>
 #include <stdlib.h>
@@ -263,10 +266,11 @@ static void list_source(const struct rf_plan *plan, struct listing *listing) {
 }
 
 static void list_closing(const struct rf_plan *plan, struct listing *listing) {
-    if (plan->mark_gone) rf_sql_close_gone(plan, list(listing, "target", "close rows that left the filter"));
-    if (plan->close_absent) rf_sql_close_absent(plan, list(listing, "target", "close absent rows"));
-    if (plan->sweep) rf_sql_sweep(plan, list(listing, "target", "sweep"));
-    if (plan->sweep) rf_sql_count_live(plan, list(listing, "target", "count live rows"));
+    const struct rf_stage_makers *makers = rf_stage_makers(plan);
+    if (plan->mark_gone) makers->close_gone(plan, list(listing, "target", "close rows that left the filter"));
+    if (plan->close_absent) makers->close_absent(plan, list(listing, "target", "close absent rows"));
+    if (plan->sweep) makers->sweep(plan, list(listing, "target", "sweep"));
+    if (plan->sweep) makers->count_live(plan, list(listing, "target", "count live rows"));
 }
 
 static void list_postgres(const struct rf_plan *plan, struct listing *listing) {
@@ -298,8 +302,39 @@ static void list_duckdb(const struct rf_plan *plan, struct listing *listing) {
     list_closing(plan, listing);
 }
 
+/* The names of files are those of the first; the lease and the load record are told with their values when they are known. */
+static void list_snowflake(const struct rf_plan *plan, struct listing *listing) {
+    rf_snowflake_use_schema(plan->job, list(listing, "target", "use schema"));
+    if (plan->first_load) rf_snowflake_create_target(plan, list(listing, "target", "create table"));
+    rf_snowflake_create_stage(plan, list(listing, "target", "create stage"));
+    if (plan->sweep) rf_snowflake_create_keys(plan, list(listing, "target", "create stage of keys"));
+    rf_snowflake_create_files(plan, list(listing, "target", "create stage of files"));
+    rf_snowflake_put(plan, "/tmp/rowferry-spool-…/rows_0001.csv.zst", "rows", list(listing, "target", "send the first file"));
+    rf_snowflake_copy_rows(plan, list(listing, "target", "load stage"));
+    if (plan->sweep) rf_snowflake_copy_keys(plan, list(listing, "target", "load keys"));
+    if (plan->audit) rf_stage_makers(plan)->count_missed(plan, list(listing, "target", "count missed rows"));
+    rf_snowflake_merge(plan, list(listing, "target", "merge"));
+    list_closing(plan, listing);
+}
+
+static void list_plain(const struct rf_plan *plan, struct listing *listing) {
+    const struct rf_dialect_row *row = rf_dialect_row(plan->target->dialect);
+    if (!row->file_is_lease) rf_plain_take_lease(row, plan->job, list(listing, "target", "lease"));
+    if (plan->first_load) rf_plain_create_target(plan, list(listing, "target", "create table"));
+    if (!plan->straight) rf_plain_create_stage(plan, list(listing, "target", "create stage"));
+    rf_plain_insert_row(plan, list(listing, "target", "write"));
+    if (plan->sweep) rf_plain_create_keys(plan, list(listing, "target", "create stage of keys"));
+    if (plan->sweep) rf_plain_insert_key(plan, list(listing, "target", "write keys"));
+    if (plan->audit) rf_plain_count_missed(plan, list(listing, "target", "count missed rows"));
+    if (!plan->straight && !plan->first_load) rf_plain_update(plan, list(listing, "target", "update"));
+    if (!plan->straight) rf_plain_insert(plan, list(listing, "target", "insert"));
+    list_closing(plan, listing);
+}
+
 static void list_target(const struct rf_plan *plan, struct listing *listing) {
     if (plan->target->dialect == RF_DIALECT_DUCKDB) list_duckdb(plan, listing);
+    else if (plan->target->dialect == RF_DIALECT_SNOWFLAKE) list_snowflake(plan, listing);
+    else if (rf_dialect_row(plan->target->dialect)) list_plain(plan, listing);
     else list_postgres(plan, listing);
 }
 

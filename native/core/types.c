@@ -10,15 +10,26 @@
 /* Arrow's and DuckDB's decimals of 128 bits hold so many digits. */
 enum { MOST_DIGITS = 38 };
 
+/* Of Snowflake's at most so many may be behind the point. */
+enum { MOST_SCALE_ON_SNOWFLAKE = 37 };
+
+/* What it is on a target. */
+struct there {
+    const char *type;  /* as the target's catalog prints it; * stands for a decimal's digits or an enum's labels */
+    bool as_text;      /* sent as its text, whatever the bytes could say */
+    const char *read_by; /* as of struct rf_column */
+};
+
 struct rf_type_row {
     const char *name;   /* pg_catalog's; what is in brackets stands for a class of types */
     enum rf_wire wire;  /* of the value as it is sent, after the cast */
     const char *cast;   /* the types it is cast to, one after the other; "" for none */
     const char *format; /* Arrow's; a decimal's digits are added */
     const char *extension;
-    const char *duckdb;
+    struct there on[RF_DIALECTS];
     const char *postgres; /* what it is on another PostgreSQL; NULL: the same, in the same bytes */
     const char *note; /* what a reader of columns should know; NULL when nothing changes */
+    const char *snowflake_note;
 };
 
 /* Rows that have no name of PostgreSQL's. */
@@ -28,33 +39,79 @@ struct rf_type_row {
 
 #define SAME "the same"
 
+/* Keeps every character, and keeps apart what differs in case or in a space behind it. */
+#define MARIADB_TEXT "longtext COLLATE utf8mb4_nopad_bin"
+
+/* Of texts in files. Snowflake reads no "Infinity", but "Inf": docs.snowflake.com/en/sql-reference/data-types-numeric. */
+#define READ_FLOAT "TO_DOUBLE(REPLACE(%s, 'inity'))"
+#define READ_BYTES "TO_BINARY(SUBSTR(%s, 3), 'HEX')"
+#define READ_JSON "PARSE_JSON(%s)"
+#define READ_ARRAY "PARSE_JSON(%s)::ARRAY"
+
+/* On Snowflake what the note before says. */
+#define SAME_NOTE ""
+
+#define AS_IS(type) {type, false, NULL}
+#define AS_TEXT(type) {type, true, NULL}
+#define READ(type, function) {type, false, function}
+
+/* Through psqlODBC every value goes as its text, and the server reads what a server printed. */
+#define ON(duckdb, mariadb, sqlite, psqlodbc, snowflake) \
+    {[RF_DIALECT_DUCKDB] = duckdb, [RF_DIALECT_MARIADB] = mariadb, [RF_DIALECT_SQLITE] = sqlite, [RF_DIALECT_PSQLODBC] = psqlodbc, [RF_DIALECT_SNOWFLAKE] = snowflake}
+
 static const struct rf_type_row TYPES[] = {
-    {"bool", RF_WIRE_BOOL, "", "b", NULL, "BOOLEAN", NULL, NULL},
-    {"int2", RF_WIRE_INT2, "", "s", NULL, "SMALLINT", NULL, NULL},
-    {"int4", RF_WIRE_INT4, "", "i", NULL, "INTEGER", NULL, NULL},
-    {"int8", RF_WIRE_INT8, "", "l", NULL, "BIGINT", NULL, NULL},
-    {"oid", RF_WIRE_UINT4, "", "I", NULL, "UINTEGER", NULL, "the number alone: it names an object of the source"},
-    {"float4", RF_WIRE_FLOAT4, "", "f", NULL, "FLOAT", NULL, NULL},
-    {"float8", RF_WIRE_FLOAT8, "", "g", NULL, "DOUBLE", NULL, NULL},
-    {BOUNDED_NUMERIC, RF_WIRE_NUMERIC, "", "d", NULL, "DECIMAL", NULL, "of at most 38 digits, none of them before the unit; NaN stops the run: name the column in as_text"},
-    {"numeric", RF_WIRE_TEXT, "text", "u", NULL, "VARCHAR", NULL, "its digits as text: without a bound it fits no decimal"},
-    {"money", RF_WIRE_TEXT, "numeric text", "u", NULL, "VARCHAR", "the same; numeric where lc_monetary differs", "its number as text, without the currency"},
-    {"text", RF_WIRE_TEXT, "", "u", NULL, "VARCHAR", NULL, NULL},
-    {"varchar", RF_WIRE_TEXT, "", "u", NULL, "VARCHAR", NULL, NULL},
-    {"bpchar", RF_WIRE_TEXT, "", "u", NULL, "VARCHAR", NULL, "with the spaces that pad it"},
-    {"name", RF_WIRE_TEXT, "", "u", NULL, "VARCHAR", NULL, NULL},
-    {"bytea", RF_WIRE_BYTES, "", "z", NULL, "BLOB", NULL, NULL},
-    {"uuid", RF_WIRE_UUID, "", "w:16", "arrow.uuid", "UUID", NULL, NULL},
-    {"json", RF_WIRE_TEXT, "", "u", "arrow.json", "JSON", NULL, "the text as it was written"},
-    {"jsonb", RF_WIRE_JSONB, "", "u", "arrow.json", "JSON", NULL, "the text that PostgreSQL prints"},
-    {"date", RF_WIRE_DATE, "", "tdD", NULL, "DATE", NULL, "infinity is the last day that Arrow can name, -infinity the first but one"},
-    {"time", RF_WIRE_TIME, "", "ttu", NULL, "TIME", NULL, "24:00 is 86,400,000,000 µs, which some readers of Arrow do not expect"},
-    {"timetz", RF_WIRE_TEXT, "text", "u", NULL, "VARCHAR", NULL, NULL},
-    {"timestamp", RF_WIRE_TIMESTAMP, "", "tsu:", NULL, "TIMESTAMP", NULL, "infinity is the last time that Arrow can name, -infinity the first but one; years after 294246 stop the run"},
-    {"timestamptz", RF_WIRE_TIMESTAMP, "", "tsu:UTC", NULL, "TIMESTAMPTZ", NULL, "in UTC; infinity and years as for timestamp"},
-    {"interval", RF_WIRE_INTERVAL, "", "tin", NULL, "INTERVAL", NULL, "infinity, and more than 292 years of hours, stop the run"},
-    {ENUM, RF_WIRE_TEXT, "", "u", NULL, "ENUM", "the same; text where the target has none of its name and labels", "a text in Arrow"},
-    {OTHER, RF_WIRE_TEXT, "text", "u", NULL, "VARCHAR", "the same; text where the target has no type that reads its bytes, and for reg…, xid and their like", "its text: bit, inet, xml, ranges, composite and geometric types, types of extensions, names of objects"},
+    {"bool", RF_WIRE_BOOL, "", "b", NULL,
+     ON(AS_IS("BOOLEAN"), AS_IS("tinyint(1)"), AS_IS("BOOLEAN"), AS_TEXT("boolean"), AS_IS("BOOLEAN")), NULL, NULL, NULL},
+    {"int2", RF_WIRE_INT2, "", "s", NULL,
+     ON(AS_IS("SMALLINT"), AS_IS("smallint(6)"), AS_IS("SMALLINT"), AS_TEXT("smallint"), AS_IS("NUMBER(5,0)")), NULL, NULL, NULL},
+    {"int4", RF_WIRE_INT4, "", "i", NULL,
+     ON(AS_IS("INTEGER"), AS_IS("int(11)"), AS_IS("INTEGER"), AS_TEXT("integer"), AS_IS("NUMBER(10,0)")), NULL, NULL, NULL},
+    {"int8", RF_WIRE_INT8, "", "l", NULL,
+     ON(AS_IS("BIGINT"), AS_IS("bigint(20)"), AS_IS("BIGINT"), AS_TEXT("bigint"), AS_IS("NUMBER(19,0)")), NULL, NULL, NULL},
+    {"oid", RF_WIRE_UINT4, "", "I", NULL,
+     ON(AS_IS("UINTEGER"), AS_IS("int(10) unsigned"), AS_IS("BIGINT"), AS_TEXT("bigint"), AS_IS("NUMBER(10,0)")), NULL, "the number alone: it names an object of the source", SAME_NOTE},
+    {"float4", RF_WIRE_FLOAT4, "", "f", NULL,
+     ON(AS_IS("FLOAT"), AS_IS("double"), AS_IS("DOUBLE"), AS_TEXT("real"), READ("FLOAT", READ_FLOAT)), NULL, NULL, "the number as PostgreSQL prints it: 0.1 stays 0.1"},
+    {"float8", RF_WIRE_FLOAT8, "", "g", NULL,
+     ON(AS_IS("DOUBLE"), AS_IS("double"), AS_IS("DOUBLE"), AS_TEXT("double precision"), READ("FLOAT", READ_FLOAT)), NULL, NULL, NULL},
+    {BOUNDED_NUMERIC, RF_WIRE_NUMERIC, "", "d", NULL,
+     ON(AS_IS("DECIMAL(*)"), AS_IS("decimal(*)"), AS_IS("TEXT"), AS_TEXT("numeric(*)"), AS_IS("NUMBER(*)")), NULL, "of at most 38 digits, none of them before the unit; NaN stops the run: name the column in as_text", "of 38 digits at most, 37 of them behind the point, else VARCHAR; NaN stops the run: name the column in as_text"},
+    {"numeric", RF_WIRE_TEXT, "text", "u", NULL,
+     ON(AS_IS("VARCHAR"), AS_TEXT(MARIADB_TEXT), AS_TEXT("TEXT"), AS_TEXT("numeric"), AS_IS("VARCHAR")), NULL, "its digits as text: without a bound it fits no decimal", SAME_NOTE},
+    {"money", RF_WIRE_TEXT, "numeric text", "u", NULL,
+     ON(AS_IS("VARCHAR"), AS_TEXT(MARIADB_TEXT), AS_TEXT("TEXT"), AS_TEXT("numeric"), AS_IS("VARCHAR")), "the same; numeric where lc_monetary differs", "its number as text, without the currency", SAME_NOTE},
+    {"text", RF_WIRE_TEXT, "", "u", NULL,
+     ON(AS_IS("VARCHAR"), AS_IS(MARIADB_TEXT), AS_IS("TEXT"), AS_TEXT("text"), AS_IS("VARCHAR")), NULL, NULL, NULL},
+    {"varchar", RF_WIRE_TEXT, "", "u", NULL,
+     ON(AS_IS("VARCHAR"), AS_IS(MARIADB_TEXT), AS_IS("TEXT"), AS_TEXT("text"), AS_IS("VARCHAR")), NULL, NULL, NULL},
+    {"bpchar", RF_WIRE_TEXT, "", "u", NULL,
+     ON(AS_IS("VARCHAR"), AS_IS(MARIADB_TEXT), AS_IS("TEXT"), AS_TEXT("text"), AS_IS("VARCHAR")), NULL, "with the spaces that pad it", SAME_NOTE},
+    {"name", RF_WIRE_TEXT, "", "u", NULL,
+     ON(AS_IS("VARCHAR"), AS_IS(MARIADB_TEXT), AS_IS("TEXT"), AS_TEXT("text"), AS_IS("VARCHAR")), NULL, NULL, NULL},
+    {"bytea", RF_WIRE_BYTES, "", "z", NULL,
+     ON(AS_IS("BLOB"), AS_IS("longblob"), AS_IS("BLOB"), AS_TEXT("bytea"), READ("BINARY", READ_BYTES)), NULL, NULL, "sent as hexadecimal digits"},
+    {"uuid", RF_WIRE_UUID, "", "w:16", "arrow.uuid",
+     ON(AS_IS("UUID"), AS_IS("uuid"), AS_IS("TEXT"), AS_TEXT("uuid"), AS_IS("VARCHAR")), NULL, NULL, "its text"},
+    {"json", RF_WIRE_TEXT, "", "u", "arrow.json",
+     ON(AS_IS("JSON"), AS_IS(MARIADB_TEXT), AS_IS("TEXT"), AS_TEXT("json"), READ("VARIANT", READ_JSON)), NULL, "the text as it was written", "numbers of more than 38 digits and zeros behind the point are lost in a VARIANT, and a key that comes twice stops the run: as_text keeps the text"},
+    {"jsonb", RF_WIRE_JSONB, "", "u", "arrow.json",
+     ON(AS_IS("JSON"), AS_IS(MARIADB_TEXT), AS_IS("TEXT"), AS_TEXT("jsonb"), READ("VARIANT", READ_JSON)), NULL, "the text that PostgreSQL prints", "numbers of more than 38 digits and zeros behind the point are lost in a VARIANT: as_text keeps the text"},
+    {"date", RF_WIRE_DATE, "", "tdD", NULL,
+     ON(AS_IS("DATE"), AS_IS("date"), AS_IS("TEXT"), AS_TEXT("date"), AS_IS("DATE")), NULL, "infinity is the last day that Arrow can name, -infinity the first but one", "infinity, and years before 1 or after 9999, stop the run: name the column in as_text"},
+    {"time", RF_WIRE_TIME, "", "ttu", NULL,
+     ON(AS_IS("TIME"), AS_IS("time(6)"), AS_IS("TEXT"), AS_TEXT("time without time zone"), AS_IS("TIME")), NULL, "24:00 is 86,400,000,000 µs, which some readers of Arrow do not expect", "24:00 stops the run: name the column in as_text"},
+    {"timetz", RF_WIRE_TEXT, "text", "u", NULL,
+     ON(AS_IS("VARCHAR"), AS_TEXT(MARIADB_TEXT), AS_TEXT("TEXT"), AS_TEXT("time with time zone"), AS_IS("VARCHAR")), NULL, NULL, "its text"},
+    {"timestamp", RF_WIRE_TIMESTAMP, "", "tsu:", NULL,
+     ON(AS_IS("TIMESTAMP"), AS_IS("datetime(6)"), AS_IS("TEXT"), AS_TEXT("timestamp without time zone"), AS_IS("TIMESTAMP_NTZ")), NULL, "infinity is the last time that Arrow can name, -infinity the first but one; years after 294246 stop the run", "as it is, in no zone; infinity and years as for date"},
+    {"timestamptz", RF_WIRE_TIMESTAMP, "", "tsu:UTC", NULL,
+     ON(AS_IS("TIMESTAMPTZ"), AS_IS("datetime(6)"), AS_IS("TEXT"), AS_TEXT("timestamp with time zone"), AS_IS("TIMESTAMP_TZ")), NULL, "in UTC; infinity and years as for timestamp", "in UTC, whose offset 0 it has; infinity and years as for date"},
+    {"interval", RF_WIRE_INTERVAL, "", "tin", NULL,
+     ON(AS_IS("INTERVAL"), AS_TEXT(MARIADB_TEXT), AS_TEXT("TEXT"), AS_TEXT("interval"), AS_IS("VARCHAR")), NULL, "infinity, and more than 292 years of hours, stop the run", "its text"},
+    {ENUM, RF_WIRE_TEXT, "", "u", NULL,
+     ON(AS_IS("ENUM(*)"), AS_IS(MARIADB_TEXT), AS_IS("TEXT"), AS_TEXT("text"), AS_IS("VARCHAR")), "the same; text where the target has none of its name and labels", "a text in Arrow", "its label"},
+    {OTHER, RF_WIRE_TEXT, "text", "u", NULL,
+     ON(AS_IS("VARCHAR"), AS_TEXT(MARIADB_TEXT), AS_TEXT("TEXT"), AS_TEXT("text"), AS_IS("VARCHAR")), "the same; text where the target has no type that reads its bytes, and for reg…, xid and their like", "its text: bit, inet, xml, ranges, composite and geometric types, types of extensions, names of objects", SAME_NOTE},
 };
 
 enum { N_TYPES = sizeof TYPES / sizeof TYPES[0] };
@@ -162,7 +219,29 @@ enum rf_code rf_check_as_text(const struct rf_job *job, const struct rf_source_f
     return RF_OK;
 }
 
-enum rf_code rf_types_of(const struct rf_job *job, struct rf_source_facts *facts, struct rf_arena *arena,
+/* A row whose type there is a text may still be sent in bytes. */
+static enum rf_code send_as_text(struct rf_type *type, struct rf_arena *arena, struct rf_error *err) {
+    static const char cast[] = "::pg_catalog.text";
+    char text[96];
+    bool is_text = type->cast && !type->element;
+    snprintf(text, sizeof text, "%s%s", type->cast ? type->cast : "", is_text ? "" : cast);
+    if (type->element) *type = (struct rf_type){.row = type->row, .precision = type->element->precision, .scale = type->element->scale, .is_list = true};
+    type->wire = RF_WIRE_TEXT;
+    type->format = "u";
+    type->extension = NULL;
+    type->cast = rf_arena_copy(arena, text);
+    return type->cast ? RF_OK : rf_no_memory(err);
+}
+
+enum rf_code rf_type_for(const char *identity, int32_t typmod, bool as_text, enum rf_dialect dialect, struct rf_arena *arena,
+                         struct rf_type *type, struct rf_error *err) {
+    RF_TRY(rf_type_resolve(identity, typmod, as_text, arena, type, err));
+    bool has_lists = dialect == RF_DIALECTS || dialect == RF_DIALECT_DUCKDB || dialect == RF_DIALECT_SNOWFLAKE;
+    bool goes_as_text = dialect != RF_DIALECTS && type->row->on[dialect].as_text;
+    return goes_as_text || (type->element && !has_lists) ? send_as_text(type, arena, err) : RF_OK;
+}
+
+enum rf_code rf_types_of(const struct rf_job *job, struct rf_source_facts *facts, enum rf_dialect dialect, struct rf_arena *arena,
                          struct rf_columns_field **fields, struct rf_error *err) {
     RF_TRY(rf_check_encoding(&facts->server, "source", err));
     RF_TRY(rf_check_as_text(job, facts, err));
@@ -173,7 +252,7 @@ enum rf_code rf_types_of(const struct rf_job *job, struct rf_source_facts *facts
         struct rf_columns_field *field = &(*fields)[i];
         bool as_text = rf_names_have(&job->as_text, column->name);
         *field = (struct rf_columns_field){.name = column->name, .not_null = column->not_null, .declared = column->type};
-        RF_TRY(rf_type_resolve(column->identity, column->typmod, as_text, arena, &field->type, err));
+        RF_TRY(rf_type_for(column->identity, column->typmod, as_text, dialect, arena, &field->type, err));
         column->cast = field->type.cast;
         if (as_text) column->cast_reason = RF_AS_TEXT_NAMES_IT;
     }
@@ -191,33 +270,64 @@ struct rf_form *rf_forms_of(const struct rf_columns_field *fields, int n_fields,
 
 /* ---- on a target ---- */
 
-void rf_type_on_duckdb(const struct rf_type *type, struct rf_text *out) {
-    if (type->element) {
-        rf_type_on_duckdb(type->element, out);
-        rf_text_add(out, "[]");
+/* `inside` stands in place of the * of a type. */
+static void add_type(const char *type, const char *inside, struct rf_text *out) {
+    const char *star = strchr(type, '*');
+    rf_text_add_bytes(out, type, star ? (size_t)(star - type) : strlen(type));
+    if (!star) return;
+    rf_text_add(out, inside);
+    rf_text_add(out, star + 1);
+}
+
+/* Arrays go as JSON: what they print as otherwise only PostgreSQL reads. */
+void rf_type_sent_to_snowflake(const struct rf_type *type, struct rf_column *column) {
+    column->through = type->element ? "pg_catalog.array_to_json" : NULL;
+    column->read_by = type->element ? READ_ARRAY : type->row->on[RF_DIALECT_SNOWFLAKE].read_by;
+}
+
+void rf_type_on(const struct rf_type *type, enum rf_dialect dialect, struct rf_text *out) {
+    bool too_fine = type->wire == RF_WIRE_NUMERIC && type->scale > MOST_SCALE_ON_SNOWFLAKE;
+    if (dialect == RF_DIALECT_SNOWFLAKE && (type->element || too_fine)) {
+        rf_text_add(out, type->element ? "ARRAY" : "VARCHAR");
         return;
     }
-    rf_text_add(out, type->row->duckdb);
-    if (type->wire == RF_WIRE_NUMERIC) rf_text_addf(out, "(%d,%d)", type->precision, type->scale);
-    if (!type->labels) return;
-    rf_text_add(out, "(");
-    rf_text_add(out, type->labels);
-    rf_text_add(out, ")");
+    bool has_lists = dialect == RF_DIALECT_DUCKDB || dialect == RF_DIALECT_PSQLODBC;
+    bool is_list = type->element || type->is_list;
+    const struct rf_type *value = type->element ? type->element : type;
+    const struct there *there = &(is_list && !has_lists ? &TYPES[N_TYPES - 1] : value->row)->on[dialect];
+    char digits[24];
+    snprintf(digits, sizeof digits, "%d,%d", value->precision, value->scale);
+    add_type(there->type, value->labels ? value->labels : digits, out);
+    if (is_list && has_lists) rf_text_add(out, "[]");
+}
+
+/* The targets there are, by what `rowferry types --target` calls them. */
+static const struct { enum rf_dialect dialect; const char *name; } TARGETS[] = {
+    {RF_DIALECT_DUCKDB, "duckdb"}, {RF_DIALECT_MARIADB, "mariadb"}, {RF_DIALECT_SQLITE, "sqlite"}, {RF_DIALECT_PSQLODBC, "psqlodbc"}, {RF_DIALECT_SNOWFLAKE, "snowflake"},
+};
+
+static void add_targets(struct rf_text *json, const struct rf_type_row *row) {
+    for (size_t i = 0; i < sizeof TARGETS / sizeof TARGETS[0]; i++) {
+        struct rf_text type = {0};
+        add_type(row->on[TARGETS[i].dialect].type, row->wire == RF_WIRE_NUMERIC ? "p,s" : "labels", &type);
+        json->failed |= type.failed;
+        rf_json_text(json, TARGETS[i].name, type.data);
+        rf_text_free(&type);
+    }
 }
 
 static void add_row(struct rf_text *json, const struct rf_type_row *row) {
-    bool decimal = row->wire == RF_WIRE_NUMERIC;
-    char arrow[64], duckdb[32];
-    snprintf(arrow, sizeof arrow, "%s%s%s%s%s", row->format, decimal ? ":p,s" : "", row->extension ? " (" : "",
+    char arrow[64];
+    snprintf(arrow, sizeof arrow, "%s%s%s%s%s", row->format, row->wire == RF_WIRE_NUMERIC ? ":p,s" : "", row->extension ? " (" : "",
              row->extension ? row->extension : "", row->extension ? ")" : "");
-    snprintf(duckdb, sizeof duckdb, "%s%s", row->duckdb, decimal ? "(p,s)" : strcmp(row->name, ENUM) == 0 ? "(labels)" : "");
     rf_json_open(json, NULL, '{');
     rf_json_text(json, "postgres", row->name);
     rf_json_text(json, "sent_as", row->cast);
     rf_json_text(json, "arrow", arrow);
-    rf_json_text(json, "duckdb", duckdb);
+    add_targets(json, row);
     rf_json_text(json, "to_postgres", row->postgres ? row->postgres : SAME);
     rf_json_text(json, "note", row->note);
+    rf_json_text(json, "snowflake_note", row->snowflake_note && !*row->snowflake_note ? row->note : row->snowflake_note);
     rf_json_close(json, '}');
 }
 
@@ -228,8 +338,13 @@ static void add_array_row(struct rf_text *json) {
     rf_json_text(json, "sent_as", "");
     rf_json_text(json, "arrow", "+l of its elements' type");
     rf_json_text(json, "duckdb", "its elements' type[]");
+    rf_json_text(json, "mariadb", MARIADB_TEXT);
+    rf_json_text(json, "sqlite", "TEXT");
+    rf_json_text(json, "psqlodbc", "its elements' type[]");
+    rf_json_text(json, "snowflake", "ARRAY");
     rf_json_text(json, "to_postgres", "the same; as its elements where they are sent otherwise");
     rf_json_text(json, "note", "of one dimension that begins at 1; another array stops the run: name the column in as_text");
+    rf_json_text(json, "snowflake_note", "as PostgreSQL writes it in JSON, of any dimensions, without their bounds; elements that go as text elsewhere are texts here too");
     rf_json_close(json, '}');
 }
 

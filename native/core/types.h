@@ -54,6 +54,7 @@ struct rf_type {
     const char *format;           /* Arrow's: "l", "d:12,2", "tsu:UTC", "+l" */
     const char *extension;        /* Arrow's canonical extension type ("arrow.uuid"), or NULL */
     const struct rf_type *element; /* of RF_WIRE_ARRAY */
+    bool is_list;                  /* an array that is sent as its text */
     const char *cast;              /* as of struct rf_column: "::pg_catalog.text[]", or NULL */
     const char *labels;            /* of an enum, as literals: 'a','b'; else NULL */
 };
@@ -61,6 +62,10 @@ struct rf_type {
 /* `identity` and `typmod` as of struct rf_column; `as_text`: the job wants its text. Never refuses a type. */
 enum rf_code rf_type_resolve(const char *identity, int32_t typmod, bool as_text, struct rf_arena *arena,
                              struct rf_type *type, struct rf_error *err);
+
+/* The same for a target of this dialect, which may take as its text what it has no type for. RF_DIALECTS: for Arrow alone. */
+enum rf_code rf_type_for(const char *identity, int32_t typmod, bool as_text, enum rf_dialect dialect, struct rf_arena *arena,
+                         struct rf_type *type, struct rf_error *err);
 
 /* A `cast_reason` of struct rf_column. */
 #define RF_AS_TEXT_NAMES_IT "\"as_text\" names it"
@@ -72,16 +77,19 @@ struct rf_columns_field;
 
 /* For a target that reads what the bytes hold: sets each column's cast, and says as what it arrives, shape
  * (facts->n_columns,), in `arena`. RF_CONFIG as rf_check_as_text, and when texts of the source have no known encoding. */
-enum rf_code rf_types_of(const struct rf_job *job, struct rf_source_facts *facts, struct rf_arena *arena,
+enum rf_code rf_types_of(const struct rf_job *job, struct rf_source_facts *facts, enum rf_dialect dialect, struct rf_arena *arena,
                          struct rf_columns_field **fields, struct rf_error *err);
 
 /* The forms of what the source sends, shape (n_fields,), in `arena`; NULL when memory is short. */
 struct rf_form *rf_forms_of(const struct rf_columns_field *fields, int n_fields, struct rf_arena *arena);
 
 /* Writes the type of the target's column: "DECIMAL(12,2)", "UUID", "ENUM('a','b')", "BIGINT[]". */
-void rf_type_on_duckdb(const struct rf_type *type, struct rf_text *out);
+void rf_type_on(const struct rf_type *type, enum rf_dialect dialect, struct rf_text *out);
 
-/* The whole table as JSON, {"types": [{"postgres", "sent_as", "arrow", "duckdb", "to_postgres", "note"}, …]}, to be freed with free(); NULL when
+/* Sets how a column is sent to Snowflake, in texts, and read there. */
+void rf_type_sent_to_snowflake(const struct rf_type *type, struct rf_column *column);
+
+/* The whole table as JSON, {"types": [{"postgres", "sent_as", "arrow", "duckdb", "mariadb", …, "to_postgres", "note"}, …]}, to be freed with free(); NULL when
  * memory is short. */
 char *rf_types_json(void);
 

@@ -1,6 +1,8 @@
 #include "drivers/adbc.h"
 
+#include <inttypes.h>
 #include <pthread.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -63,7 +65,12 @@ static enum rf_code cancelled(struct rf_error *err) {
 static enum rf_code fail_with_text(const struct rf_adbc *adbc, const char *role, enum rf_code code, const char *text, struct rf_error *err) {
     if (is_cancelled(adbc)) return cancelled(err);
     char line[sizeof err->server_message];
-    copy_first_line(line, sizeof line, text && *text ? text : "the driver gave no reason");
+    if (!text || !*text) text = "the driver gave no reason";
+    if (adbc->ways.diagnose) {
+        adbc->ways.diagnose(role, 0, "", text, err);
+        return err->code;
+    }
+    copy_first_line(line, sizeof line, text);
     const struct meaning *meaning = meaning_of(line);
     rf_fail(err, meaning ? meaning->code : code, "target: %s: %s", role, line);
     rf_copy_text(err->role, sizeof err->role, role);
@@ -71,9 +78,19 @@ static enum rf_code fail_with_text(const struct rf_adbc *adbc, const char *role,
     return meaning && meaning->hint ? rf_hint(err, "%s", meaning->hint) : err->code;
 }
 
+static enum rf_code fail_with_number(const struct rf_adbc *adbc, const char *role, const struct AdbcError *said, struct rf_error *err) {
+    char line[sizeof err->message], state[sizeof err->sqlstate];
+    if (is_cancelled(adbc)) return cancelled(err);
+    snprintf(state, sizeof state, "%.5s", said->sqlstate);
+    rf_copy_text(line, sizeof line, said->message && *said->message ? said->message : "the driver gave no reason");
+    adbc->ways.diagnose(role, said->vendor_code, state, line, err);
+    return err->code;
+}
+
 enum rf_code rf_adbc_judge(const struct rf_adbc *adbc, const char *role, AdbcStatusCode status, struct AdbcError *said, struct rf_error *err) {
     enum rf_code code = RF_OK;
-    if (status != ADBC_STATUS_OK) code = fail_with_text(adbc, role, code_of_status(status), said->message, err);
+    if (status != ADBC_STATUS_OK && adbc->ways.diagnose) code = fail_with_number(adbc, role, said, err);
+    else if (status != ADBC_STATUS_OK) code = fail_with_text(adbc, role, code_of_status(status), said->message, err);
     if (said->release) said->release(said);
     *said = (struct AdbcError){0};
     return code;
@@ -94,7 +111,9 @@ static void ask_to_cancel(void *arg) {
     struct rf_adbc_interrupt *interrupt = arg;
     struct AdbcError said = {0};
     pthread_mutex_lock(&interrupt->mutex);
-    if (interrupt->adbc) (void)interrupt->adbc->driver.ConnectionCancel(&interrupt->adbc->connection, &said);
+    struct rf_adbc *adbc = interrupt->adbc;
+    if (adbc && adbc->running) (void)adbc->driver.StatementCancel(adbc->running, &said);
+    else if (adbc && !adbc->ways.by_statement) (void)adbc->driver.ConnectionCancel(&adbc->connection, &said);
     pthread_mutex_unlock(&interrupt->mutex);
     if (said.release) said.release(&said);
 }
@@ -106,6 +125,7 @@ static void drop_interrupt(void *arg) {
 }
 
 static enum rf_code watch_cancel(struct rf_adbc *adbc, struct rf_error *err) {
+    if (!adbc->cancel) return RF_OK;
     struct rf_adbc_interrupt *interrupt = calloc(1, sizeof *interrupt);
     if (!interrupt) return rf_no_memory(err);
     pthread_mutex_init(&interrupt->mutex, NULL);
@@ -127,6 +147,19 @@ static void unwatch_cancel(struct rf_adbc *adbc) {
     adbc->slot = NULL;
 }
 
+void rf_adbc_stop_listening(struct rf_adbc *adbc) {
+    unwatch_cancel(adbc);
+    adbc->cancel = NULL;
+}
+
+/* The token may be about to cancel the statement. */
+static void set_running(struct rf_adbc *adbc, struct AdbcStatement *statement) {
+    if (!adbc->ways.by_statement || !adbc->interrupt) return;
+    pthread_mutex_lock(&adbc->interrupt->mutex);
+    adbc->running = statement;
+    pthread_mutex_unlock(&adbc->interrupt->mutex);
+}
+
 /* ---- opening and closing ---- */
 
 static enum rf_code open_database(struct rf_adbc *adbc, const struct rf_adbc_option *options, int n_options, struct rf_error *err) {
@@ -138,12 +171,18 @@ static enum rf_code open_database(struct rf_adbc *adbc, const struct rf_adbc_opt
     return rf_adbc_judge(adbc, "open", driver->DatabaseInit(&adbc->database, &said), &said, err);
 }
 
+enum rf_code rf_adbc_set_autocommit(struct rf_adbc *adbc, bool on, struct rf_error *err) {
+    struct AdbcError said = {0};
+    AdbcStatusCode status = adbc->driver.ConnectionSetOption(&adbc->connection, "adbc.connection.autocommit", on ? "true" : "false", &said);
+    return rf_adbc_judge(adbc, on ? "end the transaction" : "begin", status, &said, err);
+}
+
 static enum rf_code open_session(struct rf_adbc *adbc, struct rf_error *err) {
     struct AdbcError said = {0};
     const struct AdbcDriver *driver = &adbc->driver;
     RF_TRY(rf_adbc_judge(adbc, "connect", driver->ConnectionNew(&adbc->connection, &said), &said, err));
     RF_TRY(rf_adbc_judge(adbc, "connect", driver->ConnectionInit(&adbc->connection, &adbc->database, &said), &said, err));
-    return rf_adbc_judge(adbc, "connect", driver->ConnectionSetOption(&adbc->connection, "adbc.connection.autocommit", "false", &said), &said, err);
+    return rf_adbc_set_autocommit(adbc, false, err);
 }
 
 enum rf_code rf_adbc_open(struct rf_adbc *adbc, const struct rf_adbc_option *options, int n_options, struct rf_cancel *cancel, struct rf_error *err) {
@@ -186,28 +225,34 @@ static enum rf_code begin_statement(struct rf_adbc *adbc, struct AdbcStatement *
     return rf_adbc_judge(adbc, role, adbc->driver.StatementNew(&adbc->connection, statement, &said), &said, err);
 }
 
-static void end_statement(const struct rf_adbc *adbc, struct AdbcStatement *statement) {
+static void end_statement(struct rf_adbc *adbc, struct AdbcStatement *statement) {
     struct AdbcError said = {0};
+    set_running(adbc, NULL);
     if (statement->private_data) (void)adbc->driver.StatementRelease(statement, &said);
     forget(&said);
 }
 
-static enum rf_code set_and_run(struct rf_adbc *adbc, const char *sql, struct rf_adbc_result *result, struct rf_error *err) {
+static enum rf_code set_and_run(struct rf_adbc *adbc, const char *sql, bool wants_rows, struct rf_adbc_result *result, struct rf_error *err) {
     struct AdbcError said = {0};
     RF_TRY(rf_adbc_judge(adbc, result->role, adbc->driver.StatementSetSqlQuery(&result->statement, sql, &said), &said, err));
+    set_running(adbc, &result->statement);
     rf_cancel_set_busy(adbc->slot, true);
-    AdbcStatusCode status = adbc->driver.StatementExecuteQuery(&result->statement, &result->stream, &result->n_changed, &said);
+    AdbcStatusCode status = adbc->driver.StatementExecuteQuery(&result->statement, wants_rows ? &result->stream : NULL, &result->n_changed, &said);
     rf_cancel_set_busy(adbc->slot, false);
     return rf_adbc_judge(adbc, result->role, status, &said, err);
 }
 
-enum rf_code rf_adbc_ask(struct rf_adbc *adbc, const char *role, struct rf_text *sql, struct rf_adbc_result *result, struct rf_error *err) {
+static enum rf_code ask(struct rf_adbc *adbc, const char *role, struct rf_text *sql, bool wants_rows, struct rf_adbc_result *result, struct rf_error *err) {
     *result = (struct rf_adbc_result){.role = role, .n_changed = -1};
     enum rf_code code = rf_text_check(sql, err);
     if (code == RF_OK) code = begin_statement(adbc, &result->statement, role, err);
-    if (code == RF_OK) code = set_and_run(adbc, sql->data, result, err);
+    if (code == RF_OK) code = set_and_run(adbc, sql->data, wants_rows, result, err);
     rf_text_free(sql);
     return code;
+}
+
+enum rf_code rf_adbc_ask(struct rf_adbc *adbc, const char *role, struct rf_text *sql, struct rf_adbc_result *result, struct rf_error *err) {
+    return ask(adbc, role, sql, true, result, err);
 }
 
 static enum rf_code fail_in_stream(const struct rf_adbc *adbc, struct rf_adbc_result *result, struct rf_error *err) {
@@ -228,7 +273,7 @@ enum rf_code rf_adbc_next(const struct rf_adbc *adbc, struct rf_adbc_result *res
     return failed ? fail_in_stream(adbc, result, err) : RF_OK;
 }
 
-void rf_adbc_end(const struct rf_adbc *adbc, struct rf_adbc_result *result) {
+void rf_adbc_end(struct rf_adbc *adbc, struct rf_adbc_result *result) {
     if (result->stream.release) result->stream.release(&result->stream);
     end_statement(adbc, &result->statement);
 }
@@ -249,7 +294,7 @@ static enum rf_code drain(struct rf_adbc *adbc, struct rf_adbc_result *result, p
 
 enum rf_code rf_adbc_execute(struct rf_adbc *adbc, const char *role, struct rf_text *sql, int64_t *n_rows, struct rf_error *err) {
     struct rf_adbc_result result;
-    enum rf_code code = rf_adbc_ask(adbc, role, sql, &result, err);
+    enum rf_code code = ask(adbc, role, sql, !adbc->ways.by_statement, &result, err);
     if (code == RF_OK && result.stream.release) code = drain(adbc, &result, NULL, NULL, err);
     rf_adbc_end(adbc, &result);
     if (code == RF_OK && n_rows && result.n_changed < 0) return rf_fail(err, RF_INTERNAL, "target: %s: the driver did not say how many rows it changed", role);
@@ -261,8 +306,8 @@ enum rf_code rf_adbc_execute(struct rf_adbc *adbc, const char *role, struct rf_t
 
 struct reading {
     struct rf_arena *arena;
-    struct rf_adbc_rows *rows;
-    int capacity; /* rows */
+    struct rf_result *rows;
+    char *kinds; /* of the columns: the letter of their format, shape (n_columns,) */
 };
 
 static bool has_value(const struct ArrowArray *column, int64_t row) {
@@ -271,7 +316,16 @@ static bool has_value(const struct ArrowArray *column, int64_t row) {
     return !valid || (valid[at / 8] >> (at % 8) & 1);
 }
 
-static const char *copy_cell(const struct ArrowArray *column, int64_t row, struct rf_arena *arena) {
+/* A whole number of 64 or 128 bits, of which nothing here needs more than 64. */
+static const char *copy_number(const struct ArrowArray *column, char kind, int64_t row, struct rf_arena *arena) {
+    const int64_t *words = column->buffers[1];
+    int64_t at = column->offset + row;
+    char text[24];
+    snprintf(text, sizeof text, "%" PRId64, words[kind == 'd' ? 2 * at : at]);
+    return rf_arena_copy(arena, text);
+}
+
+static const char *copy_text(const struct ArrowArray *column, int64_t row, struct rf_arena *arena) {
     const int32_t *offsets = (const int32_t *)column->buffers[1] + column->offset + row;
     size_t n_bytes = (size_t)(offsets[1] - offsets[0]);
     char *text = rf_arena_take(arena, n_bytes + 1);
@@ -279,69 +333,49 @@ static const char *copy_cell(const struct ArrowArray *column, int64_t row, struc
     return text;
 }
 
-static enum rf_code make_room(struct reading *reading, int64_t n_more, struct rf_error *err) {
-    struct rf_adbc_rows *rows = reading->rows;
-    enum { MOST_ROWS = 1 << 20 };
-    if (n_more > MOST_ROWS - rows->n_rows) return rf_fail(err, RF_INTERNAL, "a result has more rows than anything asked for can have");
-    if (rows->n_rows + (int)n_more <= reading->capacity) return RF_OK;
-    int capacity = 2 * (rows->n_rows + (int)n_more);
-    const char **cells = rf_arena_take(reading->arena, (size_t)capacity * (size_t)(rows->n_columns + 1) * sizeof *cells);
-    if (!cells) return rf_no_memory(err);
-    if (rows->n_rows > 0) memcpy(cells, rows->cells, (size_t)rows->n_rows * (size_t)rows->n_columns * sizeof *cells);
-    rows->cells = cells;
-    reading->capacity = capacity;
-    return RF_OK;
-}
-
 static enum rf_code take_texts(void *context, const struct ArrowArray *array, struct rf_error *err) {
     struct reading *reading = context;
-    struct rf_adbc_rows *rows = reading->rows;
+    struct rf_result *rows = reading->rows;
     if (array->n_children != rows->n_columns) return rf_fail(err, RF_INTERNAL, "a result does not have the columns of its schema");
-    RF_TRY(make_room(reading, array->length, err));
+    RF_TRY(rf_result_reserve(rows, array->length, reading->arena, err));
     for (int64_t row = 0; row < array->length; row++, rows->n_rows++)
         for (int i = 0; i < rows->n_columns; i++) {
             const char **cell = &rows->cells[rows->n_rows * rows->n_columns + i];
-            if (!has_value(array->children[i], row)) continue;
-            *cell = copy_cell(array->children[i], row, reading->arena);
+            char kind = reading->kinds[i];
+            if (!has_value(array->children[i], row) || !strchr("uld", kind)) continue;
+            *cell = kind == 'u' ? copy_text(array->children[i], row, reading->arena) : copy_number(array->children[i], kind, row, reading->arena);
             if (!*cell) return rf_no_memory(err);
         }
     return RF_OK;
 }
 
-/* Every result asked for is of texts. */
-static enum rf_code check_schema(struct rf_adbc *adbc, struct rf_adbc_result *result, int *n_columns, struct rf_error *err) {
+/* Every result asked for is of texts, where that can be asked for. */
+static enum rf_code check_schema(struct rf_adbc *adbc, struct rf_adbc_result *result, struct reading *reading, struct rf_error *err) {
     struct ArrowSchema schema = {0};
     RF_TRY(rf_adbc_schema(adbc, result, &schema, err));
     bool texts = true;
-    for (int64_t i = 0; i < schema.n_children; i++) texts &= strcmp(schema.children[i]->format, "u") == 0;
-    *n_columns = (int)schema.n_children;
+    reading->rows->n_columns = (int)schema.n_children;
+    reading->kinds = rf_arena_take(reading->arena, (size_t)schema.n_children + 1);
+    for (int64_t i = 0; reading->kinds && i < schema.n_children; i++) {
+        const char *format = schema.children[i]->format;
+        bool known = strcmp(format, "u") == 0 || strcmp(format, "l") == 0 || (strncmp(format, "d:", 2) == 0 && strcmp(strchr(format, ','), ",0") == 0);
+        reading->kinds[i] = known ? *format : '-';
+        texts &= *format == 'u';
+    }
     if (schema.release) schema.release(&schema);
-    return texts ? RF_OK : rf_fail(err, RF_INTERNAL, "target: %s: the result is not of texts", result->role);
+    if (!reading->kinds) return rf_no_memory(err);
+    return texts || adbc->ways.any_types ? RF_OK : rf_fail(err, RF_INTERNAL, "target: %s: the result is not of texts", result->role);
 }
 
-enum rf_code rf_adbc_read(struct rf_adbc *adbc, const char *role, struct rf_text *sql, struct rf_arena *arena, struct rf_adbc_rows *rows, struct rf_error *err) {
+enum rf_code rf_adbc_read(struct rf_adbc *adbc, const char *role, struct rf_text *sql, struct rf_arena *arena, struct rf_result *rows, struct rf_error *err) {
     struct rf_adbc_result result;
-    *rows = (struct rf_adbc_rows){0};
+    *rows = (struct rf_result){0};
     struct reading reading = {.arena = arena, .rows = rows};
     enum rf_code code = rf_adbc_ask(adbc, role, sql, &result, err);
-    if (code == RF_OK) code = check_schema(adbc, &result, &rows->n_columns, err);
+    if (code == RF_OK) code = check_schema(adbc, &result, &reading, err);
     if (code == RF_OK) code = drain(adbc, &result, take_texts, &reading, err);
     rf_adbc_end(adbc, &result);
     return code;
-}
-
-const char *rf_adbc_cell(const struct rf_adbc_rows *rows, int row, int column) {
-    return row < rows->n_rows && column < rows->n_columns ? rows->cells[row * rows->n_columns + column] : NULL;
-}
-
-int64_t rf_adbc_integer(const struct rf_adbc_rows *rows, int row, int column) {
-    const char *text = rf_adbc_cell(rows, row, column);
-    return text ? strtoll(text, NULL, 10) : 0;
-}
-
-bool rf_adbc_flag(const struct rf_adbc_rows *rows, int row, int column) {
-    const char *text = rf_adbc_cell(rows, row, column);
-    return text && strcmp(text, "true") == 0;
 }
 
 /* ---- ingesting ---- */
@@ -384,4 +418,9 @@ enum rf_code rf_adbc_commit(struct rf_adbc *adbc, struct rf_error *err) {
     if (is_cancelled(adbc)) return cancelled(err);
     adbc->past_cancel = true;
     return rf_adbc_judge(adbc, "commit", adbc->driver.ConnectionCommit(&adbc->connection, &said), &said, err);
+}
+
+enum rf_code rf_adbc_rollback(struct rf_adbc *adbc, struct rf_error *err) {
+    struct AdbcError said = {0};
+    return rf_adbc_judge(adbc, "roll back", adbc->driver.ConnectionRollback(&adbc->connection, &said), &said, err);
 }

@@ -12,13 +12,26 @@
 #include "core/error.h"
 #include "core/text.h"
 #include "drivers/adbc_abi.h"
+#include "drivers/result.h"
 
 #include <stdbool.h>
 #include <stdint.h>
 
 struct rf_adbc_interrupt; /* what the cancel token holds of a session */
 
+/* Makes an error of ours of what a driver said: `native` is the database's own number, or 0. Only fills *err. */
+typedef void rf_adbc_diagnosis(const char *role, int32_t native, const char *sqlstate, const char *text, struct rf_error *err);
+
+/* What differs between databases behind the same interface; all zero: DuckDB's ways. */
+struct rf_adbc_ways {
+    rf_adbc_diagnosis *diagnose;
+    bool by_statement; /* a statement is cancelled by itself, and says how many rows it changed only when no result is asked for */
+    bool any_types;    /* results that no cast can reach have numbers in them; what is neither a text nor a whole number reads as NULL */
+};
+
 struct rf_adbc {
+    struct rf_adbc_ways ways;
+    struct AdbcStatement *running; /* what the token cancels where that goes by statement; under its lock */
     struct AdbcDriver driver;
     struct AdbcDatabase database;
     struct AdbcConnection connection;
@@ -41,6 +54,9 @@ enum rf_code rf_adbc_load(struct rf_adbc *adbc, const char *library, const char 
 /* Opens the database and a session in it, whose transaction begins with the first statement. */
 enum rf_code rf_adbc_open(struct rf_adbc *adbc, const struct rf_adbc_option *options, int n_options, struct rf_cancel *cancel, struct rf_error *err);
 
+/* From here on nothing that the token says is heard: for what has to be tidied up after a cancel. */
+void rf_adbc_stop_listening(struct rf_adbc *adbc);
+
 /* Rolls back what is not committed and closes; may be called at any time, twice, and opened again after. */
 void rf_adbc_close(struct rf_adbc *adbc);
 
@@ -59,23 +75,19 @@ enum rf_code rf_adbc_ask(struct rf_adbc *adbc, const char *role, struct rf_text 
 enum rf_code rf_adbc_schema(const struct rf_adbc *adbc, struct rf_adbc_result *result, struct ArrowSchema *schema, struct rf_error *err);
 /* At the end the array is empty. A result may be made while it is read: only its end says that the statement succeeded. */
 enum rf_code rf_adbc_next(const struct rf_adbc *adbc, struct rf_adbc_result *result, struct ArrowArray *array, struct rf_error *err);
-void rf_adbc_end(const struct rf_adbc *adbc, struct rf_adbc_result *result);
+void rf_adbc_end(struct rf_adbc *adbc, struct rf_adbc_result *result);
 
-/* A small result, all of texts, in `arena`. */
-struct rf_adbc_rows {
-    const char **cells; /* shape (n_rows, n_columns); NULL for SQL NULL */
-    int n_rows;
-    int n_columns;
-};
-enum rf_code rf_adbc_read(struct rf_adbc *adbc, const char *role, struct rf_text *sql, struct rf_arena *arena, struct rf_adbc_rows *rows, struct rf_error *err);
-const char *rf_adbc_cell(const struct rf_adbc_rows *rows, int row, int column);
-int64_t rf_adbc_integer(const struct rf_adbc_rows *rows, int row, int column); /* 0 for NULL */
-bool rf_adbc_flag(const struct rf_adbc_rows *rows, int row, int column);
+/* Every column of the result must be of texts, unless the ways say otherwise; they go into `arena`. */
+enum rf_code rf_adbc_read(struct rf_adbc *adbc, const char *role, struct rf_text *sql, struct rf_arena *arena, struct rf_result *rows, struct rf_error *err);
 
 /* Appends what the stream gives to a table, by position; takes the stream over. `schema` NULL: a temporary table. */
 enum rf_code rf_adbc_ingest(struct rf_adbc *adbc, const char *schema, const char *table, struct ArrowArrayStream *stream, struct rf_error *err);
 
 enum rf_code rf_adbc_commit(struct rf_adbc *adbc, struct rf_error *err);
+enum rf_code rf_adbc_rollback(struct rf_adbc *adbc, struct rf_error *err);
+
+/* Whether each statement commits by itself: not so after rf_adbc_open. To be turned on with nothing uncommitted. */
+enum rf_code rf_adbc_set_autocommit(struct rf_adbc *adbc, bool on, struct rf_error *err);
 
 /* Takes what a call of the driver said, and makes it an error of ours: the one place that knows what a driver's mean. */
 enum rf_code rf_adbc_judge(const struct rf_adbc *adbc, const char *role, AdbcStatusCode status, struct AdbcError *said, struct rf_error *err);

@@ -89,7 +89,8 @@ struct AdbcDriver {
     adbc_not_called *database_options[7];
     AdbcStatusCode (*ConnectionCancel)(struct AdbcConnection *, struct AdbcError *);
     adbc_not_called *connection_options[9];
-    adbc_not_called *statement_options[9];
+    AdbcStatusCode (*StatementCancel)(struct AdbcStatement *, struct AdbcError *);
+    adbc_not_called *statement_options[8];
 };
 
 #endif

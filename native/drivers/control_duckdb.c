@@ -7,6 +7,7 @@
 #include "core/sql_duckdb.h"
 #include "core/timestamp.h"
 #include "drivers/sink_adbc.h"
+#include "drivers/target.h"
 
 #include <errno.h>
 #include <inttypes.h>
@@ -104,7 +105,7 @@ static enum rf_code wait_for_file(struct rf_sink_duckdb *sink, bool to_write, st
     }
 }
 
-enum rf_code rf_duckdb_read_texts(struct rf_sink_duckdb *sink, const char *role, struct rf_text *sql, struct rf_adbc_rows *rows, struct rf_error *err) {
+enum rf_code rf_duckdb_read_texts(struct rf_sink_duckdb *sink, const char *role, struct rf_text *sql, struct rf_result *rows, struct rf_error *err) {
     struct rf_text texts = {0};
     rf_text_add(&texts, "SELECT COLUMNS(*)::VARCHAR FROM (");
     rf_text_add(&texts, sql->data ? sql->data : "");
@@ -116,10 +117,10 @@ enum rf_code rf_duckdb_read_texts(struct rf_sink_duckdb *sink, const char *role,
 
 static enum rf_code look_for_control(struct rf_sink_duckdb *sink, struct rf_error *err) {
     struct rf_text sql = {0};
-    struct rf_adbc_rows rows;
+    struct rf_result rows;
     rf_duckdb_control_exists(sink->job, &sql);
     RF_TRY(rf_adbc_read(&sink->adbc, "look for the control tables", &sql, sink->arena, &rows, err));
-    sink->has_control = rf_adbc_flag(&rows, 0, 0);
+    sink->has_control = rf_result_flag(&rows, 0, 0);
     return RF_OK;
 }
 
@@ -160,47 +161,31 @@ static enum rf_code create_control(struct rf_sink_duckdb *sink, struct rf_error 
 enum rf_code rf_duckdb_take_lease(void *self, int64_t *load_id, struct rf_error *err) {
     struct rf_sink_duckdb *sink = self;
     struct rf_text sql = {0};
-    struct rf_adbc_rows rows;
+    struct rf_result rows;
     RF_TRY(wait_for_file(sink, true, err));
     RF_TRY(create_control(sink, err));
     rf_duckdb_next_load_id(sink->job, &sql);
     RF_TRY(rf_adbc_read(&sink->adbc, "give out the load id", &sql, sink->arena, &rows, err));
-    *load_id = sink->load_id = rf_adbc_integer(&rows, 0, 0);
+    *load_id = sink->load_id = rf_result_integer(&rows, 0, 0);
     return sink->load_id > 0 ? RF_OK : rf_fail(err, RF_INTERNAL, "the target gave no load id");
 }
 
 /* ---- state ---- */
 
-static void fill_load(const struct rf_adbc_rows *rows, struct rf_load *load) {
-    *load = (struct rf_load){
-        .load_id = rf_adbc_integer(rows, 0, 0), .is_reset = rf_adbc_flag(rows, 0, 1), .source_table = rf_adbc_cell(rows, 0, 2),
-        .identity = {.system = rf_adbc_cell(rows, 0, 3), .timeline = (int)rf_adbc_integer(rows, 0, 4), .database = rf_adbc_cell(rows, 0, 5),
-                     .table_oid = rf_adbc_integer(rows, 0, 6)},
-        .snapshot = rf_adbc_cell(rows, 0, 7), .lsn = rf_adbc_cell(rows, 0, 8), .fingerprint = rf_adbc_cell(rows, 0, 9),
-        .chosen = rf_adbc_cell(rows, 0, 10), .proven = rf_adbc_cell(rows, 0, 11), .target_file = rf_adbc_cell(rows, 0, 12),
-        .loads_since_audit = rf_adbc_integer(rows, 0, 13), .loads_since_sweep = rf_adbc_integer(rows, 0, 14), .missed = rf_adbc_integer(rows, 0, 15),
-        .cursor = rf_adbc_cell(rows, 0, 16), .doubted = rf_adbc_flag(rows, 0, 17), .watermark = rf_adbc_cell(rows, 0, 18),
-        .extracted_at = rf_adbc_cell(rows, 0, 19)};
-}
-
 enum rf_code rf_duckdb_newest(void *self, struct rf_load *last, struct rf_run_total *total, struct rf_error *err) {
     struct rf_sink_duckdb *sink = self;
     struct rf_text newest = {0}, run = {0};
-    struct rf_adbc_rows rows;
+    struct rf_result rows;
     *last = (struct rf_load){0};
     *total = (struct rf_run_total){0};
     if (!sink->has_control) return RF_OK;
     rf_duckdb_newest_load(sink->job, &newest);
     RF_TRY(rf_adbc_read(&sink->adbc, "read the newest load record", &newest, sink->arena, &rows, err));
-    if (rows.n_rows == 1) fill_load(&rows, last);
+    rf_target_fill_load(&rows, last);
     if (!sink->job->source_label) return RF_OK;
     rf_duckdb_run_total(sink->job, &run);
     RF_TRY(rf_adbc_read(&sink->adbc, "read the run's earlier loads", &run, sink->arena, &rows, err));
-    total->loads = rf_adbc_integer(&rows, 0, 0);
-    total->counts = (struct rf_counts){
-        .read = rf_adbc_integer(&rows, 0, 1), .staged = rf_adbc_integer(&rows, 0, 1), .inserted = rf_adbc_integer(&rows, 0, 2),
-        .updated = rf_adbc_integer(&rows, 0, 3), .deleted = rf_adbc_integer(&rows, 0, 4), .duplicates = rf_adbc_integer(&rows, 0, 5),
-        .stale = rf_adbc_integer(&rows, 0, 6), .bytes = rf_adbc_integer(&rows, 0, 7)};
+    rf_target_fill_total(&rows, total);
     return RF_OK;
 }
 
@@ -214,28 +199,28 @@ enum rf_code rf_duckdb_add_record(struct rf_sink_duckdb *sink, const struct rf_r
     char now[RF_TIMESTAMP_BYTES];
     int64_t n_rows = 0;
     struct rf_text sql = {0}, find = {0};
-    struct rf_adbc_rows rows;
+    struct rf_result rows;
     print_now(now);
     rf_duckdb_insert_load(sink->job, record, now, &sql);
     RF_TRY(rf_adbc_execute(&sink->adbc, "insert the load record", &sql, &n_rows, err));
     if (n_rows != 1) return rf_fail(err, RF_FENCED, "a newer load of %s is recorded; this one commits nothing", sink->job->target_label);
     rf_duckdb_find_load(sink->job, sink->load_id, &find);
     RF_TRY(rf_adbc_read(&sink->adbc, "look at the load record", &find, sink->arena, &rows, err));
-    return rf_adbc_flag(&rows, 0, 0) ? RF_OK : rf_fail(err, RF_INTERNAL, "the target took the load record and does not have it");
+    return rf_result_flag(&rows, 0, 0) ? RF_OK : rf_fail(err, RF_INTERNAL, "the target took the load record and does not have it");
 }
 
 /* ---- commit ---- */
 
 static enum rf_code look_up(struct rf_sink_duckdb *sink, bool *found, struct rf_error *err) {
     struct rf_text sql = {0};
-    struct rf_adbc_rows rows;
+    struct rf_result rows;
     RF_TRY(open_file(sink, false, err));
     sink->adbc.past_cancel = true;
     RF_TRY(look_for_control(sink, err));
     if (!sink->has_control) return RF_OK;
     rf_duckdb_find_load(sink->job, sink->load_id, &sql);
     RF_TRY(rf_adbc_read(&sink->adbc, "look the load up", &sql, sink->arena, &rows, err));
-    *found = rf_adbc_flag(&rows, 0, 0);
+    *found = rf_result_flag(&rows, 0, 0);
     return RF_OK;
 }
 
@@ -267,13 +252,13 @@ enum rf_code rf_duckdb_commit(void *self, struct rf_error *err) {
 
 static enum rf_code list_loads(struct rf_sink_duckdb *sink, char **json, struct rf_error *err) {
     struct rf_text sql = {0};
-    struct rf_adbc_rows rows;
+    struct rf_result rows;
     const char *found = "{\"loads\":[]}";
     RF_TRY(rf_duckdb_open_target(sink, false, err));
     if (sink->has_control) {
         rf_duckdb_list_loads(sink->job, &sql);
         RF_TRY(rf_adbc_read(&sink->adbc, "list the load records", &sql, sink->arena, &rows, err));
-        if (rf_adbc_cell(&rows, 0, 0)) found = rf_adbc_cell(&rows, 0, 0);
+        if (rf_result_cell(&rows, 0, 0)) found = rf_result_cell(&rows, 0, 0);
     }
     *json = strdup(found);
     return *json ? RF_OK : rf_no_memory(err);

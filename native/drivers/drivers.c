@@ -22,7 +22,7 @@ static enum rf_code unknown_scheme(const char *key, const char *uri, struct rf_e
     int length = scheme_length(uri);
     if (length > 0) rf_fail(err, RF_CONFIG, "\"%s\" of the job has the scheme \"%.*s\", which this release does not know", key, length, uri);
     else rf_fail(err, RF_CONFIG, "\"%s\" of the job is not a connection URI", key);
-    return rf_hint(err, "It knows postgresql:// and, as a target, duckdb:///.");
+    return rf_hint(err, "It knows postgresql:// and, as targets, duckdb:///, snowflake://, mariadb://, sqlite:/// and odbc:.");
 }
 
 enum rf_code rf_source_for(const struct rf_job *job, struct rf_cancel *cancel, struct rf_arena *arena,
@@ -38,6 +38,16 @@ enum rf_code rf_sink_for(const struct rf_job *job, struct rf_cancel *cancel, str
     if (rf_is_duckdb(job->target)) {
         memory->duckdb = (struct rf_sink_duckdb){.job = job, .cancel = cancel, .arena = arena};
         *sink = (struct rf_sink){.ops = &rf_sink_duckdb_ops, .self = &memory->duckdb, .channel = "adbc"};
+        return RF_OK;
+    }
+    if (rf_is_snowflake(job->target)) {
+        memory->snowflake = (struct rf_sink_snowflake){.job = job, .cancel = cancel, .arena = arena};
+        *sink = (struct rf_sink){.ops = &rf_sink_snowflake_ops, .self = &memory->snowflake, .channel = "adbc"};
+        return RF_OK;
+    }
+    if (rf_is_odbc(job->target)) {
+        memory->odbc = (struct rf_sink_odbc){.job = job, .cancel = cancel, .arena = arena};
+        *sink = (struct rf_sink){.ops = &rf_sink_odbc_ops, .self = &memory->odbc, .channel = "odbc"};
         return RF_OK;
     }
     if (!is_postgres(job->target)) return unknown_scheme("target", job->target, err);

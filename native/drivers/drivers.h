@@ -5,18 +5,24 @@
 #include "core/arena.h"
 #include "core/cancel.h"
 #include "core/columns.h"
+#include "core/dialect.h"
 #include "core/duckdb_uri.h"
 #include "core/error.h"
 #include "core/job.h"
 #include "core/sink.h"
 #include "core/source.h"
 #include "core/transfer.h"
+#include "core/snowflake_uri.h"
 #include "drivers/adbc.h"
+#include "drivers/connect_snowflake.h"
 #include "drivers/file_registry.h"
 #include "drivers/ingest.h"
+#include "drivers/odbc.h"
 #include "drivers/postgres.h"
 #include "drivers/readers_postgres.h"
 #include "drivers/scan.h"
+#include "drivers/session_adbc.h"
+#include "drivers/spool.h"
 
 struct rf_source_postgres {
     const struct rf_job *job;
@@ -63,10 +69,56 @@ struct rf_sink_duckdb {
     bool has_control; /* the control table exists */
 };
 
+struct rf_sink_snowflake {
+    const struct rf_job *job;
+    struct rf_cancel *cancel;
+    struct rf_arena *arena;
+    struct rf_snowflake_uri uri;
+    struct rf_adbc_option options[RF_SNOWFLAKE_OPTIONS];
+    struct rf_session_adbc over_adbc;
+    struct rf_session session;
+    const struct rf_plan *plan;
+    int64_t load_id;
+    char token[33];          /* what our taking of the lease is told by; "" before and after */
+    const char *session_id;  /* Snowflake's number of our session */
+    const char *transaction; /* its number of the load's transaction; NULL before */
+    struct rf_lease_keeper *keeper;
+    struct rf_spool_folder folder;
+    struct rf_spool *spool;  /* of rows, or of keys once these follow */
+    const char *into;        /* the folder that its files are sent into */
+    int64_t rows_staged;
+    bool keys_follow;
+    bool has_control;        /* the control tables exist */
+    bool has_temporary;      /* temporary tables and files exist, which go with the session */
+};
+
+struct rf_sink_odbc {
+    const struct rf_job *job;
+    struct rf_cancel *cancel;
+    struct rf_arena *arena;
+    struct rf_odbc_uri uri;
+    struct rf_odbc odbc;
+    struct rf_session session; /* over it */
+    const struct rf_dialect_row *row; /* of the open session's database */
+    struct rf_file_hold *hold; /* of a file, within this process */
+    const struct rf_plan *plan;
+    int64_t load_id;
+    struct rf_columns_field *fields; /* of the source's columns */
+    struct rf_columns_field *staged; /* of what is being loaded, shape (n_staged,) */
+    int n_staged;
+    struct rf_ingest *ingest; /* rows or keys that are being loaded */
+    int64_t rows_staged;
+    bool keys_follow;
+    bool has_control; /* the control tables exist */
+    struct rf_lease_keeper *keeper;
+};
+
 /* Room for whichever it is. */
 union rf_sink_memory {
+    struct rf_sink_snowflake snowflake;
     struct rf_sink_postgres postgres;
     struct rf_sink_duckdb duckdb;
+    struct rf_sink_odbc odbc;
 };
 
 /* Names the driver that a URI asks for, or fails with RF_CONFIG listing those there are. */
@@ -78,6 +130,8 @@ enum rf_code rf_sink_for(const struct rf_job *job, struct rf_cancel *cancel, str
 extern const struct rf_source_ops rf_source_postgres_ops;
 extern const struct rf_sink_ops rf_sink_postgres_ops;
 extern const struct rf_sink_ops rf_sink_duckdb_ops;
+extern const struct rf_sink_ops rf_sink_snowflake_ops;
+extern const struct rf_sink_ops rf_sink_odbc_ops;
 
 /* Verbs that need no run: the records of a target, forgetting a watermark, facts for `rowferry doctor`.
  * *json is freed by the caller. */
@@ -85,6 +139,10 @@ enum rf_code rf_postgres_state(const struct rf_job *job, struct rf_cancel *cance
 enum rf_code rf_postgres_reset(const struct rf_job *job, struct rf_cancel *cancel, struct rf_observer observer, struct rf_arena *arena, char **json, struct rf_error *err);
 enum rf_code rf_duckdb_state(const struct rf_job *job, struct rf_cancel *cancel, struct rf_arena *arena, char **json, struct rf_error *err);
 enum rf_code rf_duckdb_reset(const struct rf_job *job, struct rf_cancel *cancel, struct rf_observer observer, struct rf_arena *arena, char **json, struct rf_error *err);
+enum rf_code rf_snowflake_state(const struct rf_job *job, struct rf_cancel *cancel, struct rf_arena *arena, char **json, struct rf_error *err);
+enum rf_code rf_snowflake_reset(const struct rf_job *job, struct rf_cancel *cancel, struct rf_observer observer, struct rf_arena *arena, char **json, struct rf_error *err);
+enum rf_code rf_odbc_state(const struct rf_job *job, struct rf_cancel *cancel, struct rf_arena *arena, char **json, struct rf_error *err);
+enum rf_code rf_odbc_reset(const struct rf_job *job, struct rf_cancel *cancel, struct rf_observer observer, struct rf_arena *arena, char **json, struct rf_error *err);
 enum rf_code rf_postgres_inspect(const struct rf_job *job, struct rf_cancel *cancel, char **json, struct rf_error *err);
 
 #endif

@@ -10,9 +10,7 @@
 #include <string.h>
 
 struct rf_ingest {
-    struct rf_adbc *adbc;
-    const char *schema;
-    const char *table;
+    struct rf_ingest_end end;
     const struct rf_columns_field *fields;
     int n_fields;
     size_t batch_bytes;
@@ -53,18 +51,18 @@ static void release_stream(struct ArrowArrayStream *stream) {
 /* A database that stops taking rows wakes the thread that decodes them. */
 static void *load(void *arg) {
     struct rf_ingest *ingest = arg;
-    ingest->code = rf_adbc_ingest(ingest->adbc, ingest->schema, ingest->table, &ingest->stream, &ingest->error);
+    ingest->code = ingest->end.load(ingest->end.self, &ingest->stream, &ingest->error);
     rf_queue_give_up(ingest->queue);
     return NULL;
 }
 
 /* ---- starting and stopping ---- */
 
-enum rf_code rf_ingest_start(struct rf_adbc *adbc, const char *schema, const char *table, const struct rf_columns_field *fields, int n_fields,
+enum rf_code rf_ingest_start(const struct rf_ingest_end *end, const struct rf_columns_field *fields, int n_fields,
                              size_t batch_bytes, struct rf_ingest **out, struct rf_error *err) {
     struct rf_ingest *ingest = calloc(1, sizeof *ingest);
     if (!ingest) return rf_no_memory(err);
-    *ingest = (struct rf_ingest){.adbc = adbc, .schema = schema, .table = table, .fields = fields, .n_fields = n_fields, .batch_bytes = batch_bytes};
+    *ingest = (struct rf_ingest){.end = *end, .fields = fields, .n_fields = n_fields, .batch_bytes = batch_bytes};
     ingest->stream = (struct ArrowArrayStream){.get_schema = give_schema, .get_next = give_next, .get_last_error = give_reason,
                                                .release = release_stream, .private_data = ingest};
     ingest->row = calloc((size_t)n_fields + 1, sizeof *ingest->row);
@@ -98,7 +96,7 @@ void rf_ingest_drop(struct rf_ingest *ingest) {
 static enum rf_code tell_why(struct rf_ingest *ingest, struct rf_error *err) {
     rf_queue_give_up(ingest->queue);
     join(ingest);
-    if (rf_cancel_requested(ingest->adbc->cancel)) return rf_fail(err, RF_CANCELLED, "the run was cancelled");
+    if (rf_cancel_requested(ingest->end.cancel)) return rf_fail(err, RF_CANCELLED, "the run was cancelled");
     if (ingest->code == RF_OK) return rf_fail(err, RF_INTERNAL, "the target took no more rows before their end");
     *err = ingest->error;
     return ingest->code;
@@ -108,15 +106,13 @@ static enum rf_code hand_on(struct rf_ingest *ingest, struct rf_error *err) {
     struct ArrowArray array = {0};
     if (rf_columns_rows(ingest->columns) == 0) return RF_OK;
     RF_TRY(rf_columns_take(ingest->columns, &array, err));
-    if (rf_queue_push(ingest->queue, &array, ingest->adbc->cancel)) return RF_OK;
+    if (rf_queue_push(ingest->queue, &array, ingest->end.cancel)) return RF_OK;
     array.release(&array);
     return tell_why(ingest, err);
 }
 
-/* DuckDB 2.0 refuses an array that is longer than one of its vectors where a value has to be cast. */
 static bool is_full(const struct rf_ingest *ingest) {
-    enum { VECTOR_ROWS = 2048 };
-    return rf_columns_rows(ingest->columns) == VECTOR_ROWS || rf_columns_bytes(ingest->columns) >= ingest->batch_bytes;
+    return rf_columns_rows(ingest->columns) == ingest->end.most_rows || rf_columns_bytes(ingest->columns) >= ingest->batch_bytes;
 }
 
 enum rf_code rf_ingest_write(struct rf_ingest *ingest, const struct rf_batch *batch, struct rf_error *err) {

@@ -1,4 +1,4 @@
-/* COPY BINARY rows into a table behind ADBC: one thread decodes, another has the database take what is decoded. */
+/* COPY BINARY rows into a table of a database that takes columns: one thread decodes, another has the database take them. */
 #ifndef RF_INGEST_H
 #define RF_INGEST_H
 
@@ -6,15 +6,22 @@
 #include "core/cancel.h"
 #include "core/columns.h"
 #include "core/error.h"
-#include "drivers/adbc.h"
 
 #include <stddef.h>
 
 struct rf_ingest;
 
-/* Begins to load a table; `schema` NULL: a temporary one. Until the end or the drop nothing else may be executed in the
- * session. `fields` must outlive the ingest. */
-enum rf_code rf_ingest_start(struct rf_adbc *adbc, const char *schema, const char *table, const struct rf_columns_field *fields, int n_fields,
+/* Who takes the rows. */
+struct rf_ingest_end {
+    /* Has the database take all that the stream brings; runs on a thread of the ingest's. Takes the stream over. */
+    enum rf_code (*load)(void *self, struct ArrowArrayStream *stream, struct rf_error *err);
+    void *self;
+    struct rf_cancel *cancel;
+    int64_t most_rows; /* of an array; 0: as many as batch_bytes allow */
+};
+
+/* Begins to load. Until the end or the drop nothing else may be executed in the session. `fields` must outlive the ingest. */
+enum rf_code rf_ingest_start(const struct rf_ingest_end *end, const struct rf_columns_field *fields, int n_fields,
                              size_t batch_bytes, struct rf_ingest **out, struct rf_error *err);
 
 /* Decodes the rows and hands them on, waiting when the database is slower. */

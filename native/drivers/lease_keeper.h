@@ -9,13 +9,20 @@
 
 #include "core/cancel.h"
 #include "core/error.h"
-#include "core/job.h"
-
-#include <stdint.h>
 
 struct rf_lease_keeper;
 
-enum rf_code rf_lease_keeper_start(const struct rf_job *job, int64_t load_id, struct rf_lease_keeper **keeper, struct rf_error *err);
+/* How a lease is renewed: on the keeper's thread alone. */
+struct rf_lease_renewal {
+    /* Connects when there is no connection, and renews. `stop` ends it early. */
+    enum rf_code (*renew)(void *self, struct rf_cancel *stop, struct rf_error *err);
+    /* Disconnects and frees `self`. */
+    void (*drop)(void *self);
+    void *self;
+};
+
+/* Takes the renewal over, also when it fails. */
+enum rf_code rf_lease_keeper_start(double lease_seconds, const struct rf_lease_renewal *renewal, struct rf_lease_keeper **keeper, struct rf_error *err);
 
 /* Ends the thread and waits for it. NULL is allowed. */
 void rf_lease_keeper_stop(struct rf_lease_keeper *keeper);

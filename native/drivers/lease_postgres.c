@@ -5,6 +5,7 @@
 #include "drivers/sink_postgres.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 enum { LEASE_POLL_MS = 100, TAKE_OVER_S = 30 };
@@ -93,11 +94,52 @@ static enum rf_code wait_for_lease(struct rf_sink_postgres *sink, struct rf_erro
     }
 }
 
+/* ---- renewing ---- */
+
+struct renewal {
+    const struct rf_job *job;
+    int64_t load_id;
+    struct rf_pg pg;
+};
+
+static enum rf_code connect_once(struct renewal *renewal, struct rf_cancel *stop, struct rf_error *err) {
+    if (!rf_pg_is_lost(&renewal->pg)) return RF_OK;
+    const struct rf_job *job = renewal->job;
+    rf_pg_close(&renewal->pg);
+    RF_TRY(rf_pg_open(&renewal->pg, RF_SIDE_TARGET, job->target, job->application, job->connect_timeout, stop, err));
+    return rf_pg_execute(&renewal->pg, "set lock_timeout", "SET lock_timeout = '1s'", 0, NULL, NULL, err);
+}
+
+static enum rf_code renew(void *self, struct rf_cancel *stop, struct rf_error *err) {
+    struct renewal *renewal = self;
+    RF_TRY(connect_once(renewal, stop, err));
+    char load_id[24], seconds[32];
+    rf_integer_text(load_id, sizeof load_id, renewal->load_id);
+    snprintf(seconds, sizeof seconds, "%g", renewal->job->lease_seconds);
+    const char *params[] = {renewal->job->target_label, load_id, seconds};
+    struct rf_text sql = {0};
+    rf_sql_renew_lease(renewal->job, &sql);
+    return rf_pg_execute_text(&renewal->pg, "renew the lease", &sql, 3, params, NULL, err);
+}
+
+static void drop_renewal(void *self) {
+    struct renewal *renewal = self;
+    rf_pg_close(&renewal->pg);
+    free(renewal);
+}
+
+static enum rf_code start_keeper(struct rf_sink_postgres *sink, struct rf_error *err) {
+    struct renewal *renewal = calloc(1, sizeof *renewal);
+    if (!renewal) return rf_no_memory(err);
+    *renewal = (struct renewal){.job = sink->job, .load_id = sink->load_id};
+    return rf_lease_keeper_start(sink->job->lease_seconds, &(struct rf_lease_renewal){.renew = renew, .drop = drop_renewal, .self = renewal}, &sink->keeper, err);
+}
+
 enum rf_code rf_postgres_take_lease(void *self, int64_t *load_id, struct rf_error *err) {
     struct rf_sink_postgres *sink = self;
     RF_TRY(wait_for_lease(sink, err));
     *load_id = sink->load_id;
-    return rf_lease_keeper_start(sink->job, sink->load_id, &sink->keeper, err);
+    return start_keeper(sink, err);
 }
 
 enum rf_code rf_postgres_fence(struct rf_sink_postgres *sink, struct rf_error *err) {

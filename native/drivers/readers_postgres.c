@@ -42,7 +42,7 @@ static enum rf_code add_readers(struct rf_readers *readers, int wanted, const PG
         struct rf_pg *pg = &readers->others[readers->n - 1];
         enum rf_code code = set_up_reader(readers, pg, exported, err);
         if (code == RF_OK) {
-            pg->bare = true;
+            pg->bare = !rf_sends_csv(readers->plan);
             readers->sessions[readers->n++] = pg;
             continue;
         }
@@ -77,9 +77,10 @@ static enum rf_code start_part(struct rf_readers *readers, int reader, struct rf
 
 enum rf_code rf_readers_start(struct rf_readers *readers, struct rf_pg *leader, const struct rf_job *job, const struct rf_plan *plan,
                               struct rf_error *err) {
-    *readers = (struct rf_readers){.job = job, .plan = plan, .sessions = {leader}, .n = 1, .stage = RF_READERS_HEADER};
+    *readers = (struct rf_readers){.job = job, .plan = plan, .sessions = {leader}, .n = 1,
+                                 .stage = rf_sends_csv(plan) ? RF_READERS_ROWS : RF_READERS_HEADER};
     RF_TRY(open_others(readers, err));
-    leader->bare = true;
+    leader->bare = !rf_sends_csv(plan);
     for (int i = 0; i < readers->n; i++) RF_TRY(start_part(readers, i, err));
     return RF_OK;
 }
@@ -111,6 +112,12 @@ static enum rf_code wait_for_readers(struct rf_readers *readers, struct rf_error
     return rf_pg_wait_any(waiting, n, err);
 }
 
+static enum rf_code end_rows(struct rf_readers *readers, struct rf_batch *batch) {
+    *batch = (struct rf_batch){.n_rows = readers->rows};
+    rf_readers_close(readers);
+    return RF_OK;
+}
+
 static enum rf_code next_rows(struct rf_readers *readers, struct rf_batch *batch, struct rf_error *err) {
     for (;;) {
         int part = readers->next_part;
@@ -124,6 +131,7 @@ static enum rf_code next_rows(struct rf_readers *readers, struct rf_batch *batch
         if (all_ended(readers)) break;
         if (part == readers->next_part) RF_TRY(wait_for_readers(readers, err));
     }
+    if (rf_sends_csv(readers->plan)) return end_rows(readers, batch);
     readers->stage = RF_READERS_TRAILER;
     *batch = (struct rf_batch){.bytes = rf_copy_trailer, .n_bytes = RF_COPY_TRAILER_BYTES};
     return RF_OK;
@@ -139,9 +147,7 @@ enum rf_code rf_readers_next(struct rf_readers *readers, struct rf_batch *batch,
     case RF_READERS_TRAILER:
     case RF_READERS_IDLE: break;
     }
-    *batch = (struct rf_batch){.n_rows = readers->rows};
-    rf_readers_close(readers);
-    return RF_OK;
+    return end_rows(readers, batch);
 }
 
 void rf_readers_close(struct rf_readers *readers) {

@@ -1,7 +1,7 @@
 /* Readers side by side: sessions under the snapshot of a leader, which each read one part of a table after another.
  *
  * The leader holds the table's lock and is the first reader. All is done on one thread: whoever has rows hands them
- * over, and what comes out is one COPY BINARY stream.
+ * over, and what comes out is one stream, of COPY BINARY or of CSV.
  */
 #ifndef RF_READERS_POSTGRES_H
 #define RF_READERS_POSTGRES_H

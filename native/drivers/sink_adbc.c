@@ -10,7 +10,7 @@
 #include "core/sql.h"
 #include "core/sql_duckdb.h"
 #include "core/sql_target.h"
-#include "core/types.h"
+#include "drivers/target.h"
 
 #include <inttypes.h>
 #include <stdio.h>
@@ -18,97 +18,38 @@
 
 /* ---- the target as it stands ---- */
 
-static enum rf_code copy_type(const struct rf_type *type, struct rf_arena *arena, const char **out, struct rf_error *err) {
-    struct rf_text text = {0};
-    rf_type_on_duckdb(type, &text);
-    *out = text.failed || !text.data ? NULL : rf_arena_copy(arena, text.data);
-    rf_text_free(&text);
-    return *out ? RF_OK : rf_no_memory(err);
-}
-
-/* What a stream brings nobody casts at its source. */
-static enum rf_code check_given(const struct rf_sink_duckdb *sink, const struct rf_source_facts *source, struct rf_error *err) {
-    for (int i = 0; sink->job->capture == RF_CAPTURE_GIVEN && i < source->n_columns; i++) {
-        if (!source->columns[i].cast) continue;
-        rf_fail(err, RF_CONFIG, "column \"%s\" of the stream is of type %s, which DuckDB has no type for", source->columns[i].name, source->columns[i].type);
-        return rf_hint(err, "Cast it before, to a decimal of at most 38 digits or to a text.");
-    }
-    return RF_OK;
-}
-
 /* Sets the type of each column as DuckDB prints it: of what the catalog says of the table, it is compared with. */
 static enum rf_code set_types(struct rf_sink_duckdb *sink, struct rf_source_facts *source, struct rf_error *err) {
     struct rf_text sql = {0};
-    struct rf_adbc_rows rows;
-    RF_TRY(rf_types_of(sink->job, source, sink->arena, &sink->fields, err));
-    RF_TRY(check_given(sink, source, err));
-    for (int i = 0; i < source->n_columns; i++) {
-        sink->fields[i].not_null = false; /* of a row that left the filter nothing but the key is sent */
-        RF_TRY(copy_type(&sink->fields[i].type, sink->arena, &source->columns[i].arrives_as, err));
-    }
+    struct rf_result rows;
+    RF_TRY(rf_target_types(sink->job, source, RF_DIALECT_DUCKDB, "DuckDB", sink->arena, &sink->fields, err));
     rf_duckdb_print_types(source->columns, source->n_columns, &sql);
     RF_TRY(rf_adbc_read(&sink->adbc, "name the types", &sql, sink->arena, &rows, err));
     for (int i = 0; i < source->n_columns; i++) {
-        source->columns[i].arrives_as = rf_adbc_cell(&rows, 0, i);
+        source->columns[i].arrives_as = rf_result_cell(&rows, 0, i);
         if (!source->columns[i].arrives_as) return rf_fail(err, RF_INTERNAL, "the target did not name the type of column \"%s\"", source->columns[i].name);
     }
     return RF_OK;
 }
 
-static enum rf_code make_columns(struct rf_sink_duckdb *sink, int n, struct rf_target_facts *facts, struct rf_error *err) {
-    facts->n_columns = n;
-    facts->columns = rf_arena_take(sink->arena, (size_t)(n + 1) * sizeof *facts->columns);
-    return facts->columns ? RF_OK : rf_no_memory(err);
-}
-
-static enum rf_code make_twins(struct rf_sink_duckdb *sink, const struct rf_source_facts *source, struct rf_target_facts *facts, struct rf_error *err) {
-    RF_TRY(make_columns(sink, source->n_columns, facts, err));
-    for (int i = 0; i < source->n_columns; i++) {
-        const char *type = source->columns[i].arrives_as;
-        facts->columns[i] = (struct rf_column){.name = source->columns[i].name, .type = type, .base = type, .identity = type, .typmod = -1, .not_null = source->columns[i].not_null};
-    }
-    return RF_OK;
-}
-
-/* NULL conflicts with nothing. */
-static bool may_be_null(const struct rf_target_facts *facts, const char *name) {
-    int at = rf_find_column(facts->columns, facts->n_columns, name);
-    return at < 0 || !facts->columns[at].not_null;
-}
-
-/* A run of rows with one number is one constraint. */
-static bool has_unique_key(const struct rf_adbc_rows *rows, const struct rf_source_facts *source, const struct rf_target_facts *facts) {
-    for (int from = 0, to; from < rows->n_rows; from = to) {
-        bool matches = true;
-        for (to = from; to < rows->n_rows && rf_adbc_integer(rows, to, 0) == rf_adbc_integer(rows, from, 0); to++)
-            matches &= rf_is_key(source, rf_find_column(source->columns, source->n_columns, rf_adbc_cell(rows, to, 1))) && !may_be_null(facts, rf_adbc_cell(rows, to, 1));
-        if (matches && to - from == source->n_keys) return true;
-    }
-    return false;
-}
-
 static enum rf_code read_file(struct rf_sink_duckdb *sink, struct rf_target_facts *facts, struct rf_error *err) {
     struct rf_text sql = {0};
-    struct rf_adbc_rows rows;
+    struct rf_result rows;
     rf_duckdb_file(sink->job, &sql);
     RF_TRY(rf_adbc_read(&sink->adbc, "look at the target table", &sql, sink->arena, &rows, err));
-    facts->file = rf_adbc_cell(&rows, 0, 0);
+    facts->file = rf_result_cell(&rows, 0, 0);
     return RF_OK;
 }
 
 static enum rf_code describe_existing(struct rf_sink_duckdb *sink, const struct rf_source_facts *source, struct rf_target_facts *facts, struct rf_error *err) {
     struct rf_text columns = {0}, keys = {0};
-    struct rf_adbc_rows rows;
+    struct rf_result rows;
     rf_duckdb_columns(sink->job, &columns);
     RF_TRY(rf_adbc_read(&sink->adbc, "read the target's columns", &columns, sink->arena, &rows, err));
-    RF_TRY(make_columns(sink, rows.n_rows, facts, err));
-    for (int i = 0; i < rows.n_rows; i++) {
-        const char *type = rf_adbc_cell(&rows, i, 1);
-        facts->columns[i] = (struct rf_column){.name = rf_adbc_cell(&rows, i, 0), .type = type, .base = type, .identity = type, .typmod = -1, .not_null = rf_adbc_flag(&rows, i, 2)};
-    }
+    RF_TRY(rf_target_columns(&rows, sink->arena, facts, err));
     rf_duckdb_unique_keys(sink->job, &keys);
     RF_TRY(rf_adbc_read(&sink->adbc, "read the target's keys", &keys, sink->arena, &rows, err));
-    facts->key_unique = has_unique_key(&rows, source, facts);
+    facts->key_unique = rf_target_has_key(&rows, source, facts);
     facts->is_ours = rf_has_metadata(facts);
     return facts->is_ours ? read_file(sink, facts, err) : RF_OK;
 }
@@ -123,16 +64,16 @@ static enum rf_code describe_target(void *self, struct rf_source_facts *source, 
     struct rf_sink_duckdb *sink = self;
     const struct rf_job *job = sink->job;
     struct rf_text sql = {0};
-    struct rf_adbc_rows rows;
+    struct rf_result rows;
     *facts = (struct rf_target_facts){.dialect = RF_DIALECT_DUCKDB, .server = {.utf8 = true, .lc_monetary = ""}};
     RF_TRY(set_types(sink, source, err));
     rf_duckdb_find_target(job, &sql);
     RF_TRY(rf_adbc_read(&sink->adbc, "look for the target table", &sql, sink->arena, &rows, err));
-    facts->server.clock = rf_adbc_cell(&rows, 0, 0);
-    facts->server.version = number_of(rf_adbc_cell(&rows, 0, 1));
-    facts->exists = rf_adbc_flag(&rows, 0, 2);
-    if (rf_adbc_flag(&rows, 0, 3)) return rf_fail(err, RF_CONFIG, "%s exists on the target and is not a table", job->target_label);
-    return facts->exists ? describe_existing(sink, source, facts, err) : make_twins(sink, source, facts, err);
+    facts->server.clock = rf_result_cell(&rows, 0, 0);
+    facts->server.version = number_of(rf_result_cell(&rows, 0, 1));
+    facts->exists = rf_result_flag(&rows, 0, 2);
+    if (rf_result_flag(&rows, 0, 3)) return rf_fail(err, RF_CONFIG, "%s exists on the target and is not a table", job->target_label);
+    return facts->exists ? describe_existing(sink, source, facts, err) : rf_target_twins(source, sink->arena, facts, err);
 }
 
 /* ---- loading ---- */
@@ -144,38 +85,26 @@ static enum rf_code change(void *self, const char *role, rf_statement_maker *mak
     return rf_adbc_execute(&sink->adbc, role, &sql, n_rows, err);
 }
 
-static enum rf_code add_field(struct rf_sink_duckdb *sink, struct rf_columns_field *fields, int *n, const char *name, const char *type, struct rf_error *err) {
-    fields[*n] = (struct rf_columns_field){.name = name};
-    return rf_type_resolve(type, -1, false, sink->arena, &fields[(*n)++].type, err);
+/* DuckDB 2.0 refuses an array that is longer than one of its vectors where a value has to be cast. */
+enum { VECTOR_ROWS = 2048 };
+
+static enum rf_code load_table(void *self, struct ArrowArrayStream *stream, struct rf_error *err) {
+    struct rf_sink_duckdb *sink = self;
+    bool straight = sink->plan->straight && !sink->keys_follow;
+    return rf_adbc_ingest(&sink->adbc, straight ? sink->job->target_schema : NULL, straight ? sink->job->target_table : sink->stage, stream, err);
 }
 
-/* The fields of a row, in the order in which the source sends them (rf_sql_read). A place, six bytes, is kept as bytes,
- * which are ordered as places are. */
-static enum rf_code list_fields(struct rf_sink_duckdb *sink, struct rf_columns_field **out, int *n, struct rf_error *err) {
-    enum { MOST_MORE = 4 };
-    const struct rf_plan *plan = sink->plan;
-    struct rf_columns_field *fields = rf_arena_take(sink->arena, (size_t)(plan->source->n_columns + MOST_MORE) * sizeof *fields);
-    if (!fields) return rf_no_memory(err);
-    *out = fields;
-    *n = plan->source->n_columns;
-    for (int i = 0; i < *n; i++) fields[i] = sink->fields[i];
-    bool versions = plan->dedupe && plan->reading != RF_READ_GIVEN;
-    if (versions) RF_TRY(add_field(sink, fields, n, "_rowferry_age", "int4", err));
-    if (versions) RF_TRY(add_field(sink, fields, n, "_rowferry_place", "bytea", err));
-    if (plan->audit) RF_TRY(add_field(sink, fields, n, "_rowferry_late", "bool", err));
-    if (plan->mark_gone) RF_TRY(add_field(sink, fields, n, "_rowferry_gone", "bool", err));
-    return RF_OK;
+static enum rf_code start_ingest(struct rf_sink_duckdb *sink, const struct rf_columns_field *fields, int n_fields, struct rf_error *err) {
+    const struct rf_ingest_end end = {.load = load_table, .self = sink, .cancel = sink->cancel, .most_rows = VECTOR_ROWS};
+    return rf_ingest_start(&end, fields, n_fields, (size_t)sink->job->batch_bytes, &sink->ingest, err);
 }
 
 static enum rf_code start_rows(struct rf_sink_duckdb *sink, struct rf_error *err) {
-    const struct rf_job *job = sink->job;
     struct rf_columns_field *fields = NULL;
     int n = 0;
-    RF_TRY(list_fields(sink, &fields, &n, err));
+    RF_TRY(rf_target_row_fields(sink->plan, sink->fields, sink->arena, &fields, &n, err));
     snprintf(sink->stage, sizeof sink->stage, RF_STAGE, sink->load_id);
-    bool straight = sink->plan->straight;
-    return rf_ingest_start(&sink->adbc, straight ? job->target_schema : NULL, straight ? job->target_table : sink->stage, fields, n,
-                           (size_t)job->batch_bytes, &sink->ingest, err);
+    return start_ingest(sink, fields, n, err);
 }
 
 static enum rf_code begin_load(void *self, const struct rf_plan *plan, struct rf_error *err) {
@@ -194,11 +123,11 @@ static enum rf_code write_batch(void *self, const struct rf_batch *batch, struct
 static enum rf_code count(void *self, const char *role, rf_statement_maker *make, int64_t *first, int64_t *second, struct rf_error *err) {
     struct rf_sink_duckdb *sink = self;
     struct rf_text sql = {0};
-    struct rf_adbc_rows rows;
+    struct rf_result rows;
     make(sink->plan, &sql);
     RF_TRY(rf_duckdb_read_texts(sink, role, &sql, &rows, err));
-    *first = rf_adbc_integer(&rows, 0, 0);
-    if (second) *second = rf_adbc_integer(&rows, 0, 1);
+    *first = rf_result_integer(&rows, 0, 0);
+    if (second) *second = rf_result_integer(&rows, 0, 1);
     return RF_OK;
 }
 
@@ -216,15 +145,14 @@ static enum rf_code end_rows(struct rf_sink_duckdb *sink, struct rf_error *err) 
 
 static enum rf_code begin_keys(void *self, struct rf_error *err) {
     struct rf_sink_duckdb *sink = self;
-    const struct rf_source_facts *source = sink->plan->source;
+    struct rf_columns_field *fields = NULL;
+    int n = 0;
     RF_TRY(end_rows(sink, err));
     sink->keys_follow = true;
     RF_TRY(change(sink, "create the stage of keys", rf_sql_create_keys, NULL, err));
-    struct rf_columns_field *fields = rf_arena_take(sink->arena, (size_t)(source->n_keys + 1) * sizeof *fields);
-    if (!fields) return rf_no_memory(err);
-    for (int k = 0; k < source->n_keys; k++) fields[k] = sink->fields[source->keys[k]];
+    RF_TRY(rf_target_key_fields(sink->plan, sink->fields, sink->arena, &fields, &n, err));
     snprintf(sink->stage, sizeof sink->stage, RF_KEY_STAGE, sink->load_id);
-    return rf_ingest_start(&sink->adbc, NULL, sink->stage, fields, source->n_keys, (size_t)sink->job->batch_bytes, &sink->ingest, err);
+    return start_ingest(sink, fields, n, err);
 }
 
 /* ---- merging ---- */
@@ -232,10 +160,10 @@ static enum rf_code begin_keys(void *self, struct rf_error *err) {
 static enum rf_code read_text(void *self, const char *role, rf_statement_maker *make, const char **text, struct rf_error *err) {
     struct rf_sink_duckdb *sink = self;
     struct rf_text sql = {0};
-    struct rf_adbc_rows rows;
+    struct rf_result rows;
     make(sink->plan, &sql);
     RF_TRY(rf_duckdb_read_texts(sink, role, &sql, &rows, err));
-    *text = rf_adbc_cell(&rows, 0, 0);
+    *text = rf_result_cell(&rows, 0, 0);
     return RF_OK;
 }
 

@@ -18,6 +18,6 @@ enum rf_code rf_duckdb_commit(void *self, struct rf_error *err);
 void rf_duckdb_close_target(void *self);
 
 /* A result of any types, as texts. */
-enum rf_code rf_duckdb_read_texts(struct rf_sink_duckdb *sink, const char *role, struct rf_text *sql, struct rf_adbc_rows *rows, struct rf_error *err);
+enum rf_code rf_duckdb_read_texts(struct rf_sink_duckdb *sink, const char *role, struct rf_text *sql, struct rf_result *rows, struct rf_error *err);
 
 #endif

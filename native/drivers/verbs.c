@@ -48,9 +48,13 @@ static enum rf_code dispatch(enum rf_verb verb, struct rf_job *job, struct rf_ca
     case RF_VERIFY: return move_rows(verb, job, cancel, observer, arena, json, err);
     case RF_STATE:
         RF_TRY(rf_job_require(job, false, true, false, err));
+        if (rf_is_odbc(job->target)) return rf_odbc_state(job, cancel, arena, json, err);
+        if (rf_is_snowflake(job->target)) return rf_snowflake_state(job, cancel, arena, json, err);
         return rf_is_duckdb(job->target) ? rf_duckdb_state(job, cancel, arena, json, err) : rf_postgres_state(job, cancel, json, err);
     case RF_RESET:
         RF_TRY(rf_job_require(job, false, true, true, err));
+        if (rf_is_odbc(job->target)) return rf_odbc_reset(job, cancel, observer, arena, json, err);
+        if (rf_is_snowflake(job->target)) return rf_snowflake_reset(job, cancel, observer, arena, json, err);
         return rf_is_duckdb(job->target) ? rf_duckdb_reset(job, cancel, observer, arena, json, err) : rf_postgres_reset(job, cancel, observer, arena, json, err);
     case RF_INSPECT:
         RF_TRY(rf_job_require(job, true, false, false, err));

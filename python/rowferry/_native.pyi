@@ -77,6 +77,6 @@ def spec(kind: Literal["job", "report"]) -> str:
 def type_table() -> str:
     """The one table of types: a JSON object whose "types" are objects of texts and nulls.
 
-    "postgres" is the type at the source, "sent_as" what it is cast to there before it is decoded; "arrow", "duckdb" and
-    "to_postgres" are what it becomes, and "note" is what a reader of columns should know.
+    "postgres" is the type at the source, "sent_as" what it is cast to there before it is decoded; "arrow", "duckdb",
+    "snowflake" and "to_postgres" are what it becomes, and "note" and "snowflake_note" are what a reader of columns should know.
     """

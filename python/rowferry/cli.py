@@ -157,7 +157,7 @@ source_option = click.option(
     "--source", metavar="URI", envvar="ROWFERRY_SOURCE", callback=_uri, help="postgresql://user@host/database"
 )
 target_option = click.option(
-    "--target", metavar="URI", envvar="ROWFERRY_TARGET", callback=_uri, help="postgresql://user@host/warehouse or duckdb:///path"
+    "--target", metavar="URI", envvar="ROWFERRY_TARGET", callback=_uri, help="postgresql://user@host/warehouse, duckdb:///path or snowflake://user@account/database"
 )
 table_option = click.option(
     "--table", "tables", metavar="NAME", multiple=True, help="schema.table; may be given several times"
@@ -165,12 +165,12 @@ table_option = click.option(
 json_option = click.option("--json", "as_json", is_flag=True, help="One JSON object a line on standard output.")
 connection_options = _options(
     click.option("--connect-timeout", type=int, metavar="SECONDS", help="For one connection.  [10]"),
-    click.option("--driver", metavar="FILE", help="ADBC driver of a duckdb:/// target.  [that of the package duckdb]"),
+    click.option("--driver", metavar="FILE", help="ADBC driver of a duckdb:/// or snowflake:// target.  [that of its package]"),
     click.option("--control-schema", metavar="NAME", help="Schema of rowferry's own tables.  [_rowferry]"),
 )
 name_options = _options(
     click.option("--source-name", metavar="NAME", help="{source} in the target table's name.  [postgres]"),
-    click.option("--target-table", metavar="TEMPLATE", help="[raw_{source}.{table}]"),
+    click.option("--target-table", metavar="TEMPLATE", help="[raw_{source}.{table}; on Snowflake raw.{source}.{table}]"),
 )
 job_options = _options(
     click.argument("file", required=False),
@@ -234,6 +234,8 @@ job_options = _options(
     ),
     _group(
         "Limits",
+        click.option("--spool-dir", metavar="FOLDER", help="Files on their way to Snowflake.  [the system's for temporary files]"),
+        click.option("--spool-file-bytes", type=int, metavar="N", help="How large each becomes, compressed.  [167772160]"),
         click.option("--batch-bytes", type=int, metavar="N", help="Memory for one batch.  [1048576]"),
         _seconds("--lock-timeout", "Wait for the table.  [60]"),
         _seconds("--source-lag-wait", "Wait for a standby.  [60]"),

@@ -79,11 +79,18 @@ class Job:
         source: `postgresql://user@host:port/database`, or libpq's `key=value` pairs. A password may stand in
             it, in a service file, in `~/.pgpass` or in the environment, and is never shown.
         target: The same for the warehouse; or `duckdb:///directory/file.duckdb`, with `?memory_limit=2GB` and
-            `&threads=4` as it needs, through the package `duckdb` (`pip install 'rowferry[duckdb]'`).
-        driver: The library with DuckDB's ADBC driver; None: that of the installed package.
+            `&threads=4` as it needs, through the package `duckdb` (`pip install 'rowferry[duckdb]'`); or
+            `snowflake://user@account/database?warehouse=…&role=…`, through adbc-driver-snowflake
+            (`pip install 'rowferry[snowflake]'`), with a password, `private_key_file=…` (and `private_key_file_pwd=…`),
+            `private_key=…` (PEM) or `token=…`.
+        driver: The library with the ADBC driver of DuckDB or Snowflake; None: that of the installed package.
+        channel: How Snowflake is reached; `auto`: over ADBC, the one that this release offers.
+        spool_dir: Folder for files on their way to Snowflake, with room for two; None: the system's for temporary files.
+        spool_file_bytes: About how large such a file becomes, compressed, in bytes.
         table: Source table, `schema.table` or `table` (in `public`); odd names in double quotes.
         source_name: `{source}` in `target_table`.
-        target_table: Target's name, a template of `{source}`, `{schema}` and `{table}`.
+        target_table: Target's name, `schema.table` or, on Snowflake, `database.schema.table`; a template of `{source}`,
+            `{schema}` and `{table}`. None: `raw_{source}.{table}`, on Snowflake `raw.{source}.{table}`.
         keys: Columns that identify a row, at least one; None: the primary key.
         columns: Columns to carry, the keys among them; None: all.
         as_text: Columns to carry as their text, whatever their type; None: none.
@@ -129,8 +136,11 @@ class Job:
     target: str
     table: str
     driver: str | None = None
+    channel: Literal["auto", "adbc", "odbc"] = "auto"
+    spool_dir: str | None = None
+    spool_file_bytes: int = 167772160
     source_name: str = "postgres"
-    target_table: str = "raw_{source}.{table}"
+    target_table: str | None = None
     keys: Sequence[str] | None = None
     columns: Sequence[str] | None = None
     as_text: Sequence[str] | None = None

@@ -187,6 +187,7 @@ TYPE_COLUMNS = {
     "postgres": {"to_postgres": "on PostgreSQL"},
     "arrow": {"sent_as": "sent as", "arrow": "in Arrow", "note": "note"},
     "duckdb": {"sent_as": "sent as", "duckdb": "on DuckDB", "note": "note"},
+    "snowflake": {"sent_as": "sent as", "snowflake": "on Snowflake", "snowflake_note": "note"},
 }
 """For each target of `rowferry types`: keys of the core's table, and their headings."""
 
@@ -199,8 +200,9 @@ def chosen_type(row: Mapping[str, Any], target: str | None) -> dict[str, Any]:
 def print_types(rows: Sequence[Mapping[str, Any]], target: str | None) -> None:
     chosen = TYPE_COLUMNS if target is None else {target: TYPE_COLUMNS[target]}
     heads = {"postgres": "type", **{key: head for columns in chosen.values() for key, head in columns.items()}}
-    if "note" in heads:
-        heads["note"] = heads.pop("note")  # the longest stands last
+    for note in ("note", "snowflake_note"):
+        if note in heads:
+            heads[note] = heads.pop(note)  # the longest stand last
     _print_table(None, list(heads.values()), [[_cell(row[key]) for key in heads] for row in rows])
 
 

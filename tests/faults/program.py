@@ -13,7 +13,7 @@ FLAGS = (
     "-std=c11 -O1 -g -pthread -fvisibility=hidden -Wall -Wextra -Wpedantic -Wshadow -Wconversion -Wstrict-prototypes"
     " -Wmissing-prototypes -Werror -D_DEFAULT_SOURCE=1 -Inative"
 )
-LIBRARIES = ("libpq", "libcjson")
+LIBRARIES = ("libpq", "libcjson", "libzstd")
 
 
 def compile_run_job(folder: Path) -> Path:

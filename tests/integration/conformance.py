@@ -6,17 +6,21 @@ A new sink is a class here and a place in SINKS; the sentences of `test_conforma
 
 from __future__ import annotations
 
+import json
 import os
+import re
 import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, ClassVar
+from uuid import UUID
 
 import duckdb
 import psycopg
 import pytest
+from account import REAL, Emulator, connect
 from route import until
 
 import rowferry
@@ -45,15 +49,21 @@ class Sink:
     Attributes:
         name: Of the sink, as pytest shows it.
         channel: As reports tell it.
+        settings: Of every job into it.
         cannot: What this sink cannot do → why; the one place that says so.
         types: Of the columns of `Pair.make_items`, as `columns` gives them.
     """
 
     name: ClassVar[str]
     channel: ClassVar[str]
+    settings: ClassVar[dict[str, Any]] = {}
     cannot: ClassVar[dict[str, str]] = {}
     types: ClassVar[dict[str, str]]
     uri: str
+
+    def label(self, table: str) -> str:
+        """How records name the table."""
+        return f"raw_postgres.{table}"
 
     def query(self, sql: str) -> list[tuple[Any, ...]]:
         raise NotImplementedError
@@ -83,13 +93,17 @@ class Sink:
         listed = ("load_id", "kind", "run_id", "try_number", "increment", "completeness", "snapshot", "extracted_at", "committed_at", "rows_read", "rows_inserted")
         if not self._has_records():
             return []
-        rows = self.query(f"SELECT {', '.join(listed)} FROM _rowferry.loads WHERE target_table = 'raw_postgres.{table}' ORDER BY load_id")
+        rows = self.query(f"SELECT {', '.join(listed)} FROM _rowferry.loads WHERE target_table = '{self.label(table)}' ORDER BY load_id")
         return [dict(zip(listed, row, strict=True)) for row in rows]
 
     def everything(self, table: str) -> tuple[list[str], list[dict[str, Any]]] | None:
         """The table's rows and its load records; None when there is nothing."""
         rows = self.query(f"SELECT * FROM raw_postgres.{table}") if self.columns(table) else []
         return (sorted(map(repr, rows)), self.loads(table)) if self.columns(table) or self.loads(table) else None
+
+    def is_loaded(self, table: str) -> bool:
+        """Whether a first load is there."""
+        return bool(self.columns(table))
 
     def _has_records(self) -> bool:
         return self.query("SELECT count(*) FROM information_schema.tables WHERE table_schema = '_rowferry' AND table_name = 'loads'") == [(1,)]
@@ -179,7 +193,86 @@ class Duckdb(Sink):
         return any(link.is_symlink() and str(link.readlink()) == str(self._path) for link in Path("/proc/self/fd").iterdir())
 
 
-SINKS: tuple[type[Sink], ...] = (Postgres, Duckdb)
+class Snowflake(Sink):
+    """Snowflake's dialect through its ADBC driver: on the emulator, or on the account that ROWFERRY_TEST_SNOWFLAKE names."""
+
+    name, channel = "snowflake", "adbc"
+    settings: ClassVar[dict[str, Any]] = {"target_table": "raw_postgres.{table}", "lease_seconds": 3}
+    cannot: ClassVar[dict[str, str]] = {
+        "verify": "a Snowflake target is not compared with its source in this release",
+        "enforce keys": "Snowflake enforces no key but NOT NULL",
+        "apostrophes": "the emulator makes no column whose name holds an apostrophe",
+        "every version": "the emulator is slow: CONFORMANCE=full takes it with each PostgreSQL, make test with 18 alone",
+    }
+    types: ClassVar[dict[str, str]] = {
+        "id": "NUMBER NOT NULL",
+        "n": "NUMBER",
+        "note": "TEXT NOT NULL",
+        "day": "DATE",
+        "tags": "ARRAY",
+        "created_at": "TIMESTAMP_TZ",
+        "updated_at": "TIMESTAMP_TZ",
+        "_extracted_at": "TIMESTAMP_TZ NOT NULL",
+        "_load_id": "NUMBER NOT NULL",
+        "_deleted_at": "TIMESTAMP_TZ",
+    }
+
+    def __init__(self, server: Server, folder: Path) -> None:
+        self.emulator = None if REAL else Emulator()
+        self.uri = REAL or self.emulator.uri
+        self._session = connect(self.uri)
+
+    def label(self, table: str) -> str:
+        return f"raw.raw_postgres.{table}"
+
+    def query(self, sql: str) -> list[tuple[Any, ...]]:
+        if "raw_postgres." in sql and not self._has_schema("raw_postgres"):
+            return []
+        return [tuple(map(_unpacked, row)) for row in self._session.cursor().execute(sql).fetchall()]
+
+    def change(self, sql: str) -> None:
+        self._session.cursor().execute(sql)
+
+    def columns(self, table: str) -> dict[str, str]:
+        listed = (
+            "SELECT lower(column_name), data_type || IFF(is_nullable = 'NO', ' NOT NULL', '') FROM information_schema.columns"
+            f" WHERE table_schema = 'RAW_POSTGRES' AND table_name = '{table.upper()}' ORDER BY ordinal_position"
+        )
+        return {name: "ARRAY" if name == "tags" and kind == "VARIANT" else kind for name, kind in self.query(listed)}
+
+    def is_left(self) -> bool:
+        return False  # what a dead run left goes with its lease and its session
+
+    def close(self) -> None:
+        self._session.close()
+        if self.emulator:
+            self.emulator.close()
+
+    def is_loaded(self, table: str) -> bool:
+        """DDL commits by itself: what a first load left that failed is a table without rows."""
+        return bool(self.columns(table)) and self.query(f"SELECT count(*) FROM raw_postgres.{table}") != [(0,)]
+
+    def everything(self, table: str) -> tuple[list[str], list[dict[str, Any]]] | None:
+        found = super().everything(table)
+        return None if found == ([], []) else found
+
+    def _has_records(self) -> bool:
+        return self._has_schema("_rowferry")
+
+    def _has_schema(self, name: str) -> bool:
+        return self._session.cursor().execute(f"SELECT 1 FROM information_schema.schemata WHERE schema_name = '{name.upper()}'").fetchall() != []
+
+
+def _unpacked(value: Any) -> Any:
+    """Snowflake's connector gives an ARRAY as JSON; a uuid is its text there."""
+    if not isinstance(value, str):
+        return value
+    if re.fullmatch(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", value):
+        return UUID(value)
+    return json.loads(value) if value.startswith("[") else value
+
+
+SINKS: tuple[type[Sink], ...] = (Postgres, Duckdb, Snowflake)
 
 
 class Pair:
@@ -218,7 +311,7 @@ class Pair:
     # ---- runs ----
 
     def settings(self, **settings: Any) -> dict[str, Any]:
-        return {"source": self.source, "target": self.sink.uri, "table": self.table, "batch_bytes": 65536, **settings}
+        return {"source": self.source, "target": self.sink.uri, "table": self.table, "batch_bytes": 65536, **self.sink.settings, **settings}
 
     def job(self, **settings: Any) -> rowferry.Job:
         return rowferry.Job(**self.settings(**settings))

@@ -30,7 +30,7 @@ static void check_type(const struct expected *expected, bool as_text) {
     struct rf_text duckdb = {0};
     rf_arena_init(&arena, 1 << 16);
     assert_code(rf_type_resolve(expected->identity, expected->typmod, as_text, &arena, &type, &err), RF_OK, &err);
-    rf_type_on_duckdb(&type, &duckdb);
+    rf_type_on(&type, RF_DIALECT_DUCKDB, &duckdb);
     if (type.wire != expected->wire) fail_msg("%s comes in form %u", expected->identity, (unsigned)type.wire);
     assert_string_equal(none(type.cast), none(expected->cast));
     assert_string_equal(type.format, expected->format);
@@ -81,6 +81,43 @@ TEST(a_type_without_a_row_is_sent_as_its_text) {
                                              "point", "char", "regclass", "public.hstore@1.8", "composite(int4,text)", "", "numeric(p,s)x"};
     for (size_t i = 0; i < N_OF(identities); i++)
         check_type(&(struct expected){identities[i], -1, RF_WIRE_TEXT, TO_TEXT, "u", NULL, "VARCHAR"}, false);
+}
+
+/* What becomes of it on Snowflake, and how it is sent and read there. */
+static void is_on_snowflake(const char *identity, int32_t typmod, bool as_text, const char *snowflake, const char *through, const char *read_by) {
+    struct rf_arena arena;
+    struct rf_type type;
+    struct rf_error err;
+    struct rf_text text = {0};
+    struct rf_column column = {0};
+    rf_arena_init(&arena, 1 << 16);
+    assert_code(rf_type_resolve(identity, typmod, as_text, &arena, &type, &err), RF_OK, &err);
+    rf_type_on(&type, RF_DIALECT_SNOWFLAKE, &text);
+    rf_type_sent_to_snowflake(&type, &column);
+    assert_string_equal(whole(&text), snowflake);
+    assert_string_equal(none(column.through), none(through));
+    assert_string_equal(none(column.read_by), none(read_by));
+    rf_text_free(&text);
+    rf_arena_free(&arena);
+}
+
+TEST(each_type_has_one_on_snowflake_and_a_way_to_be_read_there) {
+    static const struct { const char *identity; int32_t typmod; const char *snowflake, *through, *read_by; } types[] = {
+        {"bool", -1, "BOOLEAN", NULL, NULL}, {"int2", -1, "NUMBER(5,0)", NULL, NULL}, {"int4", -1, "NUMBER(10,0)", NULL, NULL},
+        {"int8", -1, "NUMBER(19,0)", NULL, NULL}, {"oid", -1, "NUMBER(10,0)", NULL, NULL},
+        {"float4", -1, "FLOAT", NULL, "TO_DOUBLE(REPLACE(%s, 'inity'))"}, {"float8", -1, "FLOAT", NULL, "TO_DOUBLE(REPLACE(%s, 'inity'))"},
+        {"numeric", NUMERIC(38, 37), "NUMBER(38,37)", NULL, NULL}, {"numeric", NUMERIC(38, 38), "VARCHAR", NULL, NULL}, {"numeric", -1, "VARCHAR", NULL, NULL},
+        {"text", -1, "VARCHAR", NULL, NULL}, {"bytea", -1, "BINARY", NULL, "TO_BINARY(SUBSTR(%s, 3), 'HEX')"}, {"uuid", -1, "VARCHAR", NULL, NULL},
+        {"jsonb", -1, "VARIANT", NULL, "PARSE_JSON(%s)"}, {"json", -1, "VARIANT", NULL, "PARSE_JSON(%s)"}, {"date", -1, "DATE", NULL, NULL},
+        {"time", -1, "TIME", NULL, NULL}, {"timetz", -1, "VARCHAR", NULL, NULL}, {"timestamp", -1, "TIMESTAMP_NTZ", NULL, NULL},
+        {"timestamptz", -1, "TIMESTAMP_TZ", NULL, NULL}, {"interval", -1, "VARCHAR", NULL, NULL}, {"enum('a')", -1, "VARCHAR", NULL, NULL},
+        {"inet", -1, "VARCHAR", NULL, NULL}, {"_int4", -1, "ARRAY", "pg_catalog.array_to_json", "PARSE_JSON(%s)::ARRAY"},
+        {"_numeric", NUMERIC(38, 38), "ARRAY", "pg_catalog.array_to_json", "PARSE_JSON(%s)::ARRAY"},
+    };
+    for (size_t i = 0; i < N_OF(types); i++)
+        is_on_snowflake(types[i].identity, types[i].typmod, false, types[i].snowflake, types[i].through, types[i].read_by);
+    is_on_snowflake("_jsonb", -1, true, "VARCHAR", NULL, NULL);
+    is_on_snowflake("jsonb", -1, true, "VARCHAR", NULL, NULL);
 }
 
 /* ---- numeric -------------------------------------------------------------------------------------------------------- */
@@ -206,6 +243,7 @@ TEST(the_table_is_printed_whole) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(each_type_of_the_table_goes_by_its_row),
+        cmocka_unit_test(each_type_has_one_on_snowflake_and_a_way_to_be_read_there),
         cmocka_unit_test(a_type_without_a_row_is_sent_as_its_text),
         cmocka_unit_test(a_numeric_of_at_most_38_digits_is_a_decimal),
         cmocka_unit_test(a_numeric_that_no_decimal_holds_is_sent_as_its_text),

@@ -7,7 +7,7 @@
 #include <string.h>
 
 static enum rf_code types_of(struct facts *facts, struct rf_columns_field **fields) {
-    return rf_types_of(&facts->job, &facts->source, &facts->arena, fields, &facts->err);
+    return rf_types_of(&facts->job, &facts->source, RF_DIALECT_DUCKDB, &facts->arena, fields, &facts->err);
 }
 
 TEST(every_column_says_as_what_it_arrives) {

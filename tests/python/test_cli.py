@@ -340,7 +340,7 @@ def test_the_exit_codes_stand_in_the_help(capsys: pytest.CaptureFixture[str]) ->
     assert "9 fenced off" in " ".join(capsys.readouterr().out.split())
 
 
-@pytest.mark.parametrize(("target", "word"), [("postgres", "on PostgreSQL"), ("arrow", "in Arrow"), ("duckdb", "on DuckDB")])
+@pytest.mark.parametrize(("target", "word"), [("postgres", "on PostgreSQL"), ("arrow", "in Arrow"), ("duckdb", "on DuckDB"), ("snowflake", "on Snowflake")])
 def test_the_table_of_types_is_printed_for_one_target_or_for_all(
     target: str, word: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -348,7 +348,7 @@ def test_the_table_of_types_is_printed_for_one_target_or_for_all(
     assert word in capsys.readouterr().out
     assert cli.main(["types", "--target", target]) == 0
     printed = capsys.readouterr().out
-    assert [head for head in ("on PostgreSQL", "in Arrow", "on DuckDB") if head in printed.splitlines()[1]] == [word]
+    assert [head for head in ("on PostgreSQL", "in Arrow", "on DuckDB", "on Snowflake") if head in printed.splitlines()[1]] == [word]
     assert all(f"\n  {row['postgres']} " in printed for row in json.loads(_native.type_table())["types"])
 
 

@@ -67,11 +67,11 @@ def test_importing_needs_no_library_but_libc_libpq_and_cjson(wheel, tmp_path):
     with zipfile.ZipFile(wheel) as packed:
         module = packed.extract("rowferry/_native.abi3.so", tmp_path)
     needed = re.findall(r"\(NEEDED\).*\[(\w+)\.so", _run(["readelf", "-d", module]))
-    assert needed and set(needed) <= {"libc", "libm", "libpthread", "libdl", "libpq", "libcjson"}
+    assert needed and set(needed) <= {"libc", "libm", "libpthread", "libdl", "libpq", "libcjson", "libzstd"}
 
 
 @pytest.mark.parametrize(
-    ("library", "package"), [("libpq", "libpq-dev"), ("libcjson", "libcjson-dev"), ("odbc", "unixodbc-dev")]
+    ("library", "package"), [("libpq", "libpq-dev"), ("libcjson", "libcjson-dev"), ("libzstd", "libzstd-dev"), ("odbc", "unixodbc-dev")]
 )
 def test_a_missing_library_is_named_with_its_apt_package(sdist, tmp_path, library, package):
     _script(tmp_path / "pkg-config", f'case "$2" in {library}) exit 1 ;; esac; echo ""')

@@ -1,0 +1,247 @@
+/* Loading into a database behind ODBC: rows are bound in arrays into the new table, or into a temporary one and from there
+ * merged; from the merge to the load record it is one transaction.
+ *
+ * A database that commits by itself at each CREATE gets its tables before that transaction: an interrupted first load leaves an
+ * empty table there. What a driver says of its rows is compared with what the tables then hold.
+ */
+#include "drivers/sink_odbc.h"
+
+#include "core/merge.h"
+#include "core/sql_plain.h"
+#include "drivers/target.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+
+/* ---- the target as it stands ---- */
+
+enum { KEY_BYTES = 3072, KEY_OTHER_BYTES = 32, CHARACTER_BYTES = 4 };
+
+static bool is_long(const char *type) {
+    return strncmp(type, "longtext", 8) == 0 || strcmp(type, "longblob") == 0;
+}
+
+/* What a key of MariaDB's may hold is shared by its texts. */
+static enum rf_code shorten_keys(struct rf_sink_odbc *sink, struct rf_source_facts *source, struct rf_error *err) {
+    int n_long = 0;
+    for (int k = 0; k < source->n_keys; k++) n_long += is_long(source->columns[source->keys[k]].arrives_as);
+    for (int k = 0; k < source->n_keys; k++) {
+        struct rf_column *column = &source->columns[source->keys[k]];
+        if (!is_long(column->arrives_as)) continue;
+        int n_bytes = (KEY_BYTES - KEY_OTHER_BYTES * (source->n_keys - n_long)) / n_long;
+        bool is_text = column->arrives_as[4] == 't';
+        char type[96];
+        snprintf(type, sizeof type, is_text ? "varchar(%d)%s" : "varbinary(%d)%s", is_text ? n_bytes / CHARACTER_BYTES : n_bytes, column->arrives_as + strlen("longtext"));
+        column->arrives_as = rf_arena_copy(sink->arena, type);
+        if (!column->arrives_as) return rf_no_memory(err);
+    }
+    return RF_OK;
+}
+
+static enum rf_code describe_existing(struct rf_sink_odbc *sink, const struct rf_source_facts *source, struct rf_target_facts *facts, struct rf_error *err) {
+    struct rf_text sql = {0};
+    struct rf_result rows;
+    RF_TRY(rf_odbc_ask(sink, "read the target's columns", sink->row->columns, &rows, err));
+    RF_TRY(rf_target_columns(&rows, sink->arena, facts, err));
+    RF_TRY(rf_odbc_ask(sink, "read the target's keys", sink->row->unique_keys, &rows, err));
+    facts->key_unique = rf_target_has_key(&rows, source, facts);
+    facts->is_ours = rf_has_metadata(facts);
+    if (!facts->is_ours) return RF_OK;
+    rf_plain_file(sink->row, sink->job, &sql);
+    RF_TRY(rf_odbc_read(sink, "look at the target table", &sql, &rows, err));
+    facts->file = rf_result_cell(&rows, 0, 0);
+    return RF_OK;
+}
+
+static enum rf_code describe_target(void *self, struct rf_source_facts *source, struct rf_target_facts *facts, struct rf_error *err) {
+    struct rf_sink_odbc *sink = self;
+    const struct rf_job *job = sink->job;
+    enum rf_dialect dialect = sink->odbc.dialect;
+    struct rf_result rows;
+    *facts = (struct rf_target_facts){.dialect = dialect, .server = {.utf8 = true, .lc_monetary = ""}};
+    if (job->verify) return rf_fail(err, RF_CONFIG, "this release does not compare a %s target with its source; leave \"verify\" out", sink->row->name);
+    RF_TRY(rf_target_types(job, source, dialect, sink->row->name, sink->arena, &sink->fields, err));
+    if (dialect == RF_DIALECT_MARIADB) RF_TRY(shorten_keys(sink, source, err));
+    RF_TRY(rf_odbc_ask(sink, "look for the target table", sink->row->find, &rows, err));
+    facts->server.clock = rf_result_cell(&rows, 0, 0);
+    facts->server.version = rf_odbc_version(rf_result_cell(&rows, 0, 1));
+    facts->exists = rf_result_flag(&rows, 0, 2);
+    if (rf_result_flag(&rows, 0, 3)) return rf_fail(err, RF_CONFIG, "%s exists on the target and is not a table", job->target_label);
+    return facts->exists ? describe_existing(sink, source, facts, err) : rf_target_twins(source, sink->arena, facts, err);
+}
+
+/* ---- loading ---- */
+
+static enum rf_code change(void *self, const char *role, rf_statement_maker *make, int64_t *n_rows, struct rf_error *err) {
+    struct rf_sink_odbc *sink = self;
+    struct rf_text sql = {0};
+    make(sink->plan, &sql);
+    return rf_odbc_execute(sink, role, &sql, n_rows, err);
+}
+
+static enum rf_code begin_once(struct rf_sink_odbc *sink, struct rf_error *err) {
+    return sink->odbc.in_transaction ? RF_OK : sink->session.ops->begin(sink->session.self, err);
+}
+
+/* Runs on the ingest's thread. */
+static enum rf_code load_table(void *self, struct ArrowArrayStream *stream, struct rf_error *err) {
+    struct rf_sink_odbc *sink = self;
+    struct rf_text insert = {0}, count = {0};
+    (sink->keys_follow ? rf_plain_insert_key : rf_plain_insert_row)(sink->plan, &insert);
+    (sink->keys_follow ? rf_plain_count_keys : rf_plain_count_rows)(sink->plan, &count);
+    return sink->session.ops->append(sink->session.self, sink->keys_follow ? "load keys" : "load rows", &insert, &count, sink->staged, sink->n_staged, stream, err);
+}
+
+static enum rf_code start_ingest(struct rf_sink_odbc *sink, struct rf_error *err) {
+    const struct rf_ingest_end end = {.load = load_table, .self = sink, .cancel = sink->cancel};
+    return rf_ingest_start(&end, sink->staged, sink->n_staged, (size_t)sink->job->batch_bytes, &sink->ingest, err);
+}
+
+/* A stage that is loaded before the transaction survives it, so that a merge may be tried again. */
+static enum rf_code begin_load(void *self, const struct rf_plan *plan, struct rf_error *err) {
+    struct rf_sink_odbc *sink = self;
+    sink->plan = plan;
+    if (!sink->row->ddl_commits) RF_TRY(begin_once(sink, err));
+    if (plan->first_load) RF_TRY(change(sink, "create the target table", rf_plain_create_target, NULL, err));
+    if (!plan->straight) RF_TRY(change(sink, "create the stage", rf_plain_create_stage, NULL, err));
+    if (plan->straight) RF_TRY(begin_once(sink, err));
+    RF_TRY(rf_target_row_fields(plan, sink->fields, sink->arena, &sink->staged, &sink->n_staged, err));
+    return start_ingest(sink, err);
+}
+
+static enum rf_code write_batch(void *self, const struct rf_batch *batch, struct rf_error *err) {
+    struct rf_sink_odbc *sink = self;
+    return rf_ingest_write(sink->ingest, batch, err);
+}
+
+static enum rf_code count(void *self, const char *role, rf_statement_maker *make, int64_t *first, int64_t *second, struct rf_error *err) {
+    struct rf_sink_odbc *sink = self;
+    struct rf_text sql = {0};
+    struct rf_result rows;
+    make(sink->plan, &sql);
+    RF_TRY(rf_odbc_read(sink, role, &sql, &rows, err));
+    *first = rf_result_integer(&rows, 0, 0);
+    if (second) *second = rf_result_integer(&rows, 0, 1);
+    return RF_OK;
+}
+
+/* The driver's word is not taken for what it loaded. */
+static enum rf_code end_ingest(struct rf_sink_odbc *sink, rf_statement_maker *make, int64_t *n_rows, struct rf_error *err) {
+    struct rf_ingest *ingest = sink->ingest;
+    sink->ingest = NULL;
+    if (ingest) RF_TRY(rf_ingest_end(ingest, err));
+    return count(sink, "count what was loaded", make, n_rows, NULL, err);
+}
+
+static enum rf_code begin_keys(void *self, struct rf_error *err) {
+    struct rf_sink_odbc *sink = self;
+    RF_TRY(end_ingest(sink, rf_plain_count_rows, &sink->rows_staged, err));
+    sink->keys_follow = true;
+    RF_TRY(change(sink, "create the stage of keys", rf_plain_create_keys, NULL, err));
+    RF_TRY(rf_target_key_fields(sink->plan, sink->fields, sink->arena, &sink->staged, &sink->n_staged, err));
+    return start_ingest(sink, err);
+}
+
+static enum rf_code end_ingests(struct rf_sink_odbc *sink, struct rf_counts *counts, struct rf_error *err) {
+    if (!sink->keys_follow) return end_ingest(sink, rf_plain_count_rows, &counts->staged, err);
+    counts->staged = sink->rows_staged;
+    RF_TRY(end_ingest(sink, rf_plain_count_keys, &counts->keys_staged, err));
+    return sink->row->index_after ? change(sink, "index the keys", rf_plain_index_keys, NULL, err) : RF_OK;
+}
+
+/* ---- merging ---- */
+
+static enum rf_code read_text(void *self, const char *role, rf_statement_maker *make, const char **text, struct rf_error *err) {
+    struct rf_sink_odbc *sink = self;
+    struct rf_text sql = {0};
+    struct rf_result rows;
+    make(sink->plan, &sql);
+    RF_TRY(rf_odbc_read(sink, role, &sql, &rows, err));
+    *text = rf_result_cell(&rows, 0, 0);
+    return RF_OK;
+}
+
+/* Where the insert passes over rows that are there, what it says it did counts some of those too: the rows themselves say how
+ * many carry this load. */
+static enum rf_code update_and_insert(void *self, struct rf_counts *counts, struct rf_error *err) {
+    struct rf_sink_odbc *sink = self;
+    int64_t merged = 0;
+    if (!sink->plan->first_load) RF_TRY(change(sink, "update", rf_plain_update, &counts->updated, err));
+    RF_TRY(change(sink, "insert", rf_plain_insert, &counts->inserted, err));
+    RF_TRY(count(sink, "count merged rows", rf_plain_count_merged, &merged, NULL, err));
+    if (sink->row->update_joins) counts->inserted = merged - counts->updated;
+    if (merged == counts->updated + counts->inserted && counts->inserted >= 0) return RF_OK;
+    return rf_fail(err, RF_INTERNAL, "%s says it updated %" PRId64 " and inserted %" PRId64 " rows of %s, and %" PRId64 " rows carry this load",
+                   sink->row->name, counts->updated, counts->inserted, sink->job->target_label, merged);
+}
+
+static const struct rf_merge_ops merge_ops = {.count = count, .change = change, .text = read_text, .merge = update_and_insert};
+
+static enum rf_code merge_once(struct rf_sink_odbc *sink, struct rf_counts *counts, struct rf_error *err) {
+    RF_TRY(begin_once(sink, err));
+    RF_TRY(rf_odbc_fence(sink, err));
+    if (!sink->plan->straight) return rf_merge_stage(sink->plan, &merge_ops, sink, counts, err);
+    counts->inserted = counts->staged;
+    return RF_OK;
+}
+
+/* The server ended the transaction for another's sake. */
+static bool may_try_again(const struct rf_error *err) {
+    return strcmp(err->sqlstate, "40001") == 0;
+}
+
+static enum rf_code merge_rows(void *self, const struct rf_plan *plan, struct rf_counts *counts, struct rf_error *err) {
+    enum { MOST_TRIES = 4 };
+    struct rf_sink_odbc *sink = self;
+    RF_TRY(end_ingests(sink, counts, err));
+    bool keeps_stage = sink->row->ddl_commits && !plan->straight;
+    const struct rf_counts before = *counts;
+    for (int tries = 1;; tries++) {
+        enum rf_code code = merge_once(sink, counts, err);
+        if (code == RF_OK || !keeps_stage || !may_try_again(err) || tries == MOST_TRIES) return code;
+        struct rf_error ignored;
+        if (sink->session.ops->rollback(sink->session.self, &ignored) != RF_OK) return code;
+        *counts = before;
+    }
+}
+
+/* ---- record ---- */
+
+static enum rf_code record_load(void *self, const struct rf_report *report, struct rf_error *err) {
+    struct rf_sink_odbc *sink = self;
+    struct rf_record record;
+    enum rf_code code = rf_record_load(report, &record, err);
+    if (code == RF_OK) code = rf_odbc_add_record(sink, &record, err);
+    rf_record_drop(&record);
+    return code;
+}
+
+/* ---- comparing ---- */
+
+static enum rf_code read_target(void *self, const char *sql, struct rf_error *err) {
+    const struct rf_sink_odbc *sink = self;
+    (void)sql;
+    return rf_fail(err, RF_CONFIG, "this release does not compare a %s target with its source", sink->row->name);
+}
+
+static enum rf_code next_of_target(void *self, struct rf_batch *batch, struct rf_error *err) {
+    (void)batch;
+    return read_target(self, NULL, err);
+}
+
+const struct rf_sink_ops rf_sink_odbc_ops = {
+    .open = rf_odbc_open_target,
+    .lease = rf_odbc_take_lease,
+    .newest = rf_odbc_newest_load,
+    .describe = describe_target,
+    .begin = begin_load,
+    .write = write_batch,
+    .keys = begin_keys,
+    .merge = merge_rows,
+    .record = record_load,
+    .commit = rf_odbc_commit_load,
+    .read = read_target,
+    .next = next_of_target,
+    .close = rf_odbc_close_target,
+};

@@ -1,0 +1,355 @@
+/* Loading into Snowflake: the source's CSV goes into files, the files into a temporary stage, from there into a temporary
+ * table; then one transaction merges it and adds the load record.
+ *
+ * DDL commits what is open, so all of it comes first. What is temporary goes with the session, whoever ends it.
+ */
+#include "drivers/sink_snowflake.h"
+
+#include "core/merge.h"
+#include "core/snowflake_names.h"
+#include "core/sql_snowflake.h"
+#include "core/types.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+
+/* ---- the target as it stands ---- */
+
+/* Two names that Snowflake cannot tell apart would be one column. */
+static enum rf_code check_names(const struct rf_source_facts *source, struct rf_error *err) {
+    for (int i = 0; i < source->n_columns; i++)
+        for (int j = 0; j < i; j++) {
+            if (!rf_snowflake_same(source->columns[i].name, source->columns[j].name)) continue;
+            rf_fail(err, RF_CONFIG, "columns \"%s\" and \"%s\" of %s have one name on Snowflake, which reads a plain name in capitals", source->columns[j].name,
+                    source->columns[i].name, source->name);
+            return rf_hint(err, "Leave one of them out with \"columns\".");
+        }
+    return RF_OK;
+}
+
+static enum rf_code set_type(struct rf_sink_snowflake *sink, const struct rf_type *type, struct rf_column *column, struct rf_error *err) {
+    struct rf_text text = {0};
+    rf_type_on(type, RF_DIALECT_SNOWFLAKE, &text);
+    column->arrives_as = text.failed ? NULL : rf_arena_copy(sink->arena, text.data);
+    rf_text_free(&text);
+    rf_type_sent_to_snowflake(type, column);
+    return column->arrives_as ? RF_OK : rf_no_memory(err);
+}
+
+static enum rf_code set_types(struct rf_sink_snowflake *sink, struct rf_source_facts *source, struct rf_error *err) {
+    struct rf_columns_field *fields = NULL;
+    RF_TRY(rf_types_of(sink->job, source, RF_DIALECT_SNOWFLAKE, sink->arena, &fields, err));
+    for (int i = 0; i < source->n_columns; i++) RF_TRY(set_type(sink, &fields[i].type, &source->columns[i], err));
+    return RF_OK;
+}
+
+static enum rf_code make_columns(struct rf_sink_snowflake *sink, int n, struct rf_target_facts *facts, struct rf_error *err) {
+    facts->n_columns = n;
+    facts->columns = rf_arena_take(sink->arena, (size_t)(n + 1) * sizeof *facts->columns);
+    return facts->columns ? RF_OK : rf_no_memory(err);
+}
+
+static struct rf_column column_of(const char *name, const char *type, bool not_null) {
+    return (struct rf_column){.name = name, .type = type, .base = type, .identity = type, .typmod = -1, .not_null = not_null};
+}
+
+static enum rf_code make_twins(struct rf_sink_snowflake *sink, const struct rf_source_facts *source, struct rf_target_facts *facts, struct rf_error *err) {
+    RF_TRY(make_columns(sink, source->n_columns, facts, err));
+    for (int i = 0; i < source->n_columns; i++)
+        facts->columns[i] = column_of(source->columns[i].name, source->columns[i].arrives_as, source->columns[i].not_null);
+    return RF_OK;
+}
+
+/* The source's name for a column of Snowflake's catalogs; what the source has not, in the form in which jobs write names. */
+static enum rf_code name_column(struct rf_sink_snowflake *sink, const struct rf_source_facts *source, const char *in_catalog, const char **name, struct rf_error *err) {
+    for (int i = 0; i < source->n_columns; i++) {
+        *name = source->columns[i].name;
+        if (rf_snowflake_is(*name, in_catalog)) return RF_OK;
+    }
+    char *copy = rf_arena_copy(sink->arena, in_catalog);
+    if (!copy) return rf_no_memory(err);
+    rf_snowflake_unfold(copy);
+    *name = copy;
+    return RF_OK;
+}
+
+static enum rf_code read_columns(struct rf_sink_snowflake *sink, const struct rf_source_facts *source, struct rf_target_facts *facts, struct rf_error *err) {
+    struct rf_text sql = {0};
+    struct rf_result rows;
+    rf_snowflake_columns(sink->job, &sql);
+    RF_TRY(rf_snowflake_read(sink, "read the target's columns", &sql, &rows, err));
+    RF_TRY(make_columns(sink, rows.n_rows, facts, err));
+    for (int i = 0; i < rows.n_rows; i++) {
+        const char *name = rf_result_cell(&rows, i, 0), *type = rf_result_cell(&rows, i, 1);
+        if (!name || !type) return rf_fail(err, RF_INTERNAL, "the target did not name the columns of %s", sink->job->target_label);
+        RF_TRY(name_column(sink, source, name, &name, err));
+        facts->columns[i] = column_of(name, type, rf_result_flag(&rows, i, 2));
+    }
+    facts->is_ours = rf_has_metadata(facts);
+    return RF_OK;
+}
+
+/* Snowflake enforces no key: what is declared says what the table was made for. */
+static enum rf_code read_key(struct rf_sink_snowflake *sink, const struct rf_source_facts *source, struct rf_target_facts *facts, struct rf_error *err) {
+    struct rf_text sql = {0};
+    struct rf_result rows;
+    rf_snowflake_key(sink->job, &sql);
+    RF_TRY(rf_snowflake_read(sink, "read the target's key", &sql, &rows, err));
+    facts->key_unique = rows.n_rows == source->n_keys;
+    for (int i = 0; i < rows.n_rows; i++) {
+        const char *name = rf_result_cell(&rows, i, RF_SNOWFLAKE_KEY_COLUMN);
+        bool is_key = false;
+        for (int k = 0; name && k < source->n_keys; k++) is_key |= rf_snowflake_is(source->columns[source->keys[k]].name, name);
+        facts->key_unique &= is_key;
+    }
+    return RF_OK;
+}
+
+static enum rf_code describe_existing(struct rf_sink_snowflake *sink, const struct rf_source_facts *source, struct rf_target_facts *facts, struct rf_error *err) {
+    struct rf_text sql = {0};
+    struct rf_result rows;
+    RF_TRY(read_columns(sink, source, facts, err));
+    RF_TRY(read_key(sink, source, facts, err));
+    if (!facts->is_ours) return RF_OK;
+    rf_snowflake_file(sink->job, &sql);
+    RF_TRY(rf_snowflake_read(sink, "look at the target table", &sql, &rows, err));
+    facts->file = rf_result_cell(&rows, 0, 0);
+    return RF_OK;
+}
+
+static enum rf_code refuse(const struct rf_sink_snowflake *sink, struct rf_error *err) {
+    if (sink->job->verify) return rf_fail(err, RF_CONFIG, "this release does not compare a Snowflake target with its source; leave \"verify\" out");
+    if (sink->job->capture != RF_CAPTURE_GIVEN) return RF_OK;
+    rf_fail(err, RF_CONFIG, "this release loads tables of PostgreSQL into Snowflake, and no streams");
+    return rf_hint(err, "Load the stream into a table of PostgreSQL, and that one into Snowflake.");
+}
+
+/* "8.40.1" → 84001, as PostgreSQL numbers its versions. */
+static int number_of(const char *version) {
+    int major = 0, minor = 0, patch = 0;
+    return version && sscanf(version, "%d.%d.%d", &major, &minor, &patch) >= 2 ? major * 10000 + minor * 100 + patch : 0;
+}
+
+static enum rf_code describe_target(void *self, struct rf_source_facts *source, struct rf_target_facts *facts, struct rf_error *err) {
+    struct rf_sink_snowflake *sink = self;
+    struct rf_text sql = {0};
+    struct rf_result rows;
+    *facts = (struct rf_target_facts){.dialect = RF_DIALECT_SNOWFLAKE, .server = {.utf8 = true, .lc_monetary = ""}};
+    RF_TRY(refuse(sink, err));
+    RF_TRY(check_names(source, err));
+    RF_TRY(set_types(sink, source, err));
+    rf_snowflake_find_target(sink->job, &sql);
+    RF_TRY(rf_snowflake_read(sink, "look for the target table", &sql, &rows, err));
+    const char *kind = rf_result_cell(&rows, 0, 2);
+    facts->server.clock = rf_result_cell(&rows, 0, 0);
+    facts->server.version = number_of(rf_result_cell(&rows, 0, 1));
+    facts->exists = kind != NULL;
+    if (kind && strcmp(kind, "BASE TABLE") != 0) return rf_fail(err, RF_CONFIG, "%s exists on the target and is not a table", sink->job->target_label);
+    return facts->exists ? describe_existing(sink, source, facts, err) : make_twins(sink, source, facts, err);
+}
+
+/* ---- executing ---- */
+
+static enum rf_code change(void *self, const char *role, rf_statement_maker *make, int64_t *n_rows, struct rf_error *err) {
+    struct rf_sink_snowflake *sink = self;
+    struct rf_text sql = {0};
+    make(sink->plan, &sql);
+    return rf_snowflake_execute(sink, role, &sql, n_rows, err);
+}
+
+static enum rf_code count(void *self, const char *role, rf_statement_maker *make, int64_t *first, int64_t *second, struct rf_error *err) {
+    struct rf_sink_snowflake *sink = self;
+    struct rf_text sql = {0};
+    struct rf_result rows;
+    make(sink->plan, &sql);
+    RF_TRY(rf_snowflake_read(sink, role, &sql, &rows, err));
+    *first = rf_result_integer(&rows, 0, 0);
+    if (second) *second = rf_result_integer(&rows, 0, 1);
+    return RF_OK;
+}
+
+static enum rf_code read_text(void *self, const char *role, rf_statement_maker *make, const char **text, struct rf_error *err) {
+    struct rf_sink_snowflake *sink = self;
+    struct rf_text sql = {0};
+    struct rf_result rows;
+    make(sink->plan, &sql);
+    RF_TRY(rf_snowflake_read(sink, role, &sql, &rows, err));
+    *text = rf_result_cell(&rows, 0, 0);
+    return RF_OK;
+}
+
+/* ---- loading files ---- */
+
+/* On a thread of the spool's, while the session does nothing else. */
+static enum rf_code put_file(void *self, const char *path, const struct rf_spool_file *file, struct rf_error *err) {
+    struct rf_sink_snowflake *sink = self;
+    struct rf_text sql = {0};
+    (void)file;
+    rf_snowflake_put(sink->plan, path, sink->into, &sql);
+    return sink->session.ops->execute(sink->session.self, "send a file", &sql, NULL, err);
+}
+
+static enum rf_code start_files(struct rf_sink_snowflake *sink, const char *into, struct rf_error *err) {
+    const struct rf_spool_settings settings = {.folder = &sink->folder, .prefix = into, .file_bytes = sink->job->spool_file_bytes,
+                                               .send = put_file, .self = sink, .cancel = sink->cancel};
+    sink->into = into;
+    return rf_spool_start(&settings, &sink->spool, err);
+}
+
+/* All DDL of the load: what is temporary goes with the session from here on. */
+static enum rf_code create_all(struct rf_sink_snowflake *sink, struct rf_error *err) {
+    const struct rf_plan *plan = sink->plan;
+    struct rf_text use = {0};
+    if (plan->first_load) RF_TRY(change(sink, "create the target table", rf_snowflake_create_target, NULL, err));
+    rf_snowflake_use_schema(sink->job, &use);
+    RF_TRY(rf_snowflake_execute(sink, "use the target's schema", &use, NULL, err));
+    sink->has_temporary = true;
+    RF_TRY(change(sink, "create the stage", rf_snowflake_create_stage, NULL, err));
+    if (plan->sweep) RF_TRY(change(sink, "create the stage of keys", rf_snowflake_create_keys, NULL, err));
+    return change(sink, "create the stage of files", rf_snowflake_create_files, NULL, err);
+}
+
+static enum rf_code begin_load(void *self, const struct rf_plan *plan, struct rf_error *err) {
+    struct rf_sink_snowflake *sink = self;
+    sink->plan = plan;
+    RF_TRY(create_all(sink, err));
+    RF_TRY(rf_spool_folder_make(sink->job->spool_dir, &sink->folder, err));
+    return start_files(sink, "rows", err);
+}
+
+static enum rf_code write_batch(void *self, const struct rf_batch *batch, struct rf_error *err) {
+    struct rf_sink_snowflake *sink = self;
+    return rf_spool_write(sink->spool, batch->bytes, batch->n_bytes, err);
+}
+
+/* The row of COPY INTO's answer that is about the file; -1 when there is none. */
+static int find_file(const struct rf_result *loaded, const char *name) {
+    for (int i = 0; i < loaded->n_rows; i++) {
+        const char *path = rf_result_cell(loaded, i, RF_SNOWFLAKE_FILE), *slash = path ? strrchr(path, '/') : NULL;
+        if (path && strcmp(slash ? slash + 1 : path, name) == 0) return i;
+    }
+    return -1;
+}
+
+/* A success says nothing: each file has to be loaded, with the rows that were written into it. */
+static enum rf_code check_files(const struct rf_sink_snowflake *sink, const struct rf_result *loaded, const struct rf_spool_file *files, int n_files, struct rf_error *err) {
+    for (int i = 0; i < n_files; i++) {
+        int row = find_file(loaded, files[i].name);
+        const char *status = row < 0 ? NULL : rf_result_cell(loaded, row, RF_SNOWFLAKE_STATUS);
+        int64_t n_rows = row < 0 ? 0 : rf_result_integer(loaded, row, RF_SNOWFLAKE_LOADED);
+        if (status && strcmp(status, "LOADED") == 0 && n_rows == files[i].n_rows) continue;
+        return rf_fail(err, RF_TARGET, "%" PRId64 " rows were sent for %s in the file %s, and Snowflake loaded %" PRId64 " of them (%s)", files[i].n_rows,
+                       sink->job->target_label, files[i].name, n_rows, status ? status : "the file is not there");
+    }
+    if (loaded->n_rows <= n_files) return RF_OK;
+    return rf_fail(err, RF_INTERNAL, "Snowflake loaded %d files for %s, and %d were sent", loaded->n_rows, sink->job->target_label, n_files);
+}
+
+static enum rf_code load_files(struct rf_sink_snowflake *sink, rf_statement_maker *copy, struct rf_error *err) {
+    const struct rf_spool_file *files = NULL;
+    int n_files = 0;
+    struct rf_text sql = {0};
+    struct rf_result loaded;
+    RF_TRY(rf_spool_end(sink->spool, &files, &n_files, err));
+    if (n_files == 0) return RF_OK;
+    copy(sink->plan, &sql);
+    RF_TRY(rf_snowflake_read(sink, "load the files", &sql, &loaded, err));
+    return check_files(sink, &loaded, files, n_files, err);
+}
+
+static enum rf_code end_files(struct rf_sink_snowflake *sink, rf_statement_maker *copy, rf_statement_maker *count_of, int64_t *n_rows, struct rf_error *err) {
+    enum rf_code code = load_files(sink, copy, err);
+    rf_spool_drop(sink->spool);
+    sink->spool = NULL;
+    RF_TRY(code);
+    return count(sink, "count what was loaded", count_of, n_rows, NULL, err);
+}
+
+static enum rf_code end_rows(struct rf_sink_snowflake *sink, struct rf_error *err) {
+    return end_files(sink, rf_snowflake_copy_rows, rf_snowflake_count_rows, &sink->rows_staged, err);
+}
+
+static enum rf_code begin_keys(void *self, struct rf_error *err) {
+    struct rf_sink_snowflake *sink = self;
+    RF_TRY(end_rows(sink, err));
+    sink->keys_follow = true;
+    return start_files(sink, "keys", err);
+}
+
+/* ---- merging ---- */
+
+/* By its number the transaction can be ended should the answer to its COMMIT be lost. */
+static enum rf_code number_transaction(struct rf_sink_snowflake *sink, struct rf_error *err) {
+    struct rf_text sql = {0};
+    struct rf_result rows;
+    rf_text_add(&sql, RF_SNOWFLAKE_TRANSACTION);
+    RF_TRY(rf_snowflake_read(sink, "number the transaction", &sql, &rows, err));
+    sink->transaction = rf_result_cell(&rows, 0, 0);
+    return RF_OK;
+}
+
+/* The statement says how many rows it changed; so does the table, by how many rows it has and how many carry this load. */
+static enum rf_code merge_into_target(void *self, struct rf_counts *counts, struct rf_error *err) {
+    struct rf_sink_snowflake *sink = self;
+    int64_t before, stamped, after, merged, changed = 0;
+    RF_TRY(count(sink, "count the target", rf_snowflake_count_target, &before, &stamped, err));
+    RF_TRY(change(sink, "merge", rf_snowflake_merge, &changed, err));
+    RF_TRY(number_transaction(sink, err));
+    RF_TRY(count(sink, "count merged rows", rf_snowflake_count_target, &after, &merged, err));
+    counts->inserted = after - before;
+    counts->updated = merged - counts->inserted;
+    if (changed == merged && stamped == 0 && counts->inserted >= 0 && counts->updated >= 0) return RF_OK;
+    return rf_fail(err, RF_INTERNAL, "Snowflake says it merged %" PRId64 " rows into %s, which had %" PRId64 " rows and has %" PRId64 ", of which %" PRId64 " carry this load",
+                   changed, sink->job->target_label, before, after, merged);
+}
+
+static const struct rf_merge_ops merge_ops = {.count = count, .change = change, .text = read_text, .merge = merge_into_target};
+
+static enum rf_code merge_rows(void *self, const struct rf_plan *plan, struct rf_counts *counts, struct rf_error *err) {
+    struct rf_sink_snowflake *sink = self;
+    if (sink->keys_follow) RF_TRY(end_files(sink, rf_snowflake_copy_keys, rf_snowflake_count_keys, &counts->keys_staged, err));
+    else RF_TRY(end_rows(sink, err));
+    counts->staged = sink->rows_staged;
+    rf_spool_folder_remove(&sink->folder);
+    RF_TRY(sink->session.ops->begin(sink->session.self, err));
+    return rf_merge_stage(plan, &merge_ops, sink, counts, err);
+}
+
+static enum rf_code record_load(void *self, const struct rf_report *report, struct rf_error *err) {
+    struct rf_sink_snowflake *sink = self;
+    struct rf_record record;
+    enum rf_code code = rf_record_load(report, &record, err);
+    if (code == RF_OK) code = rf_snowflake_add_record(sink, &record, err);
+    rf_record_drop(&record);
+    return code;
+}
+
+/* ---- comparing ---- */
+
+static enum rf_code read_target(void *self, const char *sql, struct rf_error *err) {
+    (void)self;
+    (void)sql;
+    return rf_fail(err, RF_CONFIG, "this release does not compare a Snowflake target with its source");
+}
+
+static enum rf_code next_of_target(void *self, struct rf_batch *batch, struct rf_error *err) {
+    (void)batch;
+    return read_target(self, NULL, err);
+}
+
+const struct rf_sink_ops rf_sink_snowflake_ops = {
+    .open = rf_snowflake_open_target,
+    .lease = rf_snowflake_acquire,
+    .newest = rf_snowflake_newest,
+    .describe = describe_target,
+    .begin = begin_load,
+    .write = write_batch,
+    .keys = begin_keys,
+    .merge = merge_rows,
+    .record = record_load,
+    .commit = rf_snowflake_commit,
+    .read = read_target,
+    .next = next_of_target,
+    .close = rf_snowflake_close_target,
+};
