@@ -83,7 +83,7 @@ def test_a_changed_row_keeps_what_only_the_target_says_of_it(items: Into) -> Non
 
 def test_a_changed_row_that_another_table_refers_to_is_updated(items: Into) -> None:
     items.run()
-    items.change("CREATE TABLE mine (item INTEGER REFERENCES raw_postgres.items (id)); INSERT INTO mine VALUES (3)")
+    items.change("CREATE TABLE raw_postgres.mine (item BIGINT REFERENCES raw_postgres.items (id)); INSERT INTO raw_postgres.mine VALUES (3)")
     items.at_source.execute("UPDATE items SET note = 'again' WHERE id = 3")
     assert items.run().this_try.updated == 1
     items.assert_equal()
