@@ -228,7 +228,7 @@ static void add_assignments(const struct rf_plan *plan, struct rf_text *out) {
     }
 }
 
-/* It takes half the time of an UPDATE. But in a row that is inserted a column that the source lost takes its default, and
+/* It takes less than half the time of an UPDATE. But in a row that is inserted a column that the source lost takes its default, and
  * DuckDB deletes no row that another table refers to, not even to bring it back. */
 bool rf_duckdb_merges_by_delete(const struct rf_plan *plan) {
     return plan->n_dropped == 0 && !plan->target->is_referenced;

@@ -175,7 +175,7 @@ static enum rf_code set_threads(struct rf_sink_duckdb *sink, const char *threads
     return rf_adbc_execute(&sink->adbc, "set the threads", &sql, NULL, err);
 }
 
-/* With more threads DuckDB takes what is appended apart in pieces of 2,048 rows and puts it together again. */
+/* With more threads DuckDB makes row groups of each 204,800 rows that are appended, which takes a fifth more work and no less time. */
 static enum rf_code start_ingest(struct rf_sink_duckdb *sink, const char *schema, const char *table, const struct rf_columns_field *fields, int n, struct rf_error *err) {
     RF_TRY(set_threads(sink, "1", err));
     return rf_ingest_start(&sink->adbc, schema, table, fields, n, (size_t)sink->job->batch_bytes, &sink->ingest, err);
