@@ -158,8 +158,6 @@ class Bench:
         command = [str(Path(sys.executable).parent / "rowferry"), "run", "--source", self.server.uri(source), "--target", self.server.uri("dst")]
         return measure([*command, "--json", *options], self.log)
 
-    # ---- into a DuckDB file ----
-
     def install_scanner(self) -> None:
         """An environment with the scanner, by uv and the index that pip would use, as .ci/bootstrap does."""
         here = Path(sys.executable).parent
