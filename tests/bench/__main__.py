@@ -350,7 +350,8 @@ def many(bench: Bench, rows: int, many_rows: int) -> dict[str, float]:
     read, file = bench.read(1), bench.load_file()
     peaks = (("first load", first), ("sweep", sweep), ("few read", few_read), ("read", read), ("few into DuckDB", few_file), ("into DuckDB", file))
     for title, figures in peaks:
-        print(f"{title} of {'100,000' if 'few' in title else f'{many_rows:,}'} rows: {figures.wall:.1f} s, client CPU {figures.cpu:.2f} s, peak {figures.peak_mb:.1f} MB", flush=True)
+        n_rows = 100_000 if "few" in title else many_rows
+        print(f"{title} of {n_rows:,} rows: {figures.wall:.1f} s, client CPU {figures.cpu:.2f} s, peak {figures.peak_mb:.1f} MB", flush=True)
     return {
         "first load of many, peak MB": first.peak_mb,
         "sweep of many, peak MB": sweep.peak_mb,
