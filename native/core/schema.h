@@ -135,6 +135,7 @@ struct rf_target_facts {
     bool exists;
     bool is_ours;    /* carries _extracted_at, _load_id and _deleted_at */
     bool key_unique; /* a unique index on exactly the job's keys */
+    bool is_referenced; /* of DuckDB: some table has a foreign key to one of that name */
     const char *file; /* which table this is, and which file holds it: changes when it is re-created or emptied by TRUNCATE */
     struct rf_column *columns; /* as they stand; before the first load: the twins of the source's types */
     int n_columns;

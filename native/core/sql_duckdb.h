@@ -9,6 +9,7 @@
 #include "core/record.h"
 #include "core/text.h"
 
+#include <stdbool.h>
 #include <stdint.h>
 
 /* ---- control tables ---- */
@@ -36,7 +37,7 @@ void rf_duckdb_list_loads(const struct rf_job *job, struct rf_text *out);
 
 /* → each column's arrives_as as DuckDB itself prints it, in one row */
 void rf_duckdb_print_types(const struct rf_column *columns, int n_columns, struct rf_text *out);
-/* → the clock, DuckDB's version, is the target a table, is it a view */
+/* → the clock, DuckDB's version, is the target a table, is it a view, does a foreign key name it */
 void rf_duckdb_find_target(const struct rf_job *job, struct rf_text *out);
 /* → name, type, may not be NULL; a row per column */
 void rf_duckdb_columns(const struct rf_job *job, struct rf_text *out);
@@ -47,6 +48,8 @@ void rf_duckdb_file(const struct rf_job *job, struct rf_text *out);
 
 /* ---- the load ---- */
 
+/* NULL: as many as there are processors */
+void rf_duckdb_set_threads(const char *threads, struct rf_text *out);
 void rf_duckdb_create_target(const struct rf_plan *plan, struct rf_text *out);
 /* After a straight load, one after the other: metadata and key. */
 enum { RF_DUCKDB_SEALS = 8 };
@@ -55,7 +58,9 @@ void rf_duckdb_seal_target(const struct rf_plan *plan, int step, struct rf_text 
 void rf_duckdb_count_target(const struct rf_plan *plan, struct rf_text *out);
 void rf_duckdb_count_stage(const struct rf_plan *plan, struct rf_text *out);
 void rf_duckdb_count_keys(const struct rf_plan *plan, struct rf_text *out);
-/* The merge: rows that are there, then those that are not. */
+/* The merge: rows that are there, changed in their place or taken out to come back with the new ones, then those that are not there. */
+bool rf_duckdb_merges_by_delete(const struct rf_plan *plan);
+void rf_duckdb_delete(const struct rf_plan *plan, struct rf_text *out);
 void rf_duckdb_update(const struct rf_plan *plan, struct rf_text *out);
 void rf_duckdb_insert(const struct rf_plan *plan, struct rf_text *out);
 /* → rows that carry this load */

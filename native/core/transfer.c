@@ -289,6 +289,11 @@ static void list_postgres(const struct rf_plan *plan, struct listing *listing) {
     rf_text_add(list(listing, "target", "commit"), "COMMIT");
 }
 
+static void list_changing(const struct rf_plan *plan, struct listing *listing) {
+    if (rf_duckdb_merges_by_delete(plan)) rf_duckdb_delete(plan, list(listing, "target", "delete"));
+    else rf_duckdb_update(plan, list(listing, "target", "update"));
+}
+
 /* Rows and keys are handed over as columns, and the transaction ends by a call: no statement says so. The load record is
  * one whole text with its values. */
 static void list_duckdb(const struct rf_plan *plan, struct listing *listing) {
@@ -297,7 +302,7 @@ static void list_duckdb(const struct rf_plan *plan, struct listing *listing) {
     if (plan->sweep) rf_sql_create_keys(plan, list(listing, "target", "create stage of keys"));
     for (int step = 0; plan->straight && step < RF_DUCKDB_SEALS; step++) rf_duckdb_seal_target(plan, step, list(listing, "target", "seal table"));
     if (plan->audit) rf_sql_count_missed(plan, list(listing, "target", "count missed rows"));
-    if (!plan->straight) rf_duckdb_update(plan, list(listing, "target", "update"));
+    if (!plan->straight && !plan->first_load) list_changing(plan, listing);
     if (!plan->straight) rf_duckdb_insert(plan, list(listing, "target", "insert"));
     list_closing(plan, listing);
 }

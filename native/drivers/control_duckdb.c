@@ -19,7 +19,8 @@
 
 enum { POLL_MS = 100, DOUBT_TRIES = 30, DOUBT_PAUSE_MS = 1000 };
 
-/* A first load of a wide table would take as much as the machine has. */
+/* DuckDB's own default is most of the machine. 10^7 rows of 14 columns came to 1.25 GB under this limit, and to 0.65 GB under
+ * one of 512 MB in no more time; what must fit is the index of the key, which is held in memory. */
 static const char MEMORY_LIMIT[] = "2GB";
 
 /* ---- opening ---- */

@@ -72,6 +72,7 @@ static enum rf_code describe_target(void *self, struct rf_source_facts *source, 
     facts->server.clock = rf_result_cell(&rows, 0, 0);
     facts->server.version = number_of(rf_result_cell(&rows, 0, 1));
     facts->exists = rf_result_flag(&rows, 0, 2);
+    facts->is_referenced = rf_result_flag(&rows, 0, 4);
     if (rf_result_flag(&rows, 0, 3)) return rf_fail(err, RF_CONFIG, "%s exists on the target and is not a table", job->target_label);
     return facts->exists ? describe_existing(sink, source, facts, err) : rf_target_twins(source, sink->arena, facts, err);
 }
@@ -94,8 +95,16 @@ static enum rf_code load_table(void *self, struct ArrowArrayStream *stream, stru
     return rf_adbc_ingest(&sink->adbc, straight ? sink->job->target_schema : NULL, straight ? sink->job->target_table : sink->stage, stream, err);
 }
 
+static enum rf_code set_threads(struct rf_sink_duckdb *sink, const char *threads, struct rf_error *err) {
+    struct rf_text sql = {0};
+    rf_duckdb_set_threads(threads, &sql);
+    return rf_adbc_execute(&sink->adbc, "set the threads", &sql, NULL, err);
+}
+
+/* With more threads DuckDB makes row groups of each 204,800 rows that are appended, which takes a fifth more work and no less time. */
 static enum rf_code start_ingest(struct rf_sink_duckdb *sink, const struct rf_columns_field *fields, int n_fields, struct rf_error *err) {
     const struct rf_ingest_end end = {.load = load_table, .self = sink, .cancel = sink->cancel, .most_rows = VECTOR_ROWS};
+    RF_TRY(set_threads(sink, "1", err));
     return rf_ingest_start(&end, fields, n_fields, (size_t)sink->job->batch_bytes, &sink->ingest, err);
 }
 
@@ -136,6 +145,7 @@ static enum rf_code end_ingest(struct rf_sink_duckdb *sink, rf_statement_maker *
     struct rf_ingest *ingest = sink->ingest;
     sink->ingest = NULL;
     if (ingest) RF_TRY(rf_ingest_end(ingest, err));
+    RF_TRY(set_threads(sink, sink->uri.threads, err));
     return count(sink, "count what was loaded", make, n_rows, NULL, err);
 }
 
@@ -167,14 +177,17 @@ static enum rf_code read_text(void *self, const char *role, rf_statement_maker *
     return RF_OK;
 }
 
-/* Both statements say how many rows they changed; so do the rows, by the load that they carry. */
+/* Both statements say how many rows they changed; so do the rows, by the load that they carry. A row that was taken out is
+ * among those that come in. */
 static enum rf_code update_and_insert(void *self, struct rf_counts *counts, struct rf_error *err) {
     struct rf_sink_duckdb *sink = self;
     int64_t merged = 0;
-    if (!sink->plan->first_load) RF_TRY(change(sink, "update", rf_duckdb_update, &counts->updated, err));
+    bool by_delete = rf_duckdb_merges_by_delete(sink->plan);
+    if (!sink->plan->first_load) RF_TRY(change(sink, "update", by_delete ? rf_duckdb_delete : rf_duckdb_update, &counts->updated, err));
     RF_TRY(change(sink, "insert", rf_duckdb_insert, &counts->inserted, err));
+    if (by_delete) counts->inserted -= counts->updated;
     RF_TRY(count(sink, "count merged rows", rf_duckdb_count_merged, &merged, NULL, err));
-    if (merged == counts->updated + counts->inserted) return RF_OK;
+    if (counts->inserted >= 0 && merged == counts->updated + counts->inserted) return RF_OK;
     return rf_fail(err, RF_INTERNAL, "DuckDB says it updated %" PRId64 " and inserted %" PRId64 " rows of %s, and %" PRId64 " rows carry this load",
                    counts->updated, counts->inserted, sink->job->target_label, merged);
 }

@@ -10,6 +10,11 @@ ratio survives a noisy machine, a number of seconds does not. Limits are what a 
 - rows in memory: psql COPY binary to nowhere. `rowferry.read` makes Arrow batches, which drop_batches.py drops; the start of
   Python is part of its time.
 
+- into a DuckDB file: DuckDB's own postgres scanner, in the newest release that has it (duckdb_scanner.py). Both sides make the
+  table with its key in one transaction and start a Python; of the changed rows the scanner takes those past the watermark
+  by their index and keeps nothing else, while rowferry compares row versions, keeps metadata, looks at what the tables
+  then hold and commits a load record. Beside that a table without the key, for the scanner alone.
+
 Readers side by side (`--connections 2`) stand next to one reader. Fifty tables at once stand next to fifty psql pipes
 at once, on a server with no connection to spare.
 
@@ -21,7 +26,9 @@ from __future__ import annotations
 import argparse
 import os
 import resource
+import shutil
 import statistics
+import subprocess
 import sys
 import tempfile
 import time
@@ -58,7 +65,15 @@ GOALS = {
     "read, peak MB": 64.0,
     "read by two, wall ratio": 0.85,
     "read by two, client CPU s": 1.5,
+    "first load into DuckDB, wall ratio": 1.0,
+    "5 % changed into DuckDB, wall ratio": 1.0,
+    "first load of many into DuckDB, peak MB": 2048.0,  # DuckDB's memory_limit, which bounds it
+    "read, peak of many to that of few": 1.10,
 }
+PARTS = ("postgres", "duckdb", "many")
+#: The newest release for which the scanner is in the registry.
+SCANNER = ("duckdb==1.5.5", "duckdb-extensions==1.5.5", "duckdb-extension-postgres-scanner==1.5.5")
+SUMS = "SELECT count(*), sum(id), sum(total_amount), sum(qty), count(note), sum(length(note)), count(deleted_at), max(updated_at)::text FROM "
 TABLES = 50
 
 
@@ -96,7 +111,9 @@ class Bench:
 
     def __init__(self, server: Server, folder: Path) -> None:
         self.server = server
+        self.folder = folder
         self.log = folder / "output"
+        self.scanner = folder / "scanner" / "bin" / "python"
         self.psql = str(psql_of(server.version))
 
     def admin(self, sql: str, dbname: str = "postgres") -> None:
@@ -141,11 +158,59 @@ class Bench:
         command = [str(Path(sys.executable).parent / "rowferry"), "run", "--source", self.server.uri(source), "--target", self.server.uri("dst")]
         return measure([*command, "--json", *options], self.log)
 
+    def install_scanner(self) -> None:
+        """An environment with the scanner, by uv and the index that pip would use, as .ci/bootstrap does."""
+        here = Path(sys.executable).parent
+        index = subprocess.run([here / "python", "-m", "pip", "config", "get", "global.index-url"], capture_output=True, text=True, check=False).stdout.strip()
+        environment = clean_environment() | ({"UV_DEFAULT_INDEX": index} if index else {})
+        for command in (["venv", "--quiet", str(self.folder / "scanner")], ["pip", "install", "--quiet", "--python", str(self.scanner), *SCANNER]):
+            subprocess.run([here / "uv", *command], env=environment, check=True)
+        self.scan("install")
+
+    def scan(self, how: str) -> Figures:
+        script = str(HERE / "duckdb_scanner.py")
+        return measure([str(self.scanner), script, how, self.server.uri("src"), str(self.folder / "limit.duckdb"), WATERMARK], self.log)
+
+    def fresh_file(self, name: str, template: str | None = None) -> None:
+        (self.folder / f"{name}.duckdb").unlink(missing_ok=True)
+        if template:
+            shutil.copy(self.folder / f"{template}.duckdb", self.folder / f"{name}.duckdb")
+        self.admin("CHECKPOINT")
+        os.sync()
+
+    def scan_into_file(self, how: str, template: str | None = None) -> Figures:
+        self.fresh_file("limit", template)
+        return self.scan(how)
+
+    def load_file(self, template: str | None = None, *options: str) -> Figures:
+        self.fresh_file("ours", template)
+        command = [str(Path(sys.executable).parent / "rowferry"), "run", "--source", self.server.uri("src"), "--target", f"duckdb://{self.folder}/ours.duckdb"]
+        return measure([*command, "--table", "public.orders", "--json", *options], self.log)
+
+    def keep_file(self, name: str, kept: str) -> None:
+        shutil.copy(self.folder / f"{name}.duckdb", self.folder / f"{kept}.duckdb")
+
+    def files_equal_source(self) -> None:
+        """Both files hold what the source holds, by counts and sums.
+
+        Raises:
+            RuntimeError: One does not.
+        """
+        import duckdb
+
+        wanted = [str(value) for value in self.server.admin(SUMS + "public.orders", dbname="src")[0]]
+        with duckdb.connect(str(self.folder / "ours.duckdb"), read_only=True) as ours:
+            found = [str(value) for value in ours.execute("SET TimeZone = 'UTC'; " + SUMS + "raw_postgres.orders").fetchone() or ()]
+        with duckdb.connect(str(self.folder / "limit.duckdb"), read_only=True) as limit:
+            others = [str(value) for value in limit.execute("SET TimeZone = 'UTC'; " + SUMS + "orders").fetchone() or ()]
+        if not wanted == found == others:
+            raise RuntimeError(f"the source holds {wanted}, our file {found}, the scanner's {others}")
+
     def read_limit(self) -> Figures:
         return self.limit('"$1" -qX -d "$2" -c "copy public.orders to stdout (format binary)" > /dev/null')
 
-    def read(self, connections: int) -> Figures:
-        return measure([sys.executable, str(HERE / "drop_batches.py"), self.server.uri("src"), str(connections)], self.log)
+    def read(self, connections: int, *where: str) -> Figures:
+        return measure([sys.executable, str(HERE / "drop_batches.py"), self.server.uri("src"), str(connections), *where], self.log)
 
     def make_tables(self) -> None:
         self.admin("CREATE DATABASE fifty")
@@ -203,24 +268,54 @@ def compare(title: str, runs: int, limit, ours) -> dict[str, float]:
     }
 
 
-def run_all(bench: Bench, rows: int, runs: int, many_rows: int) -> dict[str, float]:
-    short = 3 * runs  # what takes two seconds varies by a quarter from run to run
+def run_all(bench: Bench, rows: int, runs: int, many_rows: int, parts: list[str]) -> dict[str, float]:
     print(f"Making {rows:,} rows.", flush=True)
     bench.admin("CREATE DATABASE src")
     bench.script("src", HERE / "make_source.sql", rows)
+    medians = first_file(bench, runs) if "duckdb" in parts else {}
+    medians |= first_postgres(bench, runs) if "postgres" in parts else {}
+    bench.script("src", HERE / "make_changes.sql", rows)
+    medians |= changed_file(bench, runs) if "duckdb" in parts else {}
+    medians |= changed_postgres(bench, runs) if "postgres" in parts else {}
+    return medians | (many(bench, rows, many_rows) if "many" in parts and many_rows > rows else {})
+
+
+def first_file(bench: Bench, runs: int) -> dict[str, float]:
+    bench.install_scanner()
+    medians = compare("first load into DuckDB", runs, lambda: bench.scan_into_file("first"), bench.load_file)
+    bench.files_equal_source()
+    bench.keep_file("limit", "limit_loaded")
+    bench.keep_file("ours", "ours_loaded")
+    bare = compare("first load into DuckDB, limit without key", max(1, runs // 2), lambda: bench.scan_into_file("bare"), bench.load_file)
+    return medians | {name: value for name, value in bare.items() if "ratio" in name}
+
+
+def changed_file(bench: Bench, runs: int) -> dict[str, float]:
+    medians = compare(
+        "5 % changed into DuckDB", 3 * runs, lambda: bench.scan_into_file("changed", "limit_loaded"), lambda: bench.load_file("ours_loaded")
+    )
+    bench.files_equal_source()
+    return medians
+
+
+def first_postgres(bench: Bench, runs: int) -> dict[str, float]:
+    short = 3 * runs  # what takes two seconds varies by a quarter from run to run
     bench.first_load_limit()
     bench.keep_target("limit_loaded")
     medians = compare("read", short, bench.read_limit, lambda: bench.read(1))
     medians |= compare("read by two", short, bench.read_limit, lambda: bench.read(2))
     medians |= compare("first load", runs, bench.first_load_limit, bench.rowferry)
     bench.keep_target("ours_loaded")
-    bench.script("src", HERE / "make_changes.sql", rows)
-    medians |= compare("5 % changed", short, bench.changed_limit, lambda: bench.rowferry("ours_loaded"))
+    return medians
+
+
+def changed_postgres(bench: Bench, runs: int) -> dict[str, float]:
+    short = 3 * runs
+    medians = compare("5 % changed", short, bench.changed_limit, lambda: bench.rowferry("ours_loaded"))
     bench.same_as_source()
     medians |= two_readers(bench, runs, short)
     bench.make_tables()
-    medians |= compare("fifty tables", runs, bench.tables_limit, bench.tables)
-    return medians | (many(bench, rows, many_rows) if many_rows > rows else {})
+    return medians | compare("fifty tables", runs, bench.tables_limit, bench.tables)
 
 
 def two_readers(bench: Bench, runs: int, short: int) -> dict[str, float]:
@@ -240,7 +335,11 @@ def two_readers(bench: Bench, runs: int, short: int) -> dict[str, float]:
 
 
 def many(bench: Bench, rows: int, many_rows: int) -> dict[str, float]:
-    """Peak memory of a first load of more rows, and of a sweep of their keys by two readers; only memory is looked at."""
+    """Peak memory of a first load of more rows, of a sweep of their keys by two readers, of a read, and of a first load into a
+    DuckDB file; only memory is looked at.
+    """
+    few = "id <= 100000"
+    few_read, few_file = bench.read(1, few), bench.load_file(None, "--where", few)
     print(f"Making {many_rows:,} rows.", flush=True)
     for copy in range(1, many_rows // rows):
         others = ", ".join(COLUMNS.split(",")[1:])
@@ -248,9 +347,18 @@ def many(bench: Bench, rows: int, many_rows: int) -> dict[str, float]:
     first = bench.rowferry()
     bench.admin(f"DELETE FROM public.orders WHERE id <= {rows} AND id % 20 = 0", dbname="src")
     sweep = bench.run("src", "--table", "public.orders", "--sweep", "always", "--connections", "2")
-    for title, figures in (("first load", first), ("sweep", sweep)):
-        print(f"{title} of {many_rows:,} rows: {figures.wall:.1f} s, client CPU {figures.cpu:.2f} s, peak {figures.peak_mb:.1f} MB", flush=True)
-    return {"first load of many, peak MB": first.peak_mb, "sweep of many, peak MB": sweep.peak_mb}
+    read, file = bench.read(1), bench.load_file()
+    peaks = (("first load", first), ("sweep", sweep), ("few read", few_read), ("read", read), ("few into DuckDB", few_file), ("into DuckDB", file))
+    for title, figures in peaks:
+        n_rows = 100_000 if "few" in title else many_rows
+        print(f"{title} of {n_rows:,} rows: {figures.wall:.1f} s, client CPU {figures.cpu:.2f} s, peak {figures.peak_mb:.1f} MB", flush=True)
+    return {
+        "first load of many, peak MB": first.peak_mb,
+        "sweep of many, peak MB": sweep.peak_mb,
+        "read, peak of many to that of few": read.peak_mb / few_read.peak_mb,
+        "first load of few into DuckDB, peak MB": few_file.peak_mb,
+        "first load of many into DuckDB, peak MB": file.peak_mb,
+    }
 
 
 def report(medians: dict[str, float]) -> int:
@@ -270,12 +378,16 @@ def main() -> int:
     parser.add_argument("--runs", type=int, default=int(os.environ.get("BENCH_RUNS", 5)))
     parser.add_argument("--many-rows", type=int, default=int(os.environ.get("BENCH_MANY_ROWS", 10_000_000)))
     parser.add_argument("--postgres", type=int, choices=(15, 18), default=int(os.environ.get("BENCH_POSTGRES", 15)))
+    parser.add_argument("--parts", default=os.environ.get("BENCH_PARTS", ",".join(PARTS)), help=f"some of {', '.join(PARTS)}, with commas between")
     args = parser.parse_args()
+    parts = args.parts.split(",")
+    if not set(parts) <= set(PARTS):
+        parser.error(f"--parts takes {', '.join(PARTS)}")
     if args.rows < 1000:
         parser.error("--rows must be at least 1000")
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     with tempfile.TemporaryDirectory(prefix="rf-bench-") as folder, start_postgres(args.postgres, settings=SETTINGS) as server:
-        medians = run_all(Bench(server, Path(folder)), args.rows, args.runs, args.many_rows)
+        medians = run_all(Bench(server, Path(folder)), args.rows, args.runs, args.many_rows, parts)
     return 1 if report(medians) else 0
 
 

@@ -1,4 +1,4 @@
-"""Reads public.orders and drops each batch: `drop_batches.py URI READERS`. No library that reads Arrow is loaded.
+"""Reads public.orders and drops each batch: `drop_batches.py URI READERS [WHERE]`. No library that reads Arrow is loaded.
 
 The structures are those of arrow.apache.org/docs/format/CDataInterface.html and CStreamInterface.html.
 """
@@ -37,7 +37,7 @@ class Stream(ctypes.Structure):
 def main() -> None:
     pointer_of = ctypes.pythonapi.PyCapsule_GetPointer
     pointer_of.restype, pointer_of.argtypes = ctypes.c_void_p, (ctypes.py_object, ctypes.c_char_p)
-    rows = rowferry.read(sys.argv[1], "public.orders", connections=int(sys.argv[2]))
+    rows = rowferry.read(sys.argv[1], "public.orders", connections=int(sys.argv[2]), where=sys.argv[3] if len(sys.argv) > 3 else None)
     capsule = rows.__arrow_c_stream__()
     at = pointer_of(capsule, b"arrow_array_stream")
     stream, batch, n_rows = Stream.from_address(at), Array(), 0

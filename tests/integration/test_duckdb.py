@@ -60,7 +60,7 @@ def test_a_plan_names_the_statements_that_change_rows_and_sends_none(items: Into
     items.at_source.execute("DELETE FROM items WHERE id = 1")
     before = items.everything()
     roles = [statement["role"] for statement in items.job(capture="full").plan().to_dict()["statements"] if statement["server"] == "target"]
-    assert {"create stage", "update", "insert", "close absent rows"} == set(roles)
+    assert {"create stage", "delete", "insert", "close absent rows"} == set(roles)
     assert items.everything() == before
 
 
@@ -68,6 +68,24 @@ def test_a_target_in_which_somebody_deleted_a_row_is_loaded_whole_again(items: I
     items.run()
     items.change("DELETE FROM raw_postgres.items WHERE id = 5")
     assert items.run().reconciled
+    items.assert_equal()
+
+
+def test_a_changed_row_keeps_what_only_the_target_says_of_it(items: Into) -> None:
+    items.run()
+    items.change("ALTER TABLE raw_postgres.items ADD COLUMN extra VARCHAR DEFAULT 'by default'")
+    items.at_source.execute("UPDATE items SET note = 'again' WHERE id = 3")
+    roles = [statement["role"] for statement in items.job().plan().to_dict()["statements"]]
+    assert "update" in roles and "delete" not in roles
+    assert items.run().this_try.updated == 1
+    assert items.query("SELECT note, extra FROM raw_postgres.items WHERE id IN (3, 5) ORDER BY id") == [("again", None), ("note 5", "by default")]
+
+
+def test_a_changed_row_that_another_table_refers_to_is_updated(items: Into) -> None:
+    items.run()
+    items.change("CREATE TABLE raw_postgres.mine (item BIGINT REFERENCES raw_postgres.items (id)); INSERT INTO raw_postgres.mine VALUES (3)")
+    items.at_source.execute("UPDATE items SET note = 'again' WHERE id = 3")
+    assert items.run().this_try.updated == 1
     items.assert_equal()
 
 
