@@ -26,7 +26,7 @@ static const struct rf_dialect_row ROWS[RF_DIALECTS] = {
         .listed = {"GROUP_CONCAT(", " SEPARATOR ', ')"},
         .as_text = "CHAR",
         .differs = {"NOT (", ")"}, .differs_between = " <=> ",
-        .ddl_commits = true, .update_joins = true, .index_in_create = true,
+        .ddl_commits = true, .enter = "USE ", .update_joins = true, .index_in_create = true,
         /* Quotes as in the standard, nothing rounded or cut, and each statement sees what is committed when it begins. */
         .begin_session = "SET SESSION sql_mode = 'ANSI_QUOTES,PIPES_AS_CONCAT,NO_BACKSLASH_ESCAPES,STRICT_ALL_TABLES,NO_ENGINE_SUBSTITUTION,NO_AUTO_VALUE_ON_ZERO';"
                          "SET SESSION time_zone = '+00:00';SET SESSION TRANSACTION ISOLATION LEVEL READ COMMITTED;SET SESSION max_statement_time = 0;"

@@ -45,6 +45,7 @@ struct rf_dialect_row {
 
     /* statements */
     bool ddl_commits;           /* CREATE ends a transaction: it comes before */
+    const char *enter;          /* comes before a schema that the session has to be in for what follows; NULL: in none */
     bool update_joins;          /* UPDATE t JOIN s ON … SET; else UPDATE t SET … FROM s WHERE */
     bool index_in_create;       /* where keys are looked up in a stage it needs an index, made with it */
     bool index_after;           /* or once it is full */

@@ -98,10 +98,19 @@ static enum rf_code start_ingest(struct rf_sink_odbc *sink, struct rf_error *err
     return rf_ingest_start(&end, sink->staged, sink->n_staged, (size_t)sink->job->batch_bytes, &sink->ingest, err);
 }
 
+static enum rf_code enter_schema(struct rf_sink_odbc *sink, struct rf_error *err) {
+    struct rf_text sql = {0};
+    if (!sink->row->enter) return RF_OK;
+    rf_text_add(&sql, sink->row->enter);
+    rf_text_identifier(&sql, sink->job->control_schema);
+    return rf_odbc_execute(sink, "enter the control schema", &sql, NULL, err);
+}
+
 /* A stage that is loaded before the transaction survives it, so that a merge may be tried again. */
 static enum rf_code begin_load(void *self, const struct rf_plan *plan, struct rf_error *err) {
     struct rf_sink_odbc *sink = self;
     sink->plan = plan;
+    RF_TRY(enter_schema(sink, err));
     if (!sink->row->ddl_commits) RF_TRY(begin_once(sink, err));
     if (plan->first_load) RF_TRY(change(sink, "create the target table", rf_plain_create_target, NULL, err));
     if (!plan->straight) RF_TRY(change(sink, "create the stage", rf_plain_create_stage, NULL, err));
