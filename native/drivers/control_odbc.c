@@ -256,8 +256,9 @@ static enum rf_code resolve_doubt(struct rf_sink_odbc *sink, struct rf_error *er
     bool found = false;
     for (int tries = 0; code != RF_OK && tries < DOUBT_TRIES; tries++) {
         sink->session.ops->close(sink->session.self);
-        if (tries > 0) usleep(DOUBT_PAUSE_MS * 1000);
+        if (tries > 0) rf_cancel_wait(sink->cancel, DOUBT_PAUSE_MS);
         code = look_up(sink, &found, &ignored);
+        if (code == RF_NO_MEMORY) break;
         if (code == RF_BUSY && !sink->row->file_is_lease) (void)rf_odbc_end_holder(sink, &ignored);
     }
     if (code == RF_OK && found) return RF_OK;
@@ -275,7 +276,7 @@ enum rf_code rf_odbc_commit_load(void *self, struct rf_error *err) {
         if (code == RF_OK || !sink->odbc.past_cancel) return code;
         bool waits = code == RF_BUSY && sink->row->file_is_lease && rf_clock_seconds() - started < sink->job->lock_timeout;
         if (!waits) return resolve_doubt(sink, err);
-        usleep(POLL_MS * 1000);
+        rf_cancel_wait(sink->cancel, POLL_MS);
     }
 }
 
