@@ -14,7 +14,7 @@
 
 static const struct rf_dialect_row ROWS[RF_DIALECTS] = {
     [RF_DIALECT_MARIADB] = {
-        .name = "MariaDB", .oldest = 100700,
+        .name = "MariaDB", .oldest = 100600,
         .has_schemas = true,
         .hex = {"_utf8mb4 X'", "'"},
         .time = {"TIMESTAMP'", "'"}, .time_digits = 26,
@@ -54,7 +54,7 @@ static const struct rf_dialect_row ROWS[RF_DIALECTS] = {
         .name = "SQLite", .oldest = 33500,
         .temporary = "temp",
         .hex = {"CAST(X'", "' AS TEXT)"},
-        .time = {"'", "'"}, .time_digits = 32,
+        .time = {"'", "'"}, .time_digits = 32, .one_at_a_time = true,
         .text = "TEXT", .name_text = "TEXT", .bytes = "BLOB", .json = "TEXT", .instant = "TEXT", .flag = "BOOLEAN",
         .table_end = "",
         .now = "strftime('%Y-%m-%d %H:%M:%f', 'now') || '000+00:00'",

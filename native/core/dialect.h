@@ -28,6 +28,7 @@ struct rf_dialect_row {
     struct rf_around hex;       /* of the hexadecimal digits of a text's UTF-8: that text */
     struct rf_around time;      /* of a literal: a time. Its form: */
     int time_digits;            /* how much of 2026-01-31 18:00:00.000000+00:00 it takes */
+    bool one_at_a_time;         /* its driver gives every value of an array the length of the first */
     bool casts;                 /* a ? takes the type it is cast to, since each value is bound as a text */
 
     /* types of the control tables and the metadata */

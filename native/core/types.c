@@ -40,7 +40,8 @@ struct rf_type_row {
 #define AS_IS(type) {type, false}
 #define AS_TEXT(type) {type, true}
 
-/* Through psqlODBC every value goes as its text, and the server reads what a server printed. */
+/* Through psqlODBC every value goes as its text, and the server reads what a server printed; a cast would take the spaces
+ * that pad a text. */
 #define ON(duckdb, mariadb, sqlite, psqlodbc) \
     {[RF_DIALECT_DUCKDB] = duckdb, [RF_DIALECT_MARIADB] = mariadb, [RF_DIALECT_SQLITE] = sqlite, [RF_DIALECT_PSQLODBC] = psqlodbc}
 
@@ -66,17 +67,17 @@ static const struct rf_type_row TYPES[] = {
     {"money", RF_WIRE_TEXT, "numeric text", "u", NULL,
      ON(AS_IS("VARCHAR"), AS_TEXT(MARIADB_TEXT), AS_TEXT("TEXT"), AS_TEXT("numeric")), "the same; numeric where lc_monetary differs", "its number as text, without the currency"},
     {"text", RF_WIRE_TEXT, "", "u", NULL,
-     ON(AS_IS("VARCHAR"), AS_IS(MARIADB_TEXT), AS_IS("TEXT"), AS_TEXT("text")), NULL, NULL},
+     ON(AS_IS("VARCHAR"), AS_IS(MARIADB_TEXT), AS_IS("TEXT"), AS_IS("text")), NULL, NULL},
     {"varchar", RF_WIRE_TEXT, "", "u", NULL,
-     ON(AS_IS("VARCHAR"), AS_IS(MARIADB_TEXT), AS_IS("TEXT"), AS_TEXT("text")), NULL, NULL},
+     ON(AS_IS("VARCHAR"), AS_IS(MARIADB_TEXT), AS_IS("TEXT"), AS_IS("text")), NULL, NULL},
     {"bpchar", RF_WIRE_TEXT, "", "u", NULL,
-     ON(AS_IS("VARCHAR"), AS_IS(MARIADB_TEXT), AS_IS("TEXT"), AS_TEXT("text")), NULL, "with the spaces that pad it"},
+     ON(AS_IS("VARCHAR"), AS_IS(MARIADB_TEXT), AS_IS("TEXT"), AS_IS("text")), NULL, "with the spaces that pad it"},
     {"name", RF_WIRE_TEXT, "", "u", NULL,
-     ON(AS_IS("VARCHAR"), AS_IS(MARIADB_TEXT), AS_IS("TEXT"), AS_TEXT("text")), NULL, NULL},
+     ON(AS_IS("VARCHAR"), AS_IS(MARIADB_TEXT), AS_IS("TEXT"), AS_IS("text")), NULL, NULL},
     {"bytea", RF_WIRE_BYTES, "", "z", NULL,
      ON(AS_IS("BLOB"), AS_IS("longblob"), AS_IS("BLOB"), AS_TEXT("bytea")), NULL, NULL},
     {"uuid", RF_WIRE_UUID, "", "w:16", "arrow.uuid",
-     ON(AS_IS("UUID"), AS_IS("uuid"), AS_IS("TEXT"), AS_TEXT("uuid")), NULL, NULL},
+     ON(AS_IS("UUID"), AS_IS("char(36) COLLATE ascii_bin"), AS_IS("TEXT"), AS_TEXT("uuid")), NULL, NULL},
     {"json", RF_WIRE_TEXT, "", "u", "arrow.json",
      ON(AS_IS("JSON"), AS_IS(MARIADB_TEXT), AS_IS("TEXT"), AS_TEXT("json")), NULL, "the text as it was written"},
     {"jsonb", RF_WIRE_JSONB, "", "u", "arrow.json",
@@ -204,12 +205,13 @@ enum rf_code rf_check_as_text(const struct rf_job *job, const struct rf_source_f
     return RF_OK;
 }
 
-/* A row whose type there is a text may still be sent in bytes. */
+/* A row whose type there is a text may still be sent in bytes. An array prints its elements itself, but for money. */
 static enum rf_code send_as_text(struct rf_type *type, struct rf_arena *arena, struct rf_error *err) {
-    static const char cast[] = "::pg_catalog.text";
-    char text[96];
-    bool is_text = type->cast && !type->element;
-    snprintf(text, sizeof text, "%s%s", type->cast ? type->cast : "", is_text ? "" : cast);
+    static const char cast[] = "::pg_catalog.text", of_array[] = "::pg_catalog.text[]";
+    char text[96] = "";
+    if (type->cast) snprintf(text, sizeof text, "%s", type->cast);
+    char *end = type->element ? strstr(text, of_array) : strstr(text, cast);
+    strcpy(end ? end : text + strlen(text), cast);
     if (type->element) *type = (struct rf_type){.row = type->row, .precision = type->element->precision, .scale = type->element->scale, .is_list = true};
     type->wire = RF_WIRE_TEXT;
     type->format = "u";

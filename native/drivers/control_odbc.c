@@ -204,6 +204,7 @@ enum rf_code rf_odbc_newest_load(void *self, struct rf_load *last, struct rf_run
     rf_plain_newest_load(sink->row, sink->job, &newest);
     RF_TRY(rf_odbc_read(sink, "read the newest load record", &newest, &rows, err));
     rf_target_fill_load(&rows, last);
+    sink->has_loads = last->load_id > 0;
     if (!sink->job->source_label) return RF_OK;
     rf_plain_run_total(sink->row, sink->job, &run);
     RF_TRY(rf_odbc_read(sink, "read the run's earlier loads", &run, &rows, err));

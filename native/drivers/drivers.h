@@ -81,6 +81,8 @@ struct rf_sink_odbc {
     int64_t rows_staged;
     bool keys_follow;
     bool has_control; /* the control tables exist */
+    bool has_loads;   /* and hold a record of the target */
+    bool has_remains; /* the target is an empty table that a first load left, and is made anew */
     struct rf_lease_keeper *keeper;
 };
 

@@ -129,6 +129,19 @@ TEST(a_later_load_goes_by_a_stage_and_counts_what_the_tables_hold) {
     drop_world(&world);
 }
 
+TEST(an_empty_table_that_a_first_load_left_is_made_anew) {
+    static struct world world;
+    make_world(&world, true);
+    never_loaded(&world.fakes.facts);
+    for (int i = 0; i < world.odbc.n_replies; i++)
+        if (strcmp(world.odbc.replies[i].part, "n.kind = 'reset'") == 0) world.odbc.replies[i].rows = "";
+    world.odbc.replies[0] = (struct fake_reply){.part = "LIMIT 1) r", .rows = "0"};
+    reply(&world.odbc, "GET_LOCK", "true");
+    assert_code(run(&world), RF_OK, &world.fakes.facts.err);
+    assert_contains(world.odbc.statements, "DROP TABLE \"raw_postgres\".\"orders\"\nCREATE TABLE \"raw_postgres\".\"orders\"");
+    drop_world(&world);
+}
+
 TEST(what_commits_by_itself_comes_before_the_transaction) {
     static struct world world;
     make_world(&world, true);
@@ -398,7 +411,7 @@ TEST(a_database_of_another_make_is_refused_by_name) {
     for (int i = 0; i < world.odbc.n_replies; i++)
         if (strcmp(world.odbc.replies[i].part, "VERSION()") == 0) world.odbc.replies[i].rows = "2026-11-22T18:00:00.000000+00:00|0.0|false|false";
     assert_code(run(&world), RF_CONFIG, &world.fakes.facts.err);
-    assert_contains(world.fakes.facts.err.hint, "MariaDB of version 10.7 or newer");
+    assert_contains(world.fakes.facts.err.hint, "MariaDB of version 10.6 or newer");
     drop_world(&world);
 }
 
@@ -515,6 +528,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_first_load_goes_straight_in_with_its_metadata),
         cmocka_unit_test(a_later_load_goes_by_a_stage_and_counts_what_the_tables_hold),
+        cmocka_unit_test(an_empty_table_that_a_first_load_left_is_made_anew),
         cmocka_unit_test(what_commits_by_itself_comes_before_the_transaction),
         cmocka_unit_test(whichever_call_of_the_driver_fails_nothing_is_committed_or_left),
         cmocka_unit_test(a_count_that_the_tables_do_not_bear_out_is_never_committed),
