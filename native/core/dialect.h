@@ -59,6 +59,7 @@ struct rf_dialect_row {
     const char *session;        /* of the lease's row: pid, backend_start */
 
     /* catalogs */
+    const char *account;        /* → user, version as it is, is nothing written here */
     const char *schema_exists;  /* → does {schema} exist; NULL where there are none */
     const char *control_exists; /* → are there `loads`, `leases` */
     const char *find;           /* → the clock in ISO 8601, version as a number, is the target a table, is it something else */

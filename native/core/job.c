@@ -32,8 +32,8 @@ struct key {
 
 static const struct key KEYS[] = {
     {"source", TEXT, AT(source), NULL, 0, 0, 0, NULL, true, "PostgreSQL to read from: postgresql:// URI or libpq key=value text"},
-    {"target", TEXT, AT(target), NULL, 0, 0, 0, NULL, true, "warehouse to load into: postgresql:// URI, libpq key=value text, or duckdb:///path"},
-    {"driver", TEXT, AT(driver), NULL, 0, 0, 0, NULL, true, "library with the ADBC driver of a duckdb:/// target; Python finds the one of its package duckdb"},
+    {"target", TEXT, AT(target), NULL, 0, 0, 0, NULL, true, "warehouse to load into: postgresql:// URI, libpq key=value text, duckdb:///path, mariadb:// URI, sqlite:///path, or odbc: and a connection string"},
+    {"driver", TEXT, AT(driver), NULL, 0, 0, 0, NULL, true, "library with the ADBC driver of a duckdb:/// target, where Python finds the one of its package duckdb; or name or library of the ODBC driver of a mariadb:// or sqlite:/// target, where the registered one is found"},
     {"source_name", TEXT, AT(source_name), "postgres", 0, 0, 0, NULL, false, "{source} of the target_table template"},
     {"table", TEXT, AT(table), NULL, 0, 0, 0, NULL, true, "source table, schema.table or table (public); odd names in double quotes"},
     {"target_table", TEXT, AT(target_table), "raw_{source}.{table}", 0, 0, 0, NULL, false, "template of the target table; knows {source}, {schema} and {table}"},

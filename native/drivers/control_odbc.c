@@ -355,3 +355,31 @@ enum rf_code rf_odbc_reset(const struct rf_job *job, struct rf_cancel *cancel, s
     *json = NULL;
     return code;
 }
+
+/* ---- doctor ---- */
+
+static enum rf_code inspect(struct rf_sink_odbc *sink, struct rf_text *json, struct rf_error *err) {
+    struct rf_result rows;
+    RF_TRY(rf_odbc_open_target(sink, false, err));
+    RF_TRY(rf_odbc_ask(sink, "ask for the account", sink->row->account, &rows, err));
+    rf_json_open(json, NULL, '{');
+    rf_json_text(json, "channel", "odbc");
+    rf_json_text(json, "database", sink->row->name);
+    rf_json_text(json, "current_user", rf_result_cell(&rows, 0, 0));
+    rf_json_text(json, "version", rf_result_cell(&rows, 0, 1));
+    rf_json_flag(json, "read_only", rf_result_flag(&rows, 0, 2));
+    rf_json_integer(json, "control_tables", sink->has_control ? RF_PLAIN_CONTROL_TABLES : 0);
+    rf_json_close(json, '}');
+    return RF_OK;
+}
+
+enum rf_code rf_odbc_inspect(const struct rf_job *job, struct rf_cancel *cancel, struct rf_arena *arena, struct rf_text *json, struct rf_error *err) {
+    struct rf_sink_odbc sink = {.job = job, .cancel = cancel, .arena = arena};
+    struct rf_text found = {0};
+    enum rf_code code = inspect(&sink, &found, err);
+    rf_odbc_close_target(&sink);
+    if (code == RF_OK) code = rf_text_check(&found, err);
+    if (code == RF_OK) rf_text_add(json, found.data);
+    rf_text_free(&found);
+    return code;
+}

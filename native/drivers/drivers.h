@@ -112,6 +112,7 @@ enum rf_code rf_duckdb_state(const struct rf_job *job, struct rf_cancel *cancel,
 enum rf_code rf_duckdb_reset(const struct rf_job *job, struct rf_cancel *cancel, struct rf_observer observer, struct rf_arena *arena, char **json, struct rf_error *err);
 enum rf_code rf_odbc_state(const struct rf_job *job, struct rf_cancel *cancel, struct rf_arena *arena, char **json, struct rf_error *err);
 enum rf_code rf_odbc_reset(const struct rf_job *job, struct rf_cancel *cancel, struct rf_observer observer, struct rf_arena *arena, char **json, struct rf_error *err);
-enum rf_code rf_postgres_inspect(const struct rf_job *job, struct rf_cancel *cancel, char **json, struct rf_error *err);
+enum rf_code rf_odbc_inspect(const struct rf_job *job, struct rf_cancel *cancel, struct rf_arena *arena, struct rf_text *json, struct rf_error *err);
+enum rf_code rf_postgres_inspect(const struct rf_job *job, struct rf_cancel *cancel, struct rf_arena *arena, char **json, struct rf_error *err);
 
 #endif

@@ -79,8 +79,11 @@ class Job:
         source: `postgresql://user@host:port/database`, or libpq's `key=value` pairs. A password may stand in
             it, in a service file, in `~/.pgpass` or in the environment, and is never shown.
         target: The same for the warehouse; or `duckdb:///directory/file.duckdb`, with `?memory_limit=2GB` and
-            `&threads=4` as it needs, through the package `duckdb` (`pip install 'rowferry[duckdb]'`).
-        driver: The library with DuckDB's ADBC driver; None: that of the installed package.
+            `&threads=4` as it needs, through the package `duckdb` (`pip install 'rowferry[duckdb]'`); or, through
+            unixODBC, `mariadb://user:password@host/database`, `sqlite:///directory/file.sqlite`, or `odbc:` and a
+            connection string.
+        driver: The library with DuckDB's ADBC driver, or the name or library of an ODBC driver; None: the one
+            that is installed.
         table: Source table, `schema.table` or `table` (in `public`); odd names in double quotes.
         source_name: `{source}` in `target_table`.
         target_table: Target's name, a template of `{source}`, `{schema}` and `{table}`.

@@ -28,6 +28,8 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
+import mariadb_target
+
 from rowferry.demo.servers import Server, clean_environment, start_postgres
 
 HERE = Path(__file__).parent
@@ -258,7 +260,7 @@ def report(medians: dict[str, float]) -> int:
     missed = 0
     print()
     for name, value in medians.items():
-        goal = GOALS.get(name)
+        goal = (GOALS | mariadb_target.GOALS).get(name)
         missed += goal is not None and value > goal
         print(f"{name:40} {value:8.2f}" + ("" if goal is None else f"   goal {goal:.2f}  {'reached' if value <= goal else 'MISSED'}"))
     return missed
@@ -276,6 +278,7 @@ def main() -> int:
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     with tempfile.TemporaryDirectory(prefix="rf-bench-") as folder, start_postgres(args.postgres, settings=SETTINGS) as server:
         medians = run_all(Bench(server, Path(folder)), args.rows, args.runs, args.many_rows)
+        medians |= mariadb_target.measure(server, Path(folder), min(args.runs, 3))
     return 1 if report(medians) else 0
 
 
