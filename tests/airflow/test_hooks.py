@@ -116,7 +116,7 @@ def test_a_duckdb_connection_without_a_whole_path_is_refused_with_how_to_write_i
 
 
 def test_a_connection_of_another_type_is_refused(connection):
-    with pytest.raises(AirflowFailException, match="type 'mysql'; .* 'postgres' or 'duckdb'"):
+    with pytest.raises(AirflowFailException, match="type 'http'; .* 'postgres', 'duckdb', 'mysql', 'sqlite' or 'odbc'"):
         connection(conn_type="http", host="h")
 
 
