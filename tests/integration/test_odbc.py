@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import itertools
 import json
+import sqlite3
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import closing
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import psycopg
+import pyarrow
 import pytest
 from conformance import driver_library
 from mariadb_server import MariaDb
@@ -196,6 +200,30 @@ def test_a_server_that_dies_during_the_merge_leaves_the_rows_of_before(into: Int
     assert ("new",) not in [row[1:] for row in into.rows()]
     assert into.job().run().this_try.updated == 500
     into.assert_equal()
+
+
+# ---- streams ---------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("place_of", ["mariadb", "sqlite"])
+def test_of_rows_of_a_stream_that_repeat_a_key_the_last_is_kept(into: Into, place_of: str, tmp_path: Path) -> None:
+    target = into.mariadb.uri() if place_of == "mariadb" else f"sqlite://{tmp_path}/w.sqlite"
+    times = pyarrow.array([datetime(2026, 1, 1, tzinfo=UTC)] * 5000)
+
+    def load(words: list[str]) -> rowferry.Report:
+        table = pyarrow.table({"id": [n % 1000 for n in range(5000)], "note": [f"{word} {n}" for n in range(5000) for word in words[:1]], "at": times})
+        return rowferry.load(table, target=target, table=into.table, keys=["id"])
+
+    report = load(["first"])
+    assert (report.this_try.inserted, report.this_try.duplicates) == (1000, 4000)
+    report = load(["second"])
+    assert (report.this_try.updated, report.this_try.duplicates) == (1000, 4000)
+    if place_of == "mariadb":
+        kept = into.mariadb.admin(f"SELECT id, note FROM raw_stream.{into.table} ORDER BY id")
+    else:
+        with closing(sqlite3.connect(tmp_path / "w.sqlite")) as session:
+            kept = session.execute(f'SELECT id, note FROM "raw_stream.{into.table}" ORDER BY id').fetchall()
+    assert kept == [(n, f"second {4000 + n}") for n in range(1000)]
 
 
 # ---- doctor ----------------------------------------------------------------------------------------------

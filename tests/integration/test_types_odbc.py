@@ -19,6 +19,7 @@ from mariadb_server import MariaDb
 from route import Route
 
 import rowferry
+from rowferry.demo.servers import Server
 from rowferry.errors import DataError
 
 TEXT = "{0}::text"
@@ -131,6 +132,12 @@ class InPsqlodbc(Target):
 
     def meant(self, row: str) -> str:
         return PADDED if row == "bpchar" else "{0}::numeric::text" if row == "money" else TEXT
+
+
+@pytest.fixture
+def servers(pg18: Server) -> Server:
+    """What differs between versions of the source shows in `test_types`."""
+    return pg18
 
 
 @pytest.fixture(params=[InMariadb, InSqlite, InPsqlodbc], ids=lambda target: target.column)
