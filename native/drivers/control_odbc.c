@@ -68,6 +68,7 @@ enum rf_code rf_odbc_connect(struct rf_sink_odbc *sink, struct rf_error *err) {
         rf_fail(err, RF_CONFIG, "the target is a SQLite file that is named in a connection string");
         return rf_hint(err, "Write sqlite:///directory/file.sqlite: what two runs wait for is the file.");
     }
+    RF_TRY(check_version(sink, err)); /* before a setting that an older one, or MySQL, does not know */
     return set_up_session(sink, err);
 }
 
@@ -177,7 +178,6 @@ enum rf_code rf_odbc_open_target(void *self, bool prepare, struct rf_error *err)
     } else {
         RF_TRY(rf_odbc_connect(sink, err));
     }
-    RF_TRY(check_version(sink, err));
     return prepare ? bootstrap(sink, err) : look_for_control(sink, err);
 }
 

@@ -101,6 +101,50 @@ def test_a_driver_whose_own_library_is_missing_names_that_library(into: Into, tm
     assert refused["code"] == "configuration" and "libneeded.so" in refused["message"] and "ldd" in refused["hint"]
 
 
+# ---- a driver that does as it is told --------------------------------------------------------------------
+
+NATIVE = Path(__file__).parent.parent / "native"
+SCRIPTED = Path(__file__).parent.parent / "faults" / "scripted_odbc.c"
+VERSION = "reply VERSION()=2026-11-22T18:00:00.000000+00:00|10.11.4-MariaDB|false|false"
+
+
+@pytest.fixture(scope="module")
+def scripted(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The driver of the C units, for unixODBC to load."""
+    library = tmp_path_factory.mktemp("scripted") / "libscripted.so"
+    includes = [f"-I{NATIVE}", f"-I{NATIVE.parent.parent / 'native'}"]
+    subprocess.run(["gcc", "-std=c11", "-D_DEFAULT_SOURCE", "-shared", "-fPIC", *includes, NATIVE / "fake_odbc.c", SCRIPTED, "-o", library], check=True)
+    return library
+
+
+def state_of(scripted: Path, folder: Path, script: list[str], code: str) -> list[str]:
+    """What a process prints whose job's target is that driver."""
+    command = [sys.executable, "-c", f"import threading, time, rowferry\njob = rowferry.Job(source='postgresql:///none', target='odbc:Driver={scripted};PWD=s3cr3t;', table='t')\n{code}"]
+    done = subprocess.run(command, env=clean_environment({"SCRIPTED_ODBC": "\n".join(script)}), cwd=folder, capture_output=True, text=True, check=True, timeout=60)
+    return done.stdout.splitlines()
+
+
+TELL = "try: print(job.state())\nexcept rowferry.errors.RowferryError as error: print(type(error).__name__, error.sqlstate, error.retryable, error.message, error.hint, sep='|')"
+
+
+def test_a_statement_that_does_not_end_is_cancelled_through_the_driver_manager(scripted: Path, tmp_path: Path) -> None:
+    cancel = "threading.Timer(0.5, job.cancel).start(); started = time.monotonic()\n"
+    (told,) = state_of(scripted, tmp_path, ["wait VERSION()"], f"{cancel}{TELL}\nassert time.monotonic() - started < 5")
+    assert told.startswith("CancelledError|")
+
+
+def test_what_a_driver_says_arrives_through_the_driver_manager(scripted: Path, tmp_path: Path) -> None:
+    (told,) = state_of(scripted, tmp_path, [VERSION, "fail SET SESSION=08S01,2013,Lost connection; the string was PWD=s3cr3t"], TELL)
+    assert told.split("|")[:4] == ["TargetError", "08S01", "True", "target: set up the session: Lost connection; the string was PWD=***"]
+    (told,) = state_of(scripted, tmp_path, [VERSION, "fail SET SESSION=42000,1142,SELECT command denied"], TELL)
+    assert told.startswith("AuthenticationError|42000|False|") and "README" in told
+
+
+def test_a_database_without_control_tables_has_no_loads(scripted: Path, tmp_path: Path) -> None:
+    assert state_of(scripted, tmp_path, [VERSION, "reply 'leases' THEN 1 END=0|0"], TELL) == ["[]"]
+    assert "version 10.6 or newer" in state_of(scripted, tmp_path, [VERSION.replace("10.11.4-MariaDB", "0.0")], TELL)[0]
+
+
 # ---- rights ----------------------------------------------------------------------------------------------
 
 GRANTS = (
