@@ -104,7 +104,7 @@ def test_a_driver_whose_own_library_is_missing_names_that_library(into: Into, tm
 # ---- a driver that does as it is told --------------------------------------------------------------------
 
 NATIVE = Path(__file__).parent.parent / "native"
-SCRIPTED = Path(__file__).parent.parent / "faults" / "scripted_odbc.c"
+SCRIPTED = Path(__file__).parent / "scripted_odbc.c"
 VERSION = "reply VERSION()=2026-11-22T18:00:00.000000+00:00|10.11.4-MariaDB|false|false"
 
 
