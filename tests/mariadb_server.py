@@ -16,7 +16,7 @@ from urllib.parse import quote
 
 import pymysql
 
-from rowferry.demo.servers import ServerError, clean_environment, free_port
+from rowferry.demo.servers import ServerError, _unprivileged_user, clean_environment, free_port
 
 START_TIMEOUT_S = 60.0
 PORT_ATTEMPTS = 5
@@ -33,7 +33,7 @@ class MariaDb:
     """
 
     def __init__(self) -> None:
-        self._owner = "mysql" if os.geteuid() == 0 else None
+        self._owner = _unprivileged_user()
         self._folder = Path(tempfile.mkdtemp(prefix="rf-maria", dir="/tmp"))
         if self._owner:
             shutil.chown(self._folder, self._owner, pwd.getpwnam(self._owner).pw_gid)
@@ -142,7 +142,7 @@ def start_mariadb() -> MariaDb:
         ServerError: It is not installed, or does not start.
     """
     if not (shutil.which("mariadbd") or Path("/usr/sbin/mariadbd").exists()):
-        raise ServerError("MariaDB is not installed: apt-get install mariadb-server")
+        raise ServerError("MariaDB is not installed: apt-get install mariadb-server-core")
     server = MariaDb()
     try:
         return server.start()

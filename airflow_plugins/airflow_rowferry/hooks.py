@@ -16,14 +16,16 @@ __all__ = ["connection_uri"]
 
 def connection_uri(conn_id: str) -> str:
     """
-    Resolve a connection into the URI of a server, in libpq's form, or of a DuckDB file.
+    Resolve a connection into the URI of a server, or of a DuckDB or SQLite file.
 
     The URI may hold a password or a token: it goes into a job and nowhere else, never into a log.
 
     :param conn_id: an Airflow connection. Of type ``postgres``: resolved through its provider's own hook; its
         extras become connection parameters (``sslmode``, ``sslrootcert``, ``sslkey``, ``options``, …) except
         those the hook keeps for itself; with ``iam`` the password is a fresh token. Of type ``duckdb``: its host
-        is the file's whole path, as for Cosmos; its extras are ``memory_limit`` and ``threads``.
+        is the file's whole path, as for Cosmos; its extras are ``memory_limit`` and ``threads``. Of type ``mysql``, a
+        MariaDB server: its extras are ``sslmode``, ``sslrootcert`` (or ``ssl``'s ``ca``) and ``unix_socket``. Of type
+        ``sqlite``: its host is the file's whole path. Of type ``odbc``: the connection string of its provider's hook.
     :raises AirflowFailException: the connection is of another type, or names no file.
     :raises AirflowNotFoundException: there is no such connection.
     """
@@ -32,8 +34,14 @@ def connection_uri(conn_id: str) -> str:
         return _postgres_uri(PostgresHook(postgres_conn_id=conn_id))
     if conn.conn_type == "duckdb":
         return _duckdb_uri(conn_id, conn)
+    if conn.conn_type == "mysql":
+        return _mariadb_uri(conn)
+    if conn.conn_type == "sqlite":
+        return f"sqlite://{quote(_file_of(conn_id, conn))}"
+    if conn.conn_type == "odbc":
+        return _odbc_string(conn_id)
     raise AirflowFailException(
-        f"connection {conn_id!r} is of type {conn.conn_type!r}; rowferry needs one of type 'postgres' or 'duckdb'"
+        f"connection {conn_id!r} is of type {conn.conn_type!r}; rowferry needs one of type 'postgres', 'duckdb', 'mysql', 'sqlite' or 'odbc'"
     )
 
 
@@ -52,14 +60,38 @@ def _postgres_uri(hook: PostgresHook) -> str:
 
 
 def _duckdb_uri(conn_id: str, conn: Connection) -> str:
+    options = urlencode(conn.extra_dejson, quote_via=quote)
+    return f"duckdb://{quote(_file_of(conn_id, conn))}{'?' if options else ''}{options}"
+
+
+def _file_of(conn_id: str, conn: Connection) -> str:
     # A path where only we would look for it makes dbt build its models in memory, and be green.
     if not (conn.host or "").startswith("/"):
         raise AirflowFailException(
-            f"connection {conn_id!r} of type 'duckdb' names no file: its host is the whole path, such as"
-            " /data/warehouse.duckdb, written in a URI as duckdb://%2Fdata%2Fwarehouse.duckdb"
+            f"connection {conn_id!r} of type {conn.conn_type!r} names no file: its host is the whole path, such as"
+            f" /data/warehouse.{conn.conn_type}, written in a URI as {conn.conn_type}://%2Fdata%2Fwarehouse.{conn.conn_type}"
         )
-    options = urlencode(conn.extra_dejson, quote_via=quote)
-    return f"duckdb://{quote(conn.host)}{'?' if options else ''}{options}"
+    return str(conn.host)
+
+
+def _mariadb_uri(conn: Connection) -> str:
+    extras = conn.extra_dejson
+    ssl = extras.get("ssl")
+    given = {
+        "sslmode": extras.get("sslmode"),
+        "sslrootcert": extras.get("sslrootcert") or (ssl.get("ca") if isinstance(ssl, dict) else None),
+        "socket": extras.get("unix_socket"),
+    }
+    options = urlencode({name: str(value) for name, value in given.items() if value}, quote_via=quote)
+    host = f"[{conn.host}]" if ":" in (conn.host or "") else conn.host or ""
+    place = f"{host}{f':{conn.port}' if conn.port else ''}/{quote(conn.schema or '', safe='')}"
+    return f"mariadb://{_user_info(conn.login, conn.password)}{place}{'?' if options else ''}{options}"
+
+
+def _odbc_string(conn_id: str) -> str:
+    from airflow.providers.odbc.hooks.odbc import OdbcHook  # a provider that not everybody has
+
+    return f"odbc:{OdbcHook(odbc_conn_id=conn_id).odbc_connection_string}"
 
 
 def _user_info(user: str | None, password: str | None) -> str:

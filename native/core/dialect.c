@@ -14,7 +14,7 @@
 
 static const struct rf_dialect_row ROWS[RF_DIALECTS] = {
     [RF_DIALECT_MARIADB] = {
-        .name = "MariaDB", .oldest = 100700,
+        .name = "MariaDB", .oldest = 100600,
         .has_schemas = true,
         .hex = {"_utf8mb4 X'", "'"},
         .time = {"TIMESTAMP'", "'"}, .time_digits = 26,
@@ -26,7 +26,7 @@ static const struct rf_dialect_row ROWS[RF_DIALECTS] = {
         .listed = {"GROUP_CONCAT(", " SEPARATOR ', ')"},
         .as_text = "CHAR",
         .differs = {"NOT (", ")"}, .differs_between = " <=> ",
-        .ddl_commits = true, .update_joins = true, .index_in_create = true,
+        .ddl_commits = true, .enter = "USE ", .update_joins = true, .index_in_create = true,
         /* Quotes as in the standard, nothing rounded or cut, and each statement sees what is committed when it begins. */
         .begin_session = "SET SESSION sql_mode = 'ANSI_QUOTES,PIPES_AS_CONCAT,NO_BACKSLASH_ESCAPES,STRICT_ALL_TABLES,NO_ENGINE_SUBSTITUTION,NO_AUTO_VALUE_ON_ZERO';"
                          "SET SESSION time_zone = '+00:00';SET SESSION TRANSACTION ISOLATION LEVEL READ COMMITTED;SET SESSION max_statement_time = 0;"
@@ -36,6 +36,7 @@ static const struct rf_dialect_row ROWS[RF_DIALECTS] = {
         .holder = "SELECT IS_USED_LOCK(" MARIADB_LOCK ")",
         .end_session = {"KILL CONNECTION ", ""},
         .session = "CONNECTION_ID(), NULL",
+        .account = "SELECT CURRENT_USER(), VERSION(), " FLAG("@@read_only = 1"),
         .schema_exists = "SELECT " FLAG("COUNT(*) > 0") " FROM information_schema.schemata WHERE schema_name = {schema}",
         .control_exists = "SELECT COUNT(CASE WHEN table_name = 'loads' THEN 1 END), COUNT(CASE WHEN table_name = 'leases' THEN 1 END)"
                           " FROM information_schema.tables WHERE table_schema = {control}",
@@ -54,7 +55,7 @@ static const struct rf_dialect_row ROWS[RF_DIALECTS] = {
         .name = "SQLite", .oldest = 33500,
         .temporary = "temp",
         .hex = {"CAST(X'", "' AS TEXT)"},
-        .time = {"'", "'"}, .time_digits = 32,
+        .time = {"'", "'"}, .time_digits = 32, .one_at_a_time = true,
         .text = "TEXT", .name_text = "TEXT", .bytes = "BLOB", .json = "TEXT", .instant = "TEXT", .flag = "BOOLEAN",
         .table_end = "",
         .now = "strftime('%Y-%m-%d %H:%M:%f', 'now') || '000+00:00'",
@@ -66,6 +67,7 @@ static const struct rf_dialect_row ROWS[RF_DIALECTS] = {
         .file_is_lease = true,
         .arrival = "rowid",
         .begin_session = "PRAGMA synchronous = FULL",
+        .account = "SELECT '', sqlite_version(), 'false'",
         .control_exists = "SELECT COUNT(CASE WHEN name = {control} || '.loads' THEN 1 END), 1 FROM sqlite_master WHERE type = 'table'",
         .find = "SELECT replace(strftime('%Y-%m-%d %H:%M:%f', 'now'), ' ', 'T') || '000+00:00', sqlite_version(),"
                 " (SELECT " FLAG("COUNT(*) > 0") " FROM sqlite_master WHERE name = {name} AND type = 'table'),"
@@ -100,6 +102,7 @@ static const struct rf_dialect_row ROWS[RF_DIALECTS] = {
                   " AND classid::bigint = (k >> 32) & 4294967295 AND objid::bigint = k & 4294967295",
         .end_session = {"SELECT pg_terminate_backend(", ")"},
         .session = "pg_backend_pid(), (SELECT backend_start FROM pg_stat_activity WHERE pid = pg_backend_pid())",
+        .account = "SELECT current_user, current_setting('server_version'), " FLAG("pg_is_in_recovery()"),
         .schema_exists = "SELECT " FLAG("COUNT(*) > 0") " FROM pg_namespace WHERE nspname = {schema}",
         .control_exists = "SELECT COUNT(CASE WHEN c.relname = 'loads' THEN 1 END), COUNT(CASE WHEN c.relname = 'leases' THEN 1 END)"
                           " FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace WHERE n.nspname = {control}",

@@ -28,6 +28,7 @@ struct rf_dialect_row {
     struct rf_around hex;       /* of the hexadecimal digits of a text's UTF-8: that text */
     struct rf_around time;      /* of a literal: a time. Its form: */
     int time_digits;            /* how much of 2026-01-31 18:00:00.000000+00:00 it takes */
+    bool one_at_a_time;         /* its driver gives every value of an array the length of the first */
     bool casts;                 /* a ? takes the type it is cast to, since each value is bound as a text */
 
     /* types of the control tables and the metadata */
@@ -45,6 +46,7 @@ struct rf_dialect_row {
 
     /* statements */
     bool ddl_commits;           /* CREATE ends a transaction: it comes before */
+    const char *enter;          /* comes before a schema that the session has to be in for what follows; NULL: in none */
     bool update_joins;          /* UPDATE t JOIN s ON … SET; else UPDATE t SET … FROM s WHERE */
     bool index_in_create;       /* where keys are looked up in a stage it needs an index, made with it */
     bool index_after;           /* or once it is full */
@@ -57,6 +59,7 @@ struct rf_dialect_row {
     const char *session;        /* of the lease's row: pid, backend_start */
 
     /* catalogs */
+    const char *account;        /* → user, version as it is, is nothing written here */
     const char *schema_exists;  /* → does {schema} exist; NULL where there are none */
     const char *control_exists; /* → are there `loads`, `leases` */
     const char *find;           /* → the clock in ISO 8601, version as a number, is the target a table, is it something else */

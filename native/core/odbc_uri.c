@@ -174,9 +174,12 @@ static bool is_name(const char *text, size_t n_bytes, const char *name) {
 
 static enum rf_code copy_secret(struct reading *reading, const char *value, size_t n_bytes, struct rf_error *err) {
     bool braced = n_bytes >= 2 && *value == '{';
-    char *secret = rf_arena_take(reading->arena, n_bytes + 1);
+    char *secret = rf_arena_take(reading->arena, n_bytes + 1), *to = secret;
     if (!secret) return rf_no_memory(err);
-    memcpy(secret, value + braced, n_bytes - 2 * (size_t)braced);
+    for (const char *p = value + braced; p < value + n_bytes - braced; p++) {
+        *to++ = *p;
+        if (braced && p[0] == '}' && p[1] == '}') p++;
+    }
     reading->out->secret = secret;
     return RF_OK;
 }
@@ -187,10 +190,11 @@ static enum rf_code read_string(struct reading *reading, const char *at, struct 
     while (*(at += strspn(at, "; "))) {
         const char *equals = strchr(at, '=');
         if (!equals || strcspn(at, ";") < (size_t)(equals - at)) return wrong(err, "is no connection string of ODBC", form);
-        size_t name = (size_t)(equals - at), value = value_length(equals + 1);
+        const char *value = equals + 1 + strspn(equals + 1, " ");
+        size_t name = (size_t)(equals - at), length = value_length(value);
         reading->out->names_driver |= is_name(at, name, "DRIVER") || is_name(at, name, "DSN");
-        if (is_name(at, name, "PWD") || is_name(at, name, "PASSWORD")) RF_TRY(copy_secret(reading, equals + 1, value, err));
-        at = equals + 1 + value;
+        if (is_name(at, name, "PWD") || is_name(at, name, "PASSWORD")) RF_TRY(copy_secret(reading, value, length, err));
+        at = value + length;
     }
     rf_text_add(&reading->pairs, ";");
     return reading->out->names_driver ? RF_OK : wrong(err, "names neither a DRIVER nor a DSN", form);

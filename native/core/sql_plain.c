@@ -250,6 +250,12 @@ void rf_plain_file(const struct rf_dialect_row *row, const struct rf_job *job, s
     rf_dialect_fill(row, row->file, job, out);
 }
 
+void rf_plain_count_some(const struct rf_dialect_row *row, const struct rf_job *job, struct rf_text *out) {
+    rf_text_add(out, "SELECT count(*) FROM (SELECT 1 AS one FROM ");
+    rf_dialect_table(row, job->target_schema, job->target_table, out);
+    rf_text_add(out, " LIMIT 1) r");
+}
+
 /* ---- tables of a load ---- */
 
 static const struct rf_dialect_row *row_of(const struct rf_plan *plan) {
@@ -293,6 +299,11 @@ static bool counts_arrivals(const struct rf_plan *plan) {
 static void add_definition(const struct rf_column *column, const char *type, bool not_null, struct rf_text *out) {
     rf_text_identifier(out, column->name);
     rf_text_addf(out, " %s%s", type, not_null ? " NOT NULL" : "");
+}
+
+void rf_plain_drop_target(const struct rf_plan *plan, struct rf_text *out) {
+    rf_text_add(out, "DROP TABLE ");
+    add_target(plan, out);
 }
 
 void rf_plain_create_target(const struct rf_plan *plan, struct rf_text *out) {

@@ -56,8 +56,12 @@ extern const struct rf_load_column rf_load_columns[RF_LOAD_COLUMNS];
 /* → which table it is */
 void rf_plain_file(const struct rf_dialect_row *row, const struct rf_job *job, struct rf_text *out);
 
+/* → 1 when it has rows, else 0 */
+void rf_plain_count_some(const struct rf_dialect_row *row, const struct rf_job *job, struct rf_text *out);
+
 /* ---- the load ---- */
 
+void rf_plain_drop_target(const struct rf_plan *plan, struct rf_text *out);
 void rf_plain_create_target(const struct rf_plan *plan, struct rf_text *out);
 void rf_plain_create_stage(const struct rf_plan *plan, struct rf_text *out);
 void rf_plain_create_keys(const struct rf_plan *plan, struct rf_text *out);

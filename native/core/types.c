@@ -55,7 +55,8 @@ struct rf_type_row {
 #define AS_TEXT(type) {type, true, NULL}
 #define READ(type, function) {type, false, function}
 
-/* Through psqlODBC every value goes as its text, and the server reads what a server printed. */
+/* Through psqlODBC every value goes as its text, and the server reads what a server printed; a cast would take the spaces
+ * that pad a text. */
 #define ON(duckdb, mariadb, sqlite, psqlodbc, snowflake) \
     {[RF_DIALECT_DUCKDB] = duckdb, [RF_DIALECT_MARIADB] = mariadb, [RF_DIALECT_SQLITE] = sqlite, [RF_DIALECT_PSQLODBC] = psqlodbc, [RF_DIALECT_SNOWFLAKE] = snowflake}
 
@@ -81,17 +82,17 @@ static const struct rf_type_row TYPES[] = {
     {"money", RF_WIRE_TEXT, "numeric text", "u", NULL,
      ON(AS_IS("VARCHAR"), AS_TEXT(MARIADB_TEXT), AS_TEXT("TEXT"), AS_TEXT("numeric"), AS_IS("VARCHAR")), "the same; numeric where lc_monetary differs", "its number as text, without the currency", SAME_NOTE},
     {"text", RF_WIRE_TEXT, "", "u", NULL,
-     ON(AS_IS("VARCHAR"), AS_IS(MARIADB_TEXT), AS_IS("TEXT"), AS_TEXT("text"), AS_IS("VARCHAR")), NULL, NULL, NULL},
+     ON(AS_IS("VARCHAR"), AS_IS(MARIADB_TEXT), AS_IS("TEXT"), AS_IS("text"), AS_IS("VARCHAR")), NULL, NULL, NULL},
     {"varchar", RF_WIRE_TEXT, "", "u", NULL,
-     ON(AS_IS("VARCHAR"), AS_IS(MARIADB_TEXT), AS_IS("TEXT"), AS_TEXT("text"), AS_IS("VARCHAR")), NULL, NULL, NULL},
+     ON(AS_IS("VARCHAR"), AS_IS(MARIADB_TEXT), AS_IS("TEXT"), AS_IS("text"), AS_IS("VARCHAR")), NULL, NULL, NULL},
     {"bpchar", RF_WIRE_TEXT, "", "u", NULL,
-     ON(AS_IS("VARCHAR"), AS_IS(MARIADB_TEXT), AS_IS("TEXT"), AS_TEXT("text"), AS_IS("VARCHAR")), NULL, "with the spaces that pad it", SAME_NOTE},
+     ON(AS_IS("VARCHAR"), AS_IS(MARIADB_TEXT), AS_IS("TEXT"), AS_IS("text"), AS_IS("VARCHAR")), NULL, "with the spaces that pad it", SAME_NOTE},
     {"name", RF_WIRE_TEXT, "", "u", NULL,
-     ON(AS_IS("VARCHAR"), AS_IS(MARIADB_TEXT), AS_IS("TEXT"), AS_TEXT("text"), AS_IS("VARCHAR")), NULL, NULL, NULL},
+     ON(AS_IS("VARCHAR"), AS_IS(MARIADB_TEXT), AS_IS("TEXT"), AS_IS("text"), AS_IS("VARCHAR")), NULL, NULL, NULL},
     {"bytea", RF_WIRE_BYTES, "", "z", NULL,
      ON(AS_IS("BLOB"), AS_IS("longblob"), AS_IS("BLOB"), AS_TEXT("bytea"), READ("BINARY", READ_BYTES)), NULL, NULL, "sent as hexadecimal digits"},
     {"uuid", RF_WIRE_UUID, "", "w:16", "arrow.uuid",
-     ON(AS_IS("UUID"), AS_IS("uuid"), AS_IS("TEXT"), AS_TEXT("uuid"), AS_IS("VARCHAR")), NULL, NULL, "its text"},
+     ON(AS_IS("UUID"), AS_IS("char(36) COLLATE ascii_bin"), AS_IS("TEXT"), AS_TEXT("uuid"), AS_IS("VARCHAR")), NULL, NULL, "its text"},
     {"json", RF_WIRE_TEXT, "", "u", "arrow.json",
      ON(AS_IS("JSON"), AS_IS(MARIADB_TEXT), AS_IS("TEXT"), AS_TEXT("json"), READ("VARIANT", READ_JSON)), NULL, "the text as it was written", "numbers of more than 38 digits and zeros behind the point are lost in a VARIANT, and a key that comes twice stops the run: as_text keeps the text"},
     {"jsonb", RF_WIRE_JSONB, "", "u", "arrow.json",
@@ -219,12 +220,13 @@ enum rf_code rf_check_as_text(const struct rf_job *job, const struct rf_source_f
     return RF_OK;
 }
 
-/* A row whose type there is a text may still be sent in bytes. */
+/* A row whose type there is a text may still be sent in bytes. An array prints its elements itself, but for money. */
 static enum rf_code send_as_text(struct rf_type *type, struct rf_arena *arena, struct rf_error *err) {
-    static const char cast[] = "::pg_catalog.text";
-    char text[96];
-    bool is_text = type->cast && !type->element;
-    snprintf(text, sizeof text, "%s%s", type->cast ? type->cast : "", is_text ? "" : cast);
+    static const char cast[] = "::pg_catalog.text", of_array[] = "::pg_catalog.text[]";
+    char text[96] = "";
+    if (type->cast) snprintf(text, sizeof text, "%s", type->cast);
+    char *end = type->element ? strstr(text, of_array) : strstr(text, cast);
+    strcpy(end ? end : text + strlen(text), cast);
     if (type->element) *type = (struct rf_type){.row = type->row, .precision = type->element->precision, .scale = type->element->scale, .is_list = true};
     type->wire = RF_WIRE_TEXT;
     type->format = "u";

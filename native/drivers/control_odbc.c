@@ -68,6 +68,7 @@ enum rf_code rf_odbc_connect(struct rf_sink_odbc *sink, struct rf_error *err) {
         rf_fail(err, RF_CONFIG, "the target is a SQLite file that is named in a connection string");
         return rf_hint(err, "Write sqlite:///directory/file.sqlite: what two runs wait for is the file.");
     }
+    RF_TRY(check_version(sink, err)); /* before a setting that an older one, or MySQL, does not know */
     return set_up_session(sink, err);
 }
 
@@ -177,7 +178,6 @@ enum rf_code rf_odbc_open_target(void *self, bool prepare, struct rf_error *err)
     } else {
         RF_TRY(rf_odbc_connect(sink, err));
     }
-    RF_TRY(check_version(sink, err));
     return prepare ? bootstrap(sink, err) : look_for_control(sink, err);
 }
 
@@ -204,6 +204,7 @@ enum rf_code rf_odbc_newest_load(void *self, struct rf_load *last, struct rf_run
     rf_plain_newest_load(sink->row, sink->job, &newest);
     RF_TRY(rf_odbc_read(sink, "read the newest load record", &newest, &rows, err));
     rf_target_fill_load(&rows, last);
+    sink->has_loads = last->load_id > 0;
     if (!sink->job->source_label) return RF_OK;
     rf_plain_run_total(sink->row, sink->job, &run);
     RF_TRY(rf_odbc_read(sink, "read the run's earlier loads", &run, &rows, err));
@@ -256,8 +257,9 @@ static enum rf_code resolve_doubt(struct rf_sink_odbc *sink, struct rf_error *er
     bool found = false;
     for (int tries = 0; code != RF_OK && tries < DOUBT_TRIES; tries++) {
         sink->session.ops->close(sink->session.self);
-        if (tries > 0) usleep(DOUBT_PAUSE_MS * 1000);
+        if (tries > 0) rf_cancel_wait(sink->cancel, DOUBT_PAUSE_MS);
         code = look_up(sink, &found, &ignored);
+        if (code == RF_NO_MEMORY) break;
         if (code == RF_BUSY && !sink->row->file_is_lease) (void)rf_odbc_end_holder(sink, &ignored);
     }
     if (code == RF_OK && found) return RF_OK;
@@ -275,7 +277,7 @@ enum rf_code rf_odbc_commit_load(void *self, struct rf_error *err) {
         if (code == RF_OK || !sink->odbc.past_cancel) return code;
         bool waits = code == RF_BUSY && sink->row->file_is_lease && rf_clock_seconds() - started < sink->job->lock_timeout;
         if (!waits) return resolve_doubt(sink, err);
-        usleep(POLL_MS * 1000);
+        rf_cancel_wait(sink->cancel, POLL_MS);
     }
 }
 
@@ -351,5 +353,33 @@ enum rf_code rf_odbc_reset(const struct rf_job *job, struct rf_cancel *cancel, s
     if (code == RF_OK) return RF_OK;
     free(*json);
     *json = NULL;
+    return code;
+}
+
+/* ---- doctor ---- */
+
+static enum rf_code inspect(struct rf_sink_odbc *sink, struct rf_text *json, struct rf_error *err) {
+    struct rf_result rows;
+    RF_TRY(rf_odbc_open_target(sink, false, err));
+    RF_TRY(rf_odbc_ask(sink, "ask for the account", sink->row->account, &rows, err));
+    rf_json_open(json, NULL, '{');
+    rf_json_text(json, "channel", "odbc");
+    rf_json_text(json, "database", sink->row->name);
+    rf_json_text(json, "current_user", rf_result_cell(&rows, 0, 0));
+    rf_json_text(json, "version", rf_result_cell(&rows, 0, 1));
+    rf_json_flag(json, "read_only", rf_result_flag(&rows, 0, 2));
+    rf_json_integer(json, "control_tables", sink->has_control ? RF_PLAIN_CONTROL_TABLES : 0);
+    rf_json_close(json, '}');
+    return RF_OK;
+}
+
+enum rf_code rf_odbc_inspect(const struct rf_job *job, struct rf_cancel *cancel, struct rf_arena *arena, struct rf_text *json, struct rf_error *err) {
+    struct rf_sink_odbc sink = {.job = job, .cancel = cancel, .arena = arena};
+    struct rf_text found = {0};
+    enum rf_code code = inspect(&sink, &found, err);
+    rf_odbc_close_target(&sink);
+    if (code == RF_OK) code = rf_text_check(&found, err);
+    if (code == RF_OK) rf_text_add(json, found.data);
+    rf_text_free(&found);
     return code;
 }

@@ -4,6 +4,11 @@
 
 #include <string.h>
 
+#define GRANT "Grant the user what it lacks; README.md lists what a load needs."
+#define LOGIN "Check user and password of the connection."
+#define PLACE "Check host and port of the connection."
+#define AS_TEXT "Name the column in \"as_text\": its values then come as the texts that PostgreSQL prints."
+
 /* The first row that fits wins: of the dialect (RF_DIALECTS: of any), with the native number (0: any), whose state begins
  * with the text. Sources: mariadb.com/kb/en/mariadb-error-code-reference; sqlite.org/rescode.html; ODBC's appendix A. */
 static const struct meaning {
@@ -15,13 +20,13 @@ static const struct meaning {
     bool lost;
     const char *hint;
 } MEANINGS[] = {
-    {RF_DIALECT_MARIADB, 1044, "", RF_AUTH, false, false, "Grant the user what it lacks; README.md lists what a load needs."},
-    {RF_DIALECT_MARIADB, 1045, "", RF_AUTH, false, false, "Check user and password of the connection."},
-    {RF_DIALECT_MARIADB, 1698, "", RF_AUTH, false, false, "Check user and password of the connection."},
-    {RF_DIALECT_MARIADB, 1142, "", RF_AUTH, false, false, "Grant the user what it lacks; README.md lists what a load needs."},
-    {RF_DIALECT_MARIADB, 1143, "", RF_AUTH, false, false, "Grant the user what it lacks; README.md lists what a load needs."},
-    {RF_DIALECT_MARIADB, 1227, "", RF_AUTH, false, false, "Grant the user what it lacks; README.md lists what a load needs."},
-    {RF_DIALECT_MARIADB, 1370, "", RF_AUTH, false, false, "Grant the user what it lacks; README.md lists what a load needs."},
+    {RF_DIALECT_MARIADB, 1044, "", RF_AUTH, false, false, GRANT},
+    {RF_DIALECT_MARIADB, 1045, "", RF_AUTH, false, false, LOGIN},
+    {RF_DIALECT_MARIADB, 1698, "", RF_AUTH, false, false, LOGIN},
+    {RF_DIALECT_MARIADB, 1142, "", RF_AUTH, false, false, GRANT},
+    {RF_DIALECT_MARIADB, 1143, "", RF_AUTH, false, false, GRANT},
+    {RF_DIALECT_MARIADB, 1227, "", RF_AUTH, false, false, GRANT},
+    {RF_DIALECT_MARIADB, 1370, "", RF_AUTH, false, false, GRANT},
     {RF_DIALECT_MARIADB, 1049, "", RF_CONFIG, false, false, "Check the database name of the connection."},
     {RF_DIALECT_MARIADB, 1205, "", RF_BUSY, true, false, "Another session holds a lock on the table; raise lock_timeout or run at another time."},
     {RF_DIALECT_MARIADB, 1213, "", RF_TARGET, true, false, "Two transactions waited for each other, and the server ended this one."},
@@ -38,14 +43,14 @@ static const struct meaning {
     {RF_DIALECT_MARIADB, 1406, "", RF_DATA, false, false, "A text of a key has at most 768 characters in MariaDB, divided among the texts of the key."},
     {RF_DIALECT_MARIADB, 1048, "", RF_DATA, false, false, "A column that may not be NULL is NULL in a row of the source."},
     {RF_DIALECT_MARIADB, 1062, "", RF_DATA, false, false, NULL},
-    {RF_DIALECT_MARIADB, 1264, "", RF_DATA, false, false, "Name the column in \"as_text\": its values then come as the texts that PostgreSQL prints."},
-    {RF_DIALECT_MARIADB, 1292, "", RF_DATA, false, false, "Name the column in \"as_text\": its values then come as the texts that PostgreSQL prints."},
-    {RF_DIALECT_MARIADB, 1366, "", RF_DATA, false, false, "Name the column in \"as_text\": its values then come as the texts that PostgreSQL prints."},
-    {RF_DIALECT_MARIADB, 1367, "", RF_DATA, false, false, "Name the column in \"as_text\": its values then come as the texts that PostgreSQL prints."},
+    {RF_DIALECT_MARIADB, 1264, "", RF_DATA, false, false, AS_TEXT},
+    {RF_DIALECT_MARIADB, 1292, "", RF_DATA, false, false, AS_TEXT},
+    {RF_DIALECT_MARIADB, 1366, "", RF_DATA, false, false, AS_TEXT},
+    {RF_DIALECT_MARIADB, 1367, "", RF_DATA, false, false, AS_TEXT},
     {RF_DIALECT_MARIADB, 1969, "", RF_TARGET, true, false, "The server's max_statement_time ended the statement."},
     {RF_DIALECT_MARIADB, 1927, "", RF_TARGET, true, true, NULL},
-    {RF_DIALECT_MARIADB, 2002, "", RF_TARGET, true, true, "Check host and port of the connection."},
-    {RF_DIALECT_MARIADB, 2003, "", RF_TARGET, true, true, "Check host and port of the connection."},
+    {RF_DIALECT_MARIADB, 2002, "", RF_TARGET, true, true, PLACE},
+    {RF_DIALECT_MARIADB, 2003, "", RF_TARGET, true, true, PLACE},
     {RF_DIALECT_MARIADB, 2005, "", RF_TARGET, true, true, "Check the host of the connection."},
     {RF_DIALECT_MARIADB, 2006, "", RF_TARGET, true, true, NULL},
     {RF_DIALECT_MARIADB, 2013, "", RF_TARGET, true, true, NULL},
@@ -66,7 +71,7 @@ static const struct meaning {
     {RF_DIALECT_SQLITE, 26, "", RF_CONFIG, false, false, "The file is there and is no SQLite database."},
     {RF_DIALECTS, 0, "IM002", RF_CONFIG, false, true, "Check the name of the driver or data source; `odbcinst -q -d` and `odbcinst -q -s` list those that are registered."},
     {RF_DIALECTS, 0, "IM", RF_CONFIG, false, true, NULL},
-    {RF_DIALECTS, 0, "28", RF_AUTH, false, true, "Check user and password of the connection."},
+    {RF_DIALECTS, 0, "28", RF_AUTH, false, true, LOGIN},
     {RF_DIALECTS, 0, "HYT00", RF_TARGET, true, true, NULL},
     {RF_DIALECTS, 0, "HYT01", RF_TARGET, true, true, NULL},
     {RF_DIALECTS, 0, "HY001", RF_NO_MEMORY, true, false, NULL},

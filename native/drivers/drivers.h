@@ -110,6 +110,8 @@ struct rf_sink_odbc {
     int64_t rows_staged;
     bool keys_follow;
     bool has_control; /* the control tables exist */
+    bool has_loads;   /* and hold a record of the target */
+    bool has_remains; /* the target is an empty table that a first load left, and is made anew */
     struct rf_lease_keeper *keeper;
 };
 
@@ -143,6 +145,7 @@ enum rf_code rf_snowflake_state(const struct rf_job *job, struct rf_cancel *canc
 enum rf_code rf_snowflake_reset(const struct rf_job *job, struct rf_cancel *cancel, struct rf_observer observer, struct rf_arena *arena, char **json, struct rf_error *err);
 enum rf_code rf_odbc_state(const struct rf_job *job, struct rf_cancel *cancel, struct rf_arena *arena, char **json, struct rf_error *err);
 enum rf_code rf_odbc_reset(const struct rf_job *job, struct rf_cancel *cancel, struct rf_observer observer, struct rf_arena *arena, char **json, struct rf_error *err);
-enum rf_code rf_postgres_inspect(const struct rf_job *job, struct rf_cancel *cancel, char **json, struct rf_error *err);
+enum rf_code rf_odbc_inspect(const struct rf_job *job, struct rf_cancel *cancel, struct rf_arena *arena, struct rf_text *json, struct rf_error *err);
+enum rf_code rf_postgres_inspect(const struct rf_job *job, struct rf_cancel *cancel, struct rf_arena *arena, char **json, struct rf_error *err);
 
 #endif

@@ -43,13 +43,14 @@ static enum rf_code look_at_target(const struct rf_job *job, struct rf_cancel *c
     return code;
 }
 
-enum rf_code rf_postgres_inspect(const struct rf_job *job, struct rf_cancel *cancel, char **json, struct rf_error *err) {
+enum rf_code rf_postgres_inspect(const struct rf_job *job, struct rf_cancel *cancel, struct rf_arena *arena, char **json, struct rf_error *err) {
     struct rf_text out = {0};
     enum rf_code code = look_at_source(job, cancel, &out, err);
     if (code == RF_OK) {
         out.length--; /* the closing brace: the target is one more member */
         rf_text_add(&out, ", \"target\": ");
-        if (job->target) code = look_at_target(job, cancel, &out, err);
+        if (job->target && rf_is_odbc(job->target)) code = rf_odbc_inspect(job, cancel, arena, &out, err);
+        else if (job->target) code = look_at_target(job, cancel, &out, err);
         else rf_text_add(&out, "null");
         rf_text_add(&out, "}");
     }

@@ -79,8 +79,8 @@ enum rf_code rf_odbc_end_holder(struct rf_sink_odbc *sink, struct rf_error *err)
     const char *pid = rf_result_cell(&rows, 0, 0);
     if (!pid) return RF_OK;
     rf_dialect_around(sink->row->end_session, pid, &sql);
-    struct rf_error gone; /* it may end by itself meanwhile */
-    return rf_odbc_execute(sink, "end the session of the lease's holder", &sql, NULL, &gone) == RF_AUTH ? (*err = gone, RF_AUTH) : RF_OK;
+    enum rf_code code = rf_odbc_execute(sink, "end the session of the lease's holder", &sql, NULL, err);
+    return code == RF_AUTH || code == RF_CANCELLED ? code : RF_OK; /* it may end by itself meanwhile */
 }
 
 static enum rf_code busy(const struct rf_sink_odbc *sink, const struct lease_holder *holder, struct rf_error *err) {

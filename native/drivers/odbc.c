@@ -186,7 +186,7 @@ static enum rf_code make_string(struct rf_odbc *odbc, struct rf_text *string, st
 /* "Can't open lib '/x/libdriver.so' : file not found" is said as well of a library that the driver itself needs. */
 static enum rf_code explain_missing(const char *text, struct rf_error *err) {
     char path[512];
-    const char *from = strchr(text, '\''), *to = from ? strchr(from + 1, '\'') : NULL;
+    const char *said = strstr(text, "lib '"), *from = said ? said + strlen("lib ") : NULL, *to = from ? strchr(from + 1, '\'') : NULL;
     if (!to || (size_t)(to - from) > sizeof path) return err->code;
     memcpy(path, from + 1, (size_t)(to - from) - 1);
     path[to - from - 1] = '\0';

@@ -3,6 +3,7 @@
  * Whether a driver takes several rows at a time is tried on the first two: some refuse to be told how many there are, and
  * some agree and insert one (tests/native/fake_odbc.h has both).
  */
+#include "core/dialect.h"
 #include "core/value_text.h"
 #include "drivers/odbc.h"
 #include "drivers/odbc_load.h"
@@ -75,6 +76,7 @@ static enum rf_code set_up(struct append *append, const struct rf_columns_field 
     append->lengths = malloc((size_t)n_fields * MOST_ROWS * sizeof *append->lengths);
     if (!append->columns || !append->lengths) return rf_no_memory(err);
     append->n_columns = n_fields;
+    append->most_rows = rf_dialect_row(append->odbc->dialect)->one_at_a_time;
     for (int i = 0; i < n_fields; i++) {
         if ((size_t)fields[i].type.wire >= sizeof LAYOUTS / sizeof LAYOUTS[0]) return rf_fail(err, RF_INTERNAL, "column \"%s\" cannot be bound", fields[i].name);
         const struct layout *layout = &LAYOUTS[fields[i].type.wire];

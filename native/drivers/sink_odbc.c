@@ -54,6 +54,18 @@ static enum rf_code describe_existing(struct rf_sink_odbc *sink, const struct rf
     return RF_OK;
 }
 
+/* What an interrupted first load left behind where CREATE commits: a table of ours, without a row and without a record. It is
+ * made anew, since the job may ask for other types by now. */
+static enum rf_code find_remains(struct rf_sink_odbc *sink, struct rf_target_facts *facts, struct rf_error *err) {
+    struct rf_text sql = {0};
+    struct rf_result rows;
+    if (!sink->row->ddl_commits || !facts->is_ours || sink->has_loads) return RF_OK;
+    rf_plain_count_some(sink->row, sink->job, &sql);
+    RF_TRY(rf_odbc_read(sink, "look for rows", &sql, &rows, err));
+    sink->has_remains = rf_result_integer(&rows, 0, 0) == 0;
+    return RF_OK;
+}
+
 static enum rf_code describe_target(void *self, struct rf_source_facts *source, struct rf_target_facts *facts, struct rf_error *err) {
     struct rf_sink_odbc *sink = self;
     const struct rf_job *job = sink->job;
@@ -68,7 +80,11 @@ static enum rf_code describe_target(void *self, struct rf_source_facts *source, 
     facts->server.version = rf_odbc_version(rf_result_cell(&rows, 0, 1));
     facts->exists = rf_result_flag(&rows, 0, 2);
     if (rf_result_flag(&rows, 0, 3)) return rf_fail(err, RF_CONFIG, "%s exists on the target and is not a table", job->target_label);
-    return facts->exists ? describe_existing(sink, source, facts, err) : rf_target_twins(source, sink->arena, facts, err);
+    if (facts->exists) RF_TRY(describe_existing(sink, source, facts, err));
+    if (facts->exists) RF_TRY(find_remains(sink, facts, err));
+    if (facts->exists && !sink->has_remains) return RF_OK;
+    facts->exists = facts->is_ours = facts->key_unique = false;
+    return rf_target_twins(source, sink->arena, facts, err);
 }
 
 /* ---- loading ---- */
@@ -98,11 +114,21 @@ static enum rf_code start_ingest(struct rf_sink_odbc *sink, struct rf_error *err
     return rf_ingest_start(&end, sink->staged, sink->n_staged, (size_t)sink->job->batch_bytes, &sink->ingest, err);
 }
 
+static enum rf_code enter_schema(struct rf_sink_odbc *sink, struct rf_error *err) {
+    struct rf_text sql = {0};
+    if (!sink->row->enter) return RF_OK;
+    rf_text_add(&sql, sink->row->enter);
+    rf_text_identifier(&sql, sink->job->control_schema);
+    return rf_odbc_execute(sink, "enter the control schema", &sql, NULL, err);
+}
+
 /* A stage that is loaded before the transaction survives it, so that a merge may be tried again. */
 static enum rf_code begin_load(void *self, const struct rf_plan *plan, struct rf_error *err) {
     struct rf_sink_odbc *sink = self;
     sink->plan = plan;
+    RF_TRY(enter_schema(sink, err));
     if (!sink->row->ddl_commits) RF_TRY(begin_once(sink, err));
+    if (sink->has_remains) RF_TRY(change(sink, "drop the empty table of an earlier try", rf_plain_drop_target, NULL, err));
     if (plan->first_load) RF_TRY(change(sink, "create the target table", rf_plain_create_target, NULL, err));
     if (!plan->straight) RF_TRY(change(sink, "create the stage", rf_plain_create_stage, NULL, err));
     if (plan->straight) RF_TRY(begin_once(sink, err));

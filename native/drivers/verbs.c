@@ -58,7 +58,7 @@ static enum rf_code dispatch(enum rf_verb verb, struct rf_job *job, struct rf_ca
         return rf_is_duckdb(job->target) ? rf_duckdb_reset(job, cancel, observer, arena, json, err) : rf_postgres_reset(job, cancel, observer, arena, json, err);
     case RF_INSPECT:
         RF_TRY(rf_job_require(job, true, false, false, err));
-        return rf_postgres_inspect(job, cancel, json, err);
+        return rf_postgres_inspect(job, cancel, arena, json, err);
     case RF_VERBS: break;
     }
     return rf_fail(err, RF_INTERNAL, "unknown verb");

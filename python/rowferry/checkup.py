@@ -2,7 +2,7 @@
 
 The C core gathers facts with SELECT only; everything here is a pure function from facts to findings, so that
 a rule is tested on a plain dict. To add one, write a function that yields findings and name it in
-`SERVER_RULES`, `TABLE_RULES` or `TARGET_RULES`.
+`SERVER_RULES`, `TABLE_RULES`, `TARGET_RULES` or `ODBC_RULES`.
 """
 
 from __future__ import annotations
@@ -191,7 +191,8 @@ def judge(
     """Findings from what the core's `inspect` saw."""
     target = facts.get("target")
     findings = [finding for rule in SERVER_RULES for finding in rule(facts)]
-    findings += [finding for rule in TARGET_RULES if target for finding in rule(target)]
+    rules = () if target is None else ODBC_RULES if is_odbc(target) else TARGET_RULES
+    findings += [finding for rule in rules for finding in rule(target)]
     tables = sorted(facts["tables"], key=lambda table: -table["bytes"])[:limit]
     return Checkup(
         server=facts["server"],
@@ -454,6 +455,16 @@ def _connections(facts: Facts) -> Iterator[Finding]:
         )
 
 
+def is_odbc(target: Facts) -> bool:
+    """Whether these are facts about a database behind ODBC."""
+    return target.get("channel") == "odbc"
+
+
+def _writable(target: Facts) -> Iterator[Finding]:
+    if target["read_only"]:
+        yield Finding(level="problem", rule="read-only", message="the target accepts no writes: nothing can be loaded")
+
+
 def _target_rights(target: Facts) -> Iterator[Finding]:
     if target["read_only"]:
         yield Finding(level="problem", rule="read-only", message="the target is a standby: nothing can be loaded")
@@ -497,3 +508,4 @@ def holder(oldest: Facts) -> str:
 SERVER_RULES = (_replica, _oldest, _sees_sessions, _connections)
 TABLE_RULES = (_privileges, _key, _row_versions, _row_security, _types, _cursor_index)
 TARGET_RULES = (_target_rights, _target_encoding)
+ODBC_RULES = (_writable,)

@@ -157,7 +157,7 @@ source_option = click.option(
     "--source", metavar="URI", envvar="ROWFERRY_SOURCE", callback=_uri, help="postgresql://user@host/database"
 )
 target_option = click.option(
-    "--target", metavar="URI", envvar="ROWFERRY_TARGET", callback=_uri, help="postgresql://user@host/warehouse, duckdb:///path or snowflake://user@account/database"
+    "--target", metavar="URI", envvar="ROWFERRY_TARGET", callback=_uri, help="postgresql://user@host/warehouse, duckdb:///path, snowflake://user@account/database, mariadb://user@host, sqlite:///path or odbc:…"
 )
 table_option = click.option(
     "--table", "tables", metavar="NAME", multiple=True, help="schema.table; may be given several times"
@@ -165,7 +165,7 @@ table_option = click.option(
 json_option = click.option("--json", "as_json", is_flag=True, help="One JSON object a line on standard output.")
 connection_options = _options(
     click.option("--connect-timeout", type=int, metavar="SECONDS", help="For one connection.  [10]"),
-    click.option("--driver", metavar="FILE", help="ADBC driver of a duckdb:/// or snowflake:// target.  [that of its package]"),
+    click.option("--driver", metavar="FILE", help="Driver of the target: ADBC's of duckdb:/// or snowflake://, ODBC's of mariadb:// or sqlite:///.  [the one installed]"),
     click.option("--control-schema", metavar="NAME", help="Schema of rowferry's own tables.  [_rowferry]"),
 )
 name_options = _options(

@@ -79,11 +79,13 @@ class Job:
         source: `postgresql://user@host:port/database`, or libpq's `key=value` pairs. A password may stand in
             it, in a service file, in `~/.pgpass` or in the environment, and is never shown.
         target: The same for the warehouse; or `duckdb:///directory/file.duckdb`, with `?memory_limit=2GB` and
-            `&threads=4` as it needs, through the package `duckdb` (`pip install 'rowferry[duckdb]'`); or
+            `&threads=4` as it needs, through the package `duckdb` (`pip install 'rowferry[duckdb]'`);
             `snowflake://user@account/database?warehouse=…&role=…`, through adbc-driver-snowflake
             (`pip install 'rowferry[snowflake]'`), with a password, `private_key_file=…` (and `private_key_file_pwd=…`),
-            `private_key=…` (PEM) or `token=…`.
-        driver: The library with the ADBC driver of DuckDB or Snowflake; None: that of the installed package.
+            `private_key=…` (PEM) or `token=…`; or, through unixODBC, `mariadb://user:password@host/database`,
+            `sqlite:///directory/file.sqlite`, or `odbc:` and a connection string.
+        driver: The library with the ADBC driver of DuckDB or Snowflake, or the name or library of an ODBC driver; None:
+            the one that is installed.
         channel: How Snowflake is reached; `auto`: over ADBC, the one that this release offers.
         spool_dir: Folder for files on their way to Snowflake, with room for two; None: the system's for temporary files.
         spool_file_bytes: About how large such a file becomes, compressed, in bytes.

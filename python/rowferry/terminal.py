@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
-from rowferry.checkup import Checkup, TableCheckup, holder
+from rowferry.checkup import Checkup, TableCheckup, holder, is_odbc
 from rowferry.errors import RowferryError
 from rowferry.job import Job, Progress
 from rowferry.report import LoadRecord, Plan, Report, Verification
@@ -187,6 +187,9 @@ TYPE_COLUMNS = {
     "postgres": {"to_postgres": "on PostgreSQL"},
     "arrow": {"sent_as": "sent as", "arrow": "in Arrow", "note": "note"},
     "duckdb": {"sent_as": "sent as", "duckdb": "on DuckDB", "note": "note"},
+    "mariadb": {"mariadb": "on MariaDB"},
+    "sqlite": {"sqlite": "in SQLite"},
+    "psqlodbc": {"psqlodbc": "on PostgreSQL through ODBC"},
     "snowflake": {"sent_as": "sent as", "snowflake": "on Snowflake", "snowflake_note": "note"},
 }
 """For each target of `rowferry types`: keys of the core's table, and their headings."""
@@ -231,7 +234,9 @@ def server_lines(checkup: Checkup) -> Iterator[str]:
         yield "oldest transaction: none is open"
     if target:
         control = "its control tables are there" if target["control_tables"] else "no control tables yet"
-        yield f"target: PostgreSQL {version(target['version'])} through libpq, as {target['current_user']}, {control}"
+        product = f"{target['database']} {target['version']}" if is_odbc(target) else f"PostgreSQL {version(target['version'])}"
+        account = f", as {target['current_user']}" if target["current_user"] else ""
+        yield f"target: {product} through {'ODBC' if is_odbc(target) else 'libpq'}{account}, {control}"
     for finding in checkup.findings:
         yield from _finding_lines(finding, "")
 

@@ -116,10 +116,37 @@ def test_a_duckdb_connection_without_a_whole_path_is_refused_with_how_to_write_i
 
 
 def test_a_connection_of_another_type_is_refused(connection):
-    with pytest.raises(AirflowFailException, match="type 'mysql'; .* 'postgres' or 'duckdb'"):
-        connection(conn_type="mysql", host="h")
+    with pytest.raises(AirflowFailException, match="type 'http'; .* 'postgres', 'duckdb', 'mysql', 'sqlite' or 'odbc'"):
+        connection(conn_type="http", host="h")
 
 
 def test_a_connection_that_does_not_exist_is_named():
     with pytest.raises(AirflowNotFoundException, match="nobody"):
         connection_uri("nobody")
+
+
+MARIADB = {"conn_type": "mysql", "host": "db.example", "login": "me", "password": "p@ss/w:rd", "port": 3307, "schema": "shop"}
+BEHIND_ODBC: dict[str, tuple[dict[str, Any], str]] = {
+    "a MariaDB server": (MARIADB, "mariadb://me:p%40ss%2Fw%3Ard@db.example:3307/shop"),
+    "its authority": (MARIADB | {"extra": {"ssl": {"ca": "/etc/ca.pem"}}}, "mariadb://me:p%40ss%2Fw%3Ard@db.example:3307/shop?sslrootcert=%2Fetc%2Fca.pem"),
+    "its socket": ({"conn_type": "mysql", "login": "me", "extra": {"unix_socket": "/run/m.sock"}}, "mariadb://me@/?socket=%2Frun%2Fm.sock"),
+    "an IPv6 address": ({"conn_type": "mysql", "host": "::1"}, "mariadb://[::1]/"),
+    "a SQLite file": ({"conn_type": "sqlite", "host": "/data/a b.sqlite"}, "sqlite:///data/a%20b.sqlite"),
+    "a driver by name": ({"conn_type": "odbc", "host": "h", "login": "me", "password": "s3c;ret", "extra": {"driver": "MariaDB Unicode"}}, "odbc:DRIVER={MariaDB Unicode};"),
+}
+
+
+@pytest.mark.parametrize(("parts", "uri"), BEHIND_ODBC.values(), ids=BEHIND_ODBC)
+def test_a_database_behind_odbc_is_named_as_the_core_reads_it(monkeypatch, parts, uri):
+    monkeypatch.setenv("AIRFLOW__PROVIDERS_ODBC__ALLOW_DRIVER_IN_EXTRA", "True")
+    monkeypatch.setenv("AIRFLOW_CONN_SHOP", json.dumps(parts))
+    made = connection_uri("shop")
+    assert made.startswith(uri) if parts["conn_type"] == "odbc" else made == uri
+    assert problem(made) is None
+    assert "s3c" not in str(redact(f"cannot open {made}", made)) and "p%40ss" not in str(redact(f"cannot open {made}", made))
+
+
+def test_a_sqlite_connection_without_a_path_is_refused(monkeypatch):
+    monkeypatch.setenv("AIRFLOW_CONN_SHOP", json.dumps({"conn_type": "sqlite", "host": "relative.sqlite"}))
+    with pytest.raises(AirflowFailException, match="names no file"):
+        connection_uri("shop")

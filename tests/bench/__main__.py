@@ -35,6 +35,8 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
+import mariadb_target
+
 from rowferry.demo.servers import Server, clean_environment, start_postgres
 
 HERE = Path(__file__).parent
@@ -70,7 +72,7 @@ GOALS = {
     "first load of many into DuckDB, peak MB": 2048.0,  # DuckDB's memory_limit, which bounds it
     "read, peak of many to that of few": 1.10,
 }
-PARTS = ("postgres", "duckdb", "many")
+PARTS = ("postgres", "duckdb", "many", "mariadb")
 #: The newest release for which the scanner is in the registry.
 SCANNER = ("duckdb==1.5.5", "duckdb-extensions==1.5.5", "duckdb-extension-postgres-scanner==1.5.5")
 SUMS = "SELECT count(*), sum(id), sum(total_amount), sum(qty), count(note), sum(length(note)), count(deleted_at), max(updated_at)::text FROM "
@@ -366,7 +368,7 @@ def report(medians: dict[str, float]) -> int:
     missed = 0
     print()
     for name, value in medians.items():
-        goal = GOALS.get(name)
+        goal = (GOALS | mariadb_target.GOALS).get(name)
         missed += goal is not None and value > goal
         print(f"{name:40} {value:8.2f}" + ("" if goal is None else f"   goal {goal:.2f}  {'reached' if value <= goal else 'MISSED'}"))
     return missed
@@ -388,6 +390,7 @@ def main() -> int:
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     with tempfile.TemporaryDirectory(prefix="rf-bench-") as folder, start_postgres(args.postgres, settings=SETTINGS) as server:
         medians = run_all(Bench(server, Path(folder)), args.rows, args.runs, args.many_rows, parts)
+        medians |= mariadb_target.measure(server, Path(folder), min(args.runs, 3)) if "mariadb" in parts else {}
     return 1 if report(medians) else 0
 
 

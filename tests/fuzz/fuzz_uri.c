@@ -83,9 +83,23 @@ static void refuse(const char *uri) {
     rf_arena_free(&arena);
 }
 
+/* Of a target behind ODBC; what is wrong with it names an option and nothing else. */
+static void read_target(const char *uri) {
+    struct rf_error err = {0};
+    struct rf_odbc_uri read;
+    struct rf_arena arena;
+    if (!rf_is_odbc(uri)) return;
+    rf_arena_init(&arena, 1 << 20);
+    enum rf_code code = rf_odbc_uri_read(uri, &arena, &read, &err);
+    if (code == RF_OK && !read.pairs) abort();
+    if (code != RF_OK && holds_secret(err.message) && !strstr(err.message, "not known: ")) abort();
+    rf_arena_free(&arena);
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n_bytes) {
     char *uri = make_uri(data, n_bytes);
     if (*uri) refuse(uri);
+    read_target(uri);
     free(uri);
     return 0;
 }

@@ -9,10 +9,13 @@ from __future__ import annotations
 import json
 import os
 import re
+import sqlite3
 import subprocess
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
+from datetime import UTC, date, datetime
+from decimal import Decimal
 from pathlib import Path
 from typing import Any, ClassVar
 from uuid import UUID
@@ -21,6 +24,7 @@ import duckdb
 import psycopg
 import pytest
 from account import REAL, Emulator, connect
+from mariadb_server import MariaDb
 from route import until
 
 import rowferry
@@ -52,6 +56,7 @@ class Sink:
         settings: Of every job into it.
         cannot: What this sink cannot do → why; the one place that says so.
         types: Of the columns of `Pair.make_items`, as `columns` gives them.
+        versions: Of PostgreSQL as a source, all of them when the product is wide.
     """
 
     name: ClassVar[str]
@@ -59,11 +64,15 @@ class Sink:
     settings: ClassVar[dict[str, Any]] = {}
     cannot: ClassVar[dict[str, str]] = {}
     types: ClassVar[dict[str, str]]
+    versions: ClassVar[tuple[int, ...]] = (18,)
     uri: str
 
     def label(self, table: str) -> str:
         """How records name the table."""
         return f"raw_postgres.{table}"
+
+    def __init__(self, server: Server, folder: Path, fixture: Callable[[str], Any]) -> None:
+        """A target for the tests of one source: `server` has the source, `fixture` gives what pytest's of that name does."""
 
     def query(self, sql: str) -> list[tuple[Any, ...]]:
         raise NotImplementedError
@@ -101,16 +110,13 @@ class Sink:
         rows = self.query(f"SELECT * FROM raw_postgres.{table}") if self.columns(table) else []
         return (sorted(map(repr, rows)), self.loads(table)) if self.columns(table) or self.loads(table) else None
 
-    def is_loaded(self, table: str) -> bool:
-        """Whether a first load is there."""
-        return bool(self.columns(table))
-
     def _has_records(self) -> bool:
         return self.query("SELECT count(*) FROM information_schema.tables WHERE table_schema = '_rowferry' AND table_name = 'loads'") == [(1,)]
 
 
 class Postgres(Sink):
     name, channel = "postgres", "libpq"
+    versions: ClassVar[tuple[int, ...]] = (15, 18)
     types: ClassVar[dict[str, str]] = {
         "id": "bigint NOT NULL",
         "n": "numeric(12,2)",
@@ -124,7 +130,7 @@ class Postgres(Sink):
         "_deleted_at": "timestamp with time zone",
     }
 
-    def __init__(self, server: Server, folder: Path) -> None:
+    def __init__(self, server: Server, folder: Path, fixture: Callable[[str], Any]) -> None:
         self._server, self._database = server, f"sink_{os.getpid()}"
         self.uri = server.create_database(self._database)
         self._session = psycopg.connect(self.uri, autocommit=True)
@@ -154,6 +160,7 @@ class Postgres(Sink):
 
 class Duckdb(Sink):
     name, channel = "duckdb", "adbc"
+    versions: ClassVar[tuple[int, ...]] = (15, 18)
     types: ClassVar[dict[str, str]] = {
         "id": "BIGINT NOT NULL",
         "n": "DECIMAL(12,2)",
@@ -167,7 +174,7 @@ class Duckdb(Sink):
         "_deleted_at": "TIMESTAMP WITH TIME ZONE",
     }
 
-    def __init__(self, server: Server, folder: Path) -> None:
+    def __init__(self, server: Server, folder: Path, fixture: Callable[[str], Any]) -> None:
         self._path = folder / "sink.duckdb"
         self.uri = f"duckdb://{self._path}"
 
@@ -248,10 +255,6 @@ class Snowflake(Sink):
         if self.emulator:
             self.emulator.close()
 
-    def is_loaded(self, table: str) -> bool:
-        """DDL commits by itself: what a first load left that failed is a table without rows."""
-        return bool(self.columns(table)) and self.query(f"SELECT count(*) FROM raw_postgres.{table}") != [(0,)]
-
     def everything(self, table: str) -> tuple[list[str], list[dict[str, Any]]] | None:
         found = super().everything(table)
         return None if found == ([], []) else found
@@ -273,6 +276,151 @@ def _unpacked(value: Any) -> Any:
 
 
 SINKS: tuple[type[Sink], ...] = (Postgres, Duckdb, Snowflake)
+
+class Psqlodbc(Postgres):
+    """PostgreSQL as any server behind ODBC is."""
+
+    name, channel = "psqlodbc", "odbc"
+    versions: ClassVar[tuple[int, ...]] = (18,)
+    cannot: ClassVar[dict[str, str]] = {"verify": "a target behind ODBC is not compared with its source in this release"}
+
+    def __init__(self, server: Server, folder: Path, fixture: Callable[[str], Any]) -> None:
+        super().__init__(server, folder, fixture)
+        self.uri = f"odbc:Driver={driver_library('psqlodbcw.so')};Server=127.0.0.1;Port={server.port};Database={self._database};UID=postgres"
+
+    def is_left(self) -> bool:
+        return self.query("SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()") != [(0,)]
+
+
+class Mariadb(Sink):
+    name, channel = "mariadb", "odbc"
+    cannot: ClassVar[dict[str, str]] = {"verify": "a target behind ODBC is not compared with its source in this release"}
+    types: ClassVar[dict[str, str]] = {
+        "id": "bigint(20) NOT NULL",
+        "n": "decimal(12,2)",
+        "note": "longtext NOT NULL",
+        "day": "date",
+        "tags": "longtext",
+        "created_at": "datetime(6)",
+        "updated_at": "datetime(6)",
+        "_extracted_at": "datetime(6) NOT NULL",
+        "_load_id": "bigint(20) NOT NULL",
+        "_deleted_at": "datetime(6)",
+    }
+
+    def __init__(self, server: Server, folder: Path, fixture: Callable[[str], Any]) -> None:
+        self._server: MariaDb = fixture("mariadb")
+        self._server.admin("DROP SCHEMA IF EXISTS raw_postgres", "DROP SCHEMA IF EXISTS _rowferry")
+        self.uri = self._server.uri()
+        self._session = self._server.connect()
+
+    def query(self, sql: str) -> list[tuple[Any, ...]]:
+        with self._session.cursor() as cursor:
+            cursor.execute(_without_offsets(sql))
+            return [tuple(map(read_value, row)) for row in cursor.fetchall()]
+
+    def change(self, sql: str) -> None:
+        with self._session.cursor() as cursor:
+            cursor.execute(_without_offsets(sql))
+
+    def columns(self, table: str) -> dict[str, str]:
+        listed = (
+            "SELECT column_name, CONCAT(column_type, CASE is_nullable WHEN 'NO' THEN ' NOT NULL' ELSE '' END) FROM information_schema.columns"
+            f" WHERE table_schema = 'raw_postgres' AND table_name = '{table}' ORDER BY ordinal_position"
+        )
+        return dict(self.query(listed))
+
+    def everything(self, table: str) -> tuple[list[str], list[dict[str, Any]]] | None:
+        """A first load that does not end leaves its empty table: MariaDB commits each CREATE by itself."""
+        found = super().everything(table)
+        return None if found == ([], []) else found
+
+    def is_left(self) -> bool:
+        return self.query("SELECT count(*) FROM information_schema.processlist WHERE user = 'loader'") != [(0,)]
+
+    def close(self) -> None:
+        self._session.close()
+
+
+class Sqlite(Sink):
+    name, channel = "sqlite", "odbc"
+    cannot: ClassVar[dict[str, str]] = {
+        "verify": "a target behind ODBC is not compared with its source in this release",
+        "another type": "SQLite keeps numbers with digits behind the point, and times, as texts: one text takes them all",
+    }
+    types: ClassVar[dict[str, str]] = {
+        "id": "BIGINT NOT NULL",
+        "n": "TEXT",
+        "note": "TEXT NOT NULL",
+        "day": "TEXT",
+        "tags": "TEXT",
+        "created_at": "TEXT",
+        "updated_at": "TEXT",
+        "_extracted_at": "TEXT NOT NULL",
+        "_load_id": "bigint NOT NULL",
+        "_deleted_at": "TEXT",
+    }
+
+    def __init__(self, server: Server, folder: Path, fixture: Callable[[str], Any]) -> None:
+        self._path = folder / "sink.sqlite"
+        self.uri = f"sqlite://{self._path}"
+
+    def query(self, sql: str) -> list[tuple[Any, ...]]:
+        if not self._path.exists():
+            return []
+        with closing(sqlite3.connect(self._path)) as session:
+            return [tuple(map(read_value, row)) for row in session.execute(_in_sqlite(sql)).fetchall()]
+
+    def change(self, sql: str) -> None:
+        if not sql.startswith("CREATE SCHEMA"):
+            with closing(sqlite3.connect(self._path)) as session, session:
+                session.execute(_in_sqlite(sql))
+
+    def columns(self, table: str) -> dict[str, str]:
+        return dict(self.query(f"SELECT name, type || CASE WHEN \"notnull\" THEN ' NOT NULL' ELSE '' END FROM pragma_table_info('raw_postgres.{table}') ORDER BY cid"))
+
+    def is_left(self) -> bool:
+        return any(link.is_symlink() and str(link.readlink()) == str(self._path) for link in Path("/proc/self/fd").iterdir())
+
+    def _has_records(self) -> bool:
+        return self.query("SELECT count(*) FROM sqlite_master WHERE name = '_rowferry.loads'") == [(1,)]
+
+
+def driver_library(name: str) -> Path:
+    """An ODBC driver of Debian's."""
+    return next(Path("/usr/lib").glob(f"*/odbc/{name}"))
+
+
+def _without_offsets(sql: str) -> str:
+    return re.sub(r"(\d\d:\d\d:\d\d)\+00'", r"\1'", sql)
+
+
+def _in_sqlite(sql: str) -> str:
+    """One name in place of two, and what SQLite has no words for."""
+    named = re.sub(r"(?<!')\b(raw_postgres|_rowferry)\.(\w+)", r'"\1.\2"', sql)
+    return named.replace("00+00'", "00.000000+00:00'").replace("TRUNCATE ", "DELETE FROM ").replace("now()", "CURRENT_TIMESTAMP")
+
+
+FORMS: tuple[tuple[str, Callable[[str], Any]], ...] = (
+    (r"-?\d+\.\d+", Decimal),
+    (r"\d{4}-\d\d-\d\d", date.fromisoformat),
+    (r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d\.\d{6}\+00:00", datetime.fromisoformat),
+    (r"\{(-?\d+|NULL|,)*\}", lambda text: [None if part == "NULL" else int(part) for part in text[1:-1].split(",") if part]),
+    (r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", UUID),
+)
+"""What a text of a target is that has no type for it."""
+
+
+def read_value(value: Any) -> Any:
+    """As psycopg reads the source's."""
+    if isinstance(value, datetime):
+        return value.replace(tzinfo=UTC)
+    return next((read(value) for form, read in FORMS if re.fullmatch(form, value)), value) if isinstance(value, str) else value
+
+
+SINKS: tuple[type[Sink], ...] = (Postgres, Duckdb, Mariadb, Sqlite, Psqlodbc)
+PLACES = [(version, sink) for version in (15, 18) for sink in SINKS if WIDE or version in sink.versions]
+"""From where to where."""
 
 
 class Pair:

@@ -39,6 +39,10 @@ def test_no_password_is_shown_by_itself_either(password: str) -> None:
         "host=h password=s3\\ cret user=u",
         "host=h sslpassword=s3cret",
         "POSTGRESQL://u:s3cret@h",
+        "mariadb://u:s3cret@h/db",
+        "odbc:Driver=MariaDB Unicode;Server=h;PWD=s3cret;UID=u",
+        "odbc:DSN=w;password = {s3;cr}}et};UID=u",
+        "odbc:DSN=w;Pwd=s3 cret",
     ],
 )
 def test_a_password_is_hidden_wherever_a_connection_string_may_hold_it(text: str) -> None:
@@ -49,7 +53,7 @@ def test_a_password_is_hidden_wherever_a_connection_string_may_hold_it(text: str
 
 @pytest.mark.parametrize(
     "text",
-    ["postgresql://u@h:5432/db", "postgresql:///db?host=/tmp", "host=h user=u", "service=shop", "postgresql://[::1]:5/db"],
+    ["postgresql://u@h:5432/db", "postgresql:///db?host=/tmp", "host=h user=u", "service=shop", "postgresql://[::1]:5/db", "mariadb://u@h", "sqlite:///data/a@b.sqlite", "odbc:Driver={My SQL};UID=u"],
 )
 def test_a_connection_string_without_a_password_stays_as_it_is(text: str) -> None:
     assert uri.hide(text) == text

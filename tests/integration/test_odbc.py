@@ -1,0 +1,280 @@
+"""What is of databases behind ODBC alone: drivers that are missing, rights, statements that wait, servers that go."""
+
+from __future__ import annotations
+
+import itertools
+import json
+import sqlite3
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import closing
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import psycopg
+import pyarrow
+import pytest
+from conformance import driver_library
+from mariadb_server import MariaDb
+from route import started, until
+
+import rowferry
+from rowferry import errors
+from rowferry.demo.servers import Server, clean_environment
+
+numbers = itertools.count(1)
+ITEMS = "CREATE TABLE {t} (id int8 PRIMARY KEY, note text); INSERT INTO {t} SELECT i, 'note ' || i FROM generate_series(1, 500) i"
+
+
+class Into:
+    """A table of the source, and MariaDB."""
+
+    def __init__(self, source: str, session: psycopg.Connection, mariadb: MariaDb) -> None:
+        self.source, self.session, self.mariadb = source, session, mariadb
+        self.table = f"items_{next(numbers)}"
+        self.write(ITEMS)
+
+    def write(self, sql: str) -> None:
+        self.session.execute(sql.replace("{t}", self.table))
+
+    def job(self, **settings: Any) -> rowferry.Job:
+        return rowferry.Job(**{"source": self.source, "target": self.mariadb.uri(), "table": self.table, **settings})
+
+    def rows(self) -> list[tuple[Any, ...]]:
+        return self.mariadb.admin(f"SELECT id, note FROM raw_postgres.{self.table} WHERE _deleted_at IS NULL ORDER BY id")
+
+    def assert_equal(self) -> None:
+        assert self.rows() == self.session.execute(f"SELECT id, note FROM {self.table} ORDER BY id").fetchall()
+
+
+@pytest.fixture(scope="module")
+def place(pg18: Server) -> Iterator[tuple[str, psycopg.Connection]]:
+    uri = pg18.create_database("behind_odbc")
+    with psycopg.connect(uri, autocommit=True) as session:
+        yield uri, session
+    pg18.admin("DROP DATABASE behind_odbc WITH (FORCE)")
+
+
+@pytest.fixture
+def into(place: tuple[str, psycopg.Connection], mariadb: MariaDb) -> Into:
+    return Into(*place, mariadb)
+
+
+# ---- drivers ---------------------------------------------------------------------------------------------
+
+
+def in_a_process(into: Into, folder: Path, environment: dict[str, str], **settings: Any) -> dict[str, Any]:
+    """What a run comes to under another set-up of ODBC, which a process reads once."""
+    document = json.dumps({"source": into.source, "target": into.mariadb.uri(), "table": into.table, **settings})
+    code = (
+        "import json, sys, rowferry\ntry: print(json.dumps({'inserted': rowferry.Job(**json.loads(sys.argv[1])).run().this_try.inserted}))\n"
+        "except rowferry.errors.RowferryError as error: print(json.dumps(error.to_dict()))"
+    )
+    done = subprocess.run([sys.executable, "-c", code, document], env=clean_environment(environment), cwd=folder, capture_output=True, text=True, check=True)
+    return json.loads(done.stdout)
+
+
+def test_without_a_registered_driver_the_error_names_the_package(into: Into, tmp_path: Path) -> None:
+    (tmp_path / "odbcinst.ini").write_text("")
+    refused = in_a_process(into, tmp_path, {"ODBCSYSINI": str(tmp_path)})
+    assert refused["code"] == "configuration" and "apt-get install odbc-mariadb" in refused["hint"]
+
+
+def test_a_driver_is_found_where_odbcinst_says_or_by_its_path(into: Into, tmp_path: Path) -> None:
+    library = driver_library("libmaodbc.so")
+    (tmp_path / "odbcinst.ini").write_text(f"[Another MySQL driver]\nDriver={library}\n")
+    assert in_a_process(into, tmp_path, {"ODBCSYSINI": str(tmp_path)}) == {"inserted": 500}
+    (tmp_path / "odbcinst.ini").write_text("")
+    assert in_a_process(into, tmp_path, {"ODBCSYSINI": str(tmp_path)}, driver=str(library)) == {"inserted": 0}
+
+
+def test_a_driver_whose_own_library_is_missing_names_that_library(into: Into, tmp_path: Path) -> None:
+    compile_c = ["gcc", "-shared", "-fPIC", "-x", "c", "-", "-o"]
+    subprocess.run([*compile_c, tmp_path / "libneeded.so"], input=b"int needed(void) { return 0; }", check=True)
+    source = b"int needed(void); int SQLConnect(void) { return needed(); }"
+    subprocess.run([*compile_c, tmp_path / "libdriver.so", f"-L{tmp_path}", "-lneeded"], input=source, check=True)
+    (tmp_path / "libneeded.so").unlink()
+    (tmp_path / "odbcinst.ini").write_text(f"[MariaDB]\nDriver={tmp_path}/libdriver.so\n")
+    refused = in_a_process(into, tmp_path, {"ODBCSYSINI": str(tmp_path)})
+    assert refused["code"] == "configuration" and "libneeded.so" in refused["message"] and "ldd" in refused["hint"]
+
+
+# ---- a driver that does as it is told --------------------------------------------------------------------
+
+NATIVE = Path(__file__).parent.parent / "native"
+SCRIPTED = Path(__file__).parent / "scripted_odbc.c"
+VERSION = "reply VERSION()=2026-11-22T18:00:00.000000+00:00|10.11.4-MariaDB|false|false"
+
+
+@pytest.fixture(scope="module")
+def scripted(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The driver of the C units, for unixODBC to load."""
+    library = tmp_path_factory.mktemp("scripted") / "libscripted.so"
+    includes = [f"-I{NATIVE}", f"-I{NATIVE.parent.parent / 'native'}"]
+    subprocess.run(["gcc", "-std=c11", "-D_DEFAULT_SOURCE", "-shared", "-fPIC", *includes, NATIVE / "fake_odbc.c", SCRIPTED, "-o", library], check=True)
+    return library
+
+
+def state_of(scripted: Path, folder: Path, script: list[str], code: str) -> list[str]:
+    """What a process prints whose job's target is that driver."""
+    command = [sys.executable, "-c", f"import threading, time, rowferry\njob = rowferry.Job(source='postgresql:///none', target='odbc:Driver={scripted};PWD=s3cr3t;', table='t')\n{code}"]
+    done = subprocess.run(command, env=clean_environment({"SCRIPTED_ODBC": "\n".join(script)}), cwd=folder, capture_output=True, text=True, check=True, timeout=60)
+    return done.stdout.splitlines()
+
+
+TELL = "try: print(job.state())\nexcept rowferry.errors.RowferryError as error: print(type(error).__name__, error.sqlstate, error.retryable, error.message, error.hint, sep='|')"
+
+
+def test_a_statement_that_does_not_end_is_cancelled_through_the_driver_manager(scripted: Path, tmp_path: Path) -> None:
+    cancel = "threading.Timer(0.5, job.cancel).start(); started = time.monotonic()\n"
+    (told,) = state_of(scripted, tmp_path, ["wait VERSION()"], f"{cancel}{TELL}\nassert time.monotonic() - started < 5")
+    assert told.startswith("CancelledError|")
+
+
+def test_what_a_driver_says_arrives_through_the_driver_manager(scripted: Path, tmp_path: Path) -> None:
+    (told,) = state_of(scripted, tmp_path, [VERSION, "fail SET SESSION=08S01,2013,Lost connection; the string was PWD=s3cr3t"], TELL)
+    assert told.split("|")[:4] == ["TargetError", "08S01", "True", "target: set up the session: Lost connection; the string was PWD=***"]
+    (told,) = state_of(scripted, tmp_path, [VERSION, "fail SET SESSION=42000,1142,SELECT command denied"], TELL)
+    assert told.startswith("AuthenticationError|42000|False|") and "README" in told
+
+
+def test_a_database_without_control_tables_has_no_loads(scripted: Path, tmp_path: Path) -> None:
+    assert state_of(scripted, tmp_path, [VERSION, "reply 'leases' THEN 1 END=0|0"], TELL) == ["[]"]
+    assert "version 10.6 or newer" in state_of(scripted, tmp_path, [VERSION.replace("10.11.4-MariaDB", "0.0")], TELL)[0]
+
+
+# ---- rights ----------------------------------------------------------------------------------------------
+
+GRANTS = (
+    "GRANT SELECT, INSERT, UPDATE, CREATE, CREATE TEMPORARY TABLES ON _rowferry.* TO {user}",
+    "GRANT SELECT, INSERT, UPDATE, DELETE, CREATE, DROP ON raw_postgres.* TO {user}",
+)
+"""README.md has them."""
+
+
+def test_the_grants_that_the_readme_lists_are_enough(into: Into) -> None:
+    user = f"little_{next(numbers)}"
+    schemas = ("CREATE SCHEMA IF NOT EXISTS _rowferry", "CREATE SCHEMA IF NOT EXISTS raw_postgres")
+    into.mariadb.admin(*schemas, f"CREATE USER {user}@'127.0.0.1' IDENTIFIED BY 'pass word'", *(grant.format(user=f"{user}@'127.0.0.1'") for grant in GRANTS))
+    job = into.job(target=into.mariadb.uri(user, "pass word"), sweep="always", keys=["id"])
+    job.run()
+    into.write("UPDATE {t} SET note = 'new' WHERE id < 10; DELETE FROM {t} WHERE id > 490")
+    report = job.run()
+    assert (report.this_try.updated, report.this_try.deleted) == (9, 10)
+    into.assert_equal()
+
+
+def test_a_user_without_a_right_is_told_so_and_nothing_is_left(into: Into) -> None:
+    user = f"stranger_{next(numbers)}"
+    into.mariadb.admin(f"CREATE USER {user}@'127.0.0.1' IDENTIFIED BY 'pass word'")
+    with pytest.raises(errors.AuthenticationError) as caught:
+        into.job(target=into.mariadb.uri(user, "pass word")).run()
+    assert "README" in str(caught.value.hint) and "pass word" not in str(caught.value.to_dict())
+    with pytest.raises(errors.AuthenticationError):
+        into.job(target=into.mariadb.uri(user, "another word")).run()
+
+
+# ---- statements that wait --------------------------------------------------------------------------------
+
+
+def waits(into: Into, words: str) -> bool:
+    return into.mariadb.admin(f"SELECT count(*) FROM information_schema.processlist WHERE user = 'loader' AND info LIKE '{words}%'") != [(0,)]
+
+
+def test_a_merge_that_waits_for_a_lock_is_cancelled_on_the_server(into: Into) -> None:
+    into.job().run()
+    into.write("UPDATE {t} SET note = 'new'")
+    with into.mariadb.connect() as holder, holder.cursor() as cursor:
+        cursor.execute("BEGIN")
+        cursor.execute(f"SELECT * FROM raw_postgres.{into.table} FOR UPDATE")
+        job = into.job(lock_timeout=60)
+        run = started(job.run)
+        until(lambda: waits(into, "UPDATE"), unless=run)
+        job.cancel()
+        with pytest.raises(errors.CancelledError):
+            run.result(10)
+    until(lambda: into.mariadb.admin("SELECT count(*) FROM information_schema.processlist WHERE user = 'loader'") == [(0,)])
+    assert ("new",) not in [row[1:] for row in into.rows()]
+
+
+def test_a_lock_that_is_not_granted_in_time_is_told_as_busy(into: Into) -> None:
+    into.job().run()
+    into.write("UPDATE {t} SET note = 'new'")
+    with into.mariadb.connect() as holder, holder.cursor() as cursor:
+        cursor.execute("BEGIN")
+        cursor.execute(f"SELECT * FROM raw_postgres.{into.table} FOR UPDATE")
+        with pytest.raises(errors.TableBusyError) as caught:
+            into.job(lock_timeout=1).run()
+    assert caught.value.retryable and "lock_timeout" in str(caught.value.hint)
+    assert into.job().run().this_try.updated == 500
+    into.assert_equal()
+
+
+def test_a_later_try_takes_the_table_over_from_an_earlier_one(into: Into) -> None:
+    into.job().run()
+    into.write("UPDATE {t} SET note = 'new'")
+    with into.mariadb.connect() as holder, holder.cursor() as cursor:
+        cursor.execute("BEGIN")
+        cursor.execute(f"SELECT * FROM raw_postgres.{into.table} FOR UPDATE")
+        first = started(lambda: into.job(lock_timeout=60, run_id="night").run())
+        until(lambda: waits(into, "UPDATE"), unless=first)
+        second = started(lambda: into.job(lock_timeout=60, run_id="night", try_number=2).run())
+        with pytest.raises((errors.TargetError, errors.FencedOffError)):
+            first.result(30)
+        holder.rollback()
+        assert second.result(30).this_try.updated == 500
+    into.assert_equal()
+
+
+def test_a_server_that_dies_during_the_merge_leaves_the_rows_of_before(into: Into) -> None:
+    into.job().run()
+    into.write("UPDATE {t} SET note = 'new'")
+    with into.mariadb.connect() as holder, holder.cursor() as cursor:
+        cursor.execute("BEGIN")
+        cursor.execute(f"SELECT * FROM raw_postgres.{into.table} FOR UPDATE")
+        run = started(lambda: into.job(lock_timeout=60).run())
+        until(lambda: waits(into, "UPDATE"), unless=run)
+        ((pid,),) = into.mariadb.admin("SELECT id FROM information_schema.processlist WHERE user = 'loader' AND info LIKE 'UPDATE%'")
+        into.mariadb.admin(f"KILL CONNECTION {pid}")
+        with pytest.raises(errors.TargetError) as caught:
+            run.result(30)
+    assert caught.value.retryable
+    assert ("new",) not in [row[1:] for row in into.rows()]
+    assert into.job().run().this_try.updated == 500
+    into.assert_equal()
+
+
+# ---- streams ---------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("place_of", ["mariadb", "sqlite"])
+def test_of_rows_of_a_stream_that_repeat_a_key_the_last_is_kept(into: Into, place_of: str, tmp_path: Path) -> None:
+    target = into.mariadb.uri() if place_of == "mariadb" else f"sqlite://{tmp_path}/w.sqlite"
+    times = pyarrow.array([datetime(2026, 1, 1, tzinfo=UTC)] * 5000)
+
+    def load(words: list[str]) -> rowferry.Report:
+        table = pyarrow.table({"id": [n % 1000 for n in range(5000)], "note": [f"{word} {n}" for n in range(5000) for word in words[:1]], "at": times})
+        return rowferry.load(table, target=target, table=into.table, keys=["id"])
+
+    report = load(["first"])
+    assert (report.this_try.inserted, report.this_try.duplicates) == (1000, 4000)
+    report = load(["second"])
+    assert (report.this_try.updated, report.this_try.duplicates) == (1000, 4000)
+    if place_of == "mariadb":
+        kept = into.mariadb.admin(f"SELECT id, note FROM raw_stream.{into.table} ORDER BY id")
+    else:
+        with closing(sqlite3.connect(tmp_path / "w.sqlite")) as session:
+            kept = session.execute(f'SELECT id, note FROM "raw_stream.{into.table}" ORDER BY id').fetchall()
+    assert kept == [(n, f"second {4000 + n}") for n in range(1000)]
+
+
+# ---- doctor ----------------------------------------------------------------------------------------------
+
+
+def test_doctor_says_which_database_is_behind_odbc(into: Into, tmp_path: Path) -> None:
+    facts = rowferry.doctor(into.source, into.mariadb.uri()).target
+    assert facts is not None and (facts["database"], facts["current_user"], facts["read_only"]) == ("MariaDB", "loader@127.0.0.1", False)
+    facts = rowferry.doctor(into.source, f"sqlite://{tmp_path}/w.sqlite").target
+    assert facts is not None and facts["database"] == "SQLite" and not list(tmp_path.iterdir())
