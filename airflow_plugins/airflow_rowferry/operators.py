@@ -67,7 +67,8 @@ class PostgresToWarehouseOperator(BaseOperator):
         file as its host. (templated)
     :param table: source table, ``schema.table`` or ``table`` (in ``public``). (templated)
     :param source_name: ``{source}`` in ``target_table``; by default the source's connection id. (templated)
-    :param target_table: name of the target, a template of ``{source}``, ``{schema}`` and ``{table}``.
+    :param target_table: name of the target, a template of ``{source}``, ``{schema}`` and ``{table}``; by default
+        ``raw_{source}.{table}``, on Snowflake ``raw.{source}.{table}``.
         (templated)
     :param keys: columns that identify a row; by default the primary key. (templated)
     :param columns: columns to load, the keys among them; by default all. (templated)
@@ -140,7 +141,7 @@ class PostgresToWarehouseOperator(BaseOperator):
         target_conn_id: str,
         table: str,
         source_name: str | None = None,
-        target_table: str = "raw_{source}.{table}",
+        target_table: str | None = None,
         keys: Sequence[str] | None = None,
         columns: Sequence[str] | None = None,
         as_text: Sequence[str] | None = None,

@@ -149,6 +149,14 @@ void rf_snowflake_create_schema(const struct rf_job *job, const char *schema, st
     rf_snowflake_identifier(out, schema);
 }
 
+void rf_snowflake_drop_schema(const struct rf_job *job, const char *schema, struct rf_text *out) {
+    rf_text_add(out, "DROP SCHEMA IF EXISTS ");
+    rf_snowflake_identifier(out, job->target_database);
+    rf_text_add(out, ".");
+    rf_snowflake_identifier(out, schema);
+    rf_text_add(out, " CASCADE");
+}
+
 void rf_snowflake_create_loads(const struct rf_job *job, struct rf_text *out) {
     rf_text_add(out, "CREATE TABLE IF NOT EXISTS ");
     add_control(job, "loads", out);

@@ -350,3 +350,29 @@ def test_a_password_shows_nowhere(items: Into, tmp_path: Path) -> None:
     assert PASSWORD not in repr(job)
     assert PASSWORD not in str(job.run().to_dict()) + str(job.plan().to_dict())
     assert PASSWORD not in "".join(items.emulator.statements())
+
+
+# ---- the self-test ---------------------------------------------------------------------------------------
+
+
+def test_a_selftest_loads_in_a_schema_of_its_own_and_leaves_nothing(items: Into) -> None:
+    done = rowferry.selftest(items.source, items.emulator.uri, items.table)
+    assert [step.partition(":")[0] for step in done.steps][-2:] == ["5 load records", "the schema is dropped"]
+    assert len(done.reports) == 4 and done.reports[0]["this_try"]["inserted"] == ROWS
+    schemas = items.at_target.cursor().execute("SELECT schema_name FROM information_schema.schemata").fetchall()
+    assert not [name for (name,) in schemas if "SELFTEST" in name.upper()]
+
+
+def test_a_selftest_that_fails_leaves_nothing_either(items: Into) -> None:
+    items.emulator.fault({"match": "^COPY INTO", **SUSPENDED})
+    with pytest.raises(errors.TargetError, match="000606"):
+        rowferry.selftest(items.source, items.emulator.uri, items.table)
+    schemas = items.at_target.cursor().execute("SELECT schema_name FROM information_schema.schemata").fetchall()
+    assert not [name for (name,) in schemas if "SELFTEST" in name.upper()]
+
+
+def test_only_the_schema_of_a_selftest_can_be_discarded(items: Into) -> None:
+    items.run()
+    with pytest.raises(errors.ConfigurationError, match="not that of a self-test"):
+        rowferry.job.Call({"source": items.source, "target": items.emulator.uri, "table": items.table}).execute("discard")
+    assert items.loads() == 1
