@@ -166,6 +166,7 @@ json_option = click.option("--json", "as_json", is_flag=True, help="One JSON obj
 connection_options = _options(
     click.option("--connect-timeout", type=int, metavar="SECONDS", help="For one connection.  [10]"),
     click.option("--driver", metavar="FILE", help="ADBC driver of a duckdb:/// or snowflake:// target.  [that of its package]"),
+    click.option("--channel", type=click.Choice(["auto", "adbc", "odbc"]), help="How Snowflake is reached.  [auto]"),
     click.option("--control-schema", metavar="NAME", help="Schema of rowferry's own tables.  [_rowferry]"),
 )
 name_options = _options(
@@ -354,7 +355,7 @@ def doctor_command(
 
 def _selftest(tables: Sequence[str], as_json: bool, settings: dict[str, Any]) -> None:
     source, target = _needed(settings, "source"), _needed(settings, "target")
-    given = {n: v for n, v in settings.items() if v is not None and n in ("connect_timeout", "driver")}
+    given = {n: v for n, v in settings.items() if v is not None and n in ("connect_timeout", "driver", "channel")}
     done = selftest(source, target, tables[0] if tables else None, **given)
     if as_json:
         _print_json(done.to_dict())
