@@ -230,7 +230,8 @@ static enum rf_code resolve_doubt(struct rf_sink_snowflake *sink, struct rf_erro
 enum rf_code rf_snowflake_commit(void *self, struct rf_error *err) {
     struct rf_sink_snowflake *sink = self;
     enum rf_code code = sink->session.ops->commit(sink->session.self, err);
-    return code == RF_OK || code == RF_CANCELLED ? code : resolve_doubt(sink, err);
+    if (code == RF_OK || code == RF_CANCELLED || rf_snowflake_answered(err)) return code; /* a refusal leaves no doubt */
+    return resolve_doubt(sink, err);
 }
 
 /* ---- verbs without a run ---- */
