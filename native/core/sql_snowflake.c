@@ -97,7 +97,7 @@ void rf_snowflake_session(const struct rf_job *job, struct rf_text *out) {
     out->failed |= tag.failed;
     rf_text_add(out, "ALTER SESSION SET TIMEZONE = 'UTC', TIMESTAMP_INPUT_FORMAT = 'AUTO', DATE_INPUT_FORMAT = 'AUTO', TIME_INPUT_FORMAT = 'AUTO',"
                      " BINARY_INPUT_FORMAT = 'HEX', QUOTED_IDENTIFIERS_IGNORE_CASE = FALSE, ERROR_ON_NONDETERMINISTIC_MERGE = TRUE,"
-                     " ABORT_DETACHED_QUERY = TRUE, WEEK_START = 0, ");
+                     " ABORT_DETACHED_QUERY = TRUE, ");
     rf_text_addf(out, "LOCK_TIMEOUT = %" PRId64 ", QUERY_TAG = ", (int64_t)job->lock_timeout + 1);
     rf_text_escaped_literal(out, tag.data ? tag.data : "");
     rf_text_free(&tag);

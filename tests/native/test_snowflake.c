@@ -282,6 +282,35 @@ TEST(rows_come_as_csv_and_never_straight_into_the_table) {
     drop_facts(&facts);
 }
 
+TEST(a_session_reads_times_in_utc_and_carries_its_run_as_a_tag) {
+    struct facts facts;
+    struct rf_text sql = {0};
+    make_load(&facts, ",\"application\":\"it's me\",\"lock_timeout\":5", false);
+    rf_snowflake_session(&facts.job, &sql);
+    assert_string_equal(whole(&sql), "ALTER SESSION SET TIMEZONE = 'UTC', TIMESTAMP_INPUT_FORMAT = 'AUTO', DATE_INPUT_FORMAT = 'AUTO', TIME_INPUT_FORMAT = 'AUTO',"
+                                     " BINARY_INPUT_FORMAT = 'HEX', QUOTED_IDENTIFIERS_IGNORE_CASE = FALSE, ERROR_ON_NONDETERMINISTIC_MERGE = TRUE,"
+                                     " ABORT_DETACHED_QUERY = TRUE, LOCK_TIMEOUT = 6, QUERY_TAG = 'it''s me; run run 1'");
+    rf_text_free(&sql);
+    drop_facts(&facts);
+}
+
+TEST(the_lease_is_taken_from_nobody_who_lives_and_by_its_token) {
+    struct facts facts;
+    struct rf_text take = {0}, renew = {0}, back = {0};
+    make_load(&facts, "", false);
+    rf_snowflake_take_lease(&facts.job, "t0", "77", &take);
+    assert_contains(whole(&take), "MERGE INTO \"RAW\".\"_ROWFERRY\".\"LEASES\" t USING (SELECT 'raw.postgres.orders' AS target_table, 't0' AS token, 'run 1' AS run_id, 1 AS try_number, NULL AS map_index,");
+    assert_contains(take.data, "ON t.target_table = s.target_table WHEN MATCHED AND (t.token IS NULL OR t.expires_at < SYSDATE() OR (t.run_id = 'run 1' AND t.try_number < 1)) THEN UPDATE SET load_id = s.load_id,");
+    rf_snowflake_renew_lease(&facts.job, "t0", &renew);
+    assert_string_equal(whole(&renew), "UPDATE \"RAW\".\"_ROWFERRY\".\"LEASES\" SET expires_at = DATEADD(MILLISECOND, 120000, SYSDATE()) WHERE target_table = 'raw.postgres.orders' AND token = 't0'");
+    rf_snowflake_give_back(&facts.job, "t0", &back);
+    assert_string_equal(whole(&back), "UPDATE \"RAW\".\"_ROWFERRY\".\"LEASES\" SET token = NULL WHERE target_table = 'raw.postgres.orders' AND token = 't0'");
+    rf_text_free(&take);
+    rf_text_free(&renew);
+    rf_text_free(&back);
+    drop_facts(&facts);
+}
+
 TEST(all_ddl_of_a_load_word_for_word) {
     struct facts facts;
     make_load(&facts, ",\"sweep\":\"always\"", true);
@@ -385,6 +414,8 @@ int main(void) {
         cmocka_unit_test(what_snowflake_answered_is_told_from_what_never_reached_it),
         cmocka_unit_test(a_target_has_three_names_in_the_form_that_needs_no_quotes),
         cmocka_unit_test(rows_come_as_csv_and_never_straight_into_the_table),
+        cmocka_unit_test(a_session_reads_times_in_utc_and_carries_its_run_as_a_tag),
+        cmocka_unit_test(the_lease_is_taken_from_nobody_who_lives_and_by_its_token),
         cmocka_unit_test(all_ddl_of_a_load_word_for_word),
         cmocka_unit_test(files_are_sent_and_loaded_word_for_word),
         cmocka_unit_test(the_merge_lists_its_columns_guards_newer_rows_and_takes_the_newest_of_a_key),
