@@ -50,6 +50,7 @@ _ACCEPTED = re.compile(r"^ALTER SESSION SET (?!AUTOCOMMIT)", re.IGNORECASE)
 _SESSION = re.compile(r"\bCURRENT_SESSION\(\)", re.IGNORECASE)
 _TRANSACTION = re.compile(r"\bCURRENT_TRANSACTION\(\)", re.IGNORECASE)
 _ABORT = re.compile(r"^SELECT SYSTEM\$ABORT_(SESSION|TRANSACTION)\((\d+)\)", re.IGNORECASE)
+_MERGE = re.compile(r'MERGE INTO ("[^"]+"\."[^"]+")\.')
 _FILES = re.compile(r"\b(rowferry_files_\d+)")
 _TABLE = re.compile(r'^CREATE TABLE IF NOT EXISTS "\w+"\."\w+"\."([^"]+)"')
 _CONFLICT = re.compile(r"Duplicate key .* violates primary key|Conflict on (tuple|update)|write-write conflict|TransactionContext Error: .*onflict", re.IGNORECASE)
@@ -213,8 +214,8 @@ def make_app() -> Any:
             return {"type": "http.request", "body": json.dumps(asked).encode(), "more_body": False}
 
         if conn := server.sessions.get(token):
-            if asked["sqlText"].startswith("MERGE") and not conn.schema_set:
-                conn.cursor().execute('USE SCHEMA "RAW"."_ROWFERRY"')
+            if (found := _MERGE.match(asked["sqlText"])) and not conn.schema_set:
+                conn.cursor().execute(f"USE SCHEMA {found[1]}")
             original = conn.cursor
 
             def cursor(*args: Any, **kwargs: Any) -> Any:
