@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import base64
+import textwrap
+from typing import TYPE_CHECKING, Any
 from urllib.parse import quote, urlencode
 
 from airflow.providers.common.compat.sdk import AirflowFailException, BaseHook, mask_secret
@@ -16,7 +18,7 @@ __all__ = ["connection_uri"]
 
 def connection_uri(conn_id: str) -> str:
     """
-    Resolve a connection into the URI of a server, or of a DuckDB or SQLite file.
+    Resolve a connection into the URI of a server, of a DuckDB or SQLite file, or of a Snowflake account.
 
     The URI may hold a password or a token: it goes into a job and nowhere else, never into a log.
 
@@ -25,7 +27,10 @@ def connection_uri(conn_id: str) -> str:
         those the hook keeps for itself; with ``iam`` the password is a fresh token. Of type ``duckdb``: its host
         is the file's whole path, as for Cosmos; its extras are ``memory_limit`` and ``threads``. Of type ``mysql``, a
         MariaDB server: its extras are ``sslmode``, ``sslrootcert`` (or ``ssl``'s ``ca``) and ``unix_socket``. Of type
-        ``sqlite``: its host is the file's whole path. Of type ``odbc``: the connection string of its provider's hook.
+        ``sqlite``: its host is the file's whole path. Of type ``odbc``: the connection string of its provider's hook. Of type
+        ``snowflake``: resolved through its provider's own hook, with a password, a private key (file or content,
+        with a passphrase as the connection's password) or an OAuth token; ``host``, ``port`` and ``protocol`` of its
+        extra lead to an emulator or a proxy.
     :raises AirflowFailException: the connection is of another type, or names no file.
     :raises AirflowNotFoundException: there is no such connection.
     """
@@ -40,8 +45,11 @@ def connection_uri(conn_id: str) -> str:
         return f"sqlite://{quote(_file_of(conn_id, conn))}"
     if conn.conn_type == "odbc":
         return _odbc_string(conn_id)
+    if conn.conn_type == "snowflake":
+        return _snowflake_uri(conn_id, conn)
     raise AirflowFailException(
-        f"connection {conn_id!r} is of type {conn.conn_type!r}; rowferry needs one of type 'postgres', 'duckdb', 'mysql', 'sqlite' or 'odbc'"
+        f"connection {conn_id!r} is of type {conn.conn_type!r}; rowferry needs one of type 'postgres', 'duckdb', 'snowflake', 'mysql', 'sqlite'"
+        " or 'odbc'"
     )
 
 
@@ -92,6 +100,42 @@ def _odbc_string(conn_id: str) -> str:
     from airflow.providers.odbc.hooks.odbc import OdbcHook  # a provider that not everybody has
 
     return f"odbc:{OdbcHook(odbc_conn_id=conn_id).odbc_connection_string}"
+
+
+def _snowflake_uri(conn_id: str, conn: Connection) -> str:
+    # The provider is wanted by those alone who have such a connection.
+    from airflow.providers.snowflake.hooks.snowflake import SnowflakeHook  # noqa: PLC0415
+
+    known = SnowflakeHook(snowflake_conn_id=conn_id)._get_conn_params()  # noqa: SLF001  # what its get_conn signs in with
+    if not known.get("account"):
+        raise AirflowFailException(f"connection {conn_id!r} of type 'snowflake' names no account in its extra")
+    account = ".".join(part for part in (known["account"], known.get("region")) if part)
+    parameters = {
+        "warehouse": known.get("warehouse"),
+        "role": known.get("role"),
+        "authenticator": known.get("authenticator"),
+        "token": known.get("token"),
+        "private_key": _pem(known.get("private_key")),
+        **{name: conn.extra_dejson.get(name) for name in ("host", "port", "protocol")},
+    }
+    if parameters["private_key"]:
+        parameters["authenticator"] = "snowflake_jwt"
+    for secret in (parameters["token"], parameters["private_key"]):
+        if secret:
+            mask_secret(secret)
+    by_secret = parameters["token"] or parameters["private_key"]
+    user = _user_info(known.get("user") or conn.login or "token", None if by_secret else known.get("password"))
+    path = "/".join(quote(part, safe="") for part in (known.get("database"), known.get("schema")) if part)
+    given = {name: str(value) for name, value in parameters.items() if value}
+    return f"snowflake://{user}{quote(account, safe='')}/{path}?{urlencode(given, quote_via=quote)}"
+
+
+def _pem(der: Any) -> str | None:
+    """A private key as the provider gives it, with its passphrase taken off, as PEM text."""
+    if not der:
+        return None
+    lines = textwrap.wrap(base64.b64encode(der).decode(), 64)
+    return "\n".join(["-----BEGIN PRIVATE KEY-----", *lines, "-----END PRIVATE KEY-----", ""])
 
 
 def _user_info(user: str | None, password: str | None) -> str:

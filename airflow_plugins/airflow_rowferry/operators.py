@@ -64,11 +64,12 @@ class PostgresToWarehouseOperator(BaseOperator):
     target.
 
     :param source_conn_id: connection of the source, type ``postgres``. (templated)
-    :param target_conn_id: connection of the warehouse, type ``postgres``, or ``duckdb`` with the path of the
-        file as its host. (templated)
+    :param target_conn_id: connection of the warehouse, type ``postgres``, ``duckdb`` with the path of the
+        file as its host, or ``snowflake``. (templated)
     :param table: source table, ``schema.table`` or ``table`` (in ``public``). (templated)
     :param source_name: ``{source}`` in ``target_table``; by default the source's connection id. (templated)
-    :param target_table: name of the target, a template of ``{source}``, ``{schema}`` and ``{table}``.
+    :param target_table: name of the target, a template of ``{source}``, ``{schema}`` and ``{table}``; by default
+        ``raw_{source}.{table}``, on Snowflake ``raw.{source}.{table}``.
         (templated)
     :param keys: columns that identify a row; by default the primary key. (templated)
     :param columns: columns to load, the keys among them; by default all. (templated)
@@ -103,7 +104,10 @@ class PostgresToWarehouseOperator(BaseOperator):
     :param source_lag_wait: how long to wait for a standby that is behind the last load, in seconds.
     :param connect_timeout: for one connection, in seconds.
     :param control_schema: schema of rowferry's own tables on the target. (templated)
-    :param driver: the library with DuckDB's ADBC driver; by default that of the package duckdb.
+    :param driver: the library with the ADBC driver of DuckDB or Snowflake; by default that of its package.
+    :param channel: how Snowflake is reached; ``auto``: over ADBC.
+    :param spool_dir: folder of the worker for files on their way to Snowflake; by default that for temporary files.
+    :param spool_file_bytes: about how large such a file becomes, compressed, in bytes.
     :param verify: compare source and target inside the run, before it commits.
     """
 
@@ -141,7 +145,7 @@ class PostgresToWarehouseOperator(BaseOperator):
         target_conn_id: str,
         table: str,
         source_name: str | None = None,
-        target_table: str = "raw_{source}.{table}",
+        target_table: str | None = None,
         keys: Sequence[str] | None = None,
         columns: Sequence[str] | None = None,
         as_text: Sequence[str] | None = None,
@@ -170,6 +174,9 @@ class PostgresToWarehouseOperator(BaseOperator):
         connect_timeout: int = 10,
         control_schema: str = "_rowferry",
         driver: str | None = None,
+        channel: str = "auto",
+        spool_dir: str | None = None,
+        spool_file_bytes: int = 167772160,
         verify: bool = False,
         **kwargs: Any,
     ) -> None:
@@ -207,6 +214,9 @@ class PostgresToWarehouseOperator(BaseOperator):
         self.connect_timeout = connect_timeout
         self.control_schema = control_schema
         self.driver = driver
+        self.channel = channel
+        self.spool_dir = spool_dir
+        self.spool_file_bytes = spool_file_bytes
         self.verify = verify
         # What a template makes of them may be None too, and that is not the same as not to ask for a window.
         self._bounds = [name for name, bound in (("since", since), ("until", until)) if bound is not None]
@@ -282,6 +292,9 @@ class PostgresToWarehouseOperator(BaseOperator):
             connect_timeout=self.connect_timeout,
             control_schema=self.control_schema,
             driver=self.driver,
+            channel=self.channel,  # type: ignore[arg-type]
+            spool_dir=self.spool_dir,
+            spool_file_bytes=self.spool_file_bytes,
             verify=self.verify,
         )
 

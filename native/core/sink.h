@@ -2,7 +2,8 @@
  *
  * open → lease → newest → describe → begin → write … → (keys → write …) → merge → record → commit → close. From `begin` to
  * `commit` everything is one transaction of the target: an error, close, or the end of the process in
- * between leaves nothing behind.
+ * between leaves nothing behind. Where DDL commits by itself the transaction begins with `merge`; what came before is
+ * temporary, but for a new table, which then is there without rows.
  */
 #ifndef RF_SINK_H
 #define RF_SINK_H

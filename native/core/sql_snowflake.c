@@ -97,7 +97,7 @@ void rf_snowflake_session(const struct rf_job *job, struct rf_text *out) {
     out->failed |= tag.failed;
     rf_text_add(out, "ALTER SESSION SET TIMEZONE = 'UTC', TIMESTAMP_INPUT_FORMAT = 'AUTO', DATE_INPUT_FORMAT = 'AUTO', TIME_INPUT_FORMAT = 'AUTO',"
                      " BINARY_INPUT_FORMAT = 'HEX', QUOTED_IDENTIFIERS_IGNORE_CASE = FALSE, ERROR_ON_NONDETERMINISTIC_MERGE = TRUE,"
-                     " ABORT_DETACHED_QUERY = TRUE, WEEK_START = 0, ");
+                     " ABORT_DETACHED_QUERY = TRUE, ");
     rf_text_addf(out, "LOCK_TIMEOUT = %" PRId64 ", QUERY_TAG = ", (int64_t)job->lock_timeout + 1);
     rf_text_escaped_literal(out, tag.data ? tag.data : "");
     rf_text_free(&tag);
@@ -147,6 +147,14 @@ void rf_snowflake_create_schema(const struct rf_job *job, const char *schema, st
     rf_snowflake_identifier(out, job->target_database);
     rf_text_add(out, ".");
     rf_snowflake_identifier(out, schema);
+}
+
+void rf_snowflake_drop_schema(const struct rf_job *job, const char *schema, struct rf_text *out) {
+    rf_text_add(out, "DROP SCHEMA IF EXISTS ");
+    rf_snowflake_identifier(out, job->target_database);
+    rf_text_add(out, ".");
+    rf_snowflake_identifier(out, schema);
+    rf_text_add(out, " CASCADE");
 }
 
 void rf_snowflake_create_loads(const struct rf_job *job, struct rf_text *out) {

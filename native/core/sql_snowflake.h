@@ -22,6 +22,7 @@ extern const char RF_SNOWFLAKE_SESSION[];
 /* → are the control schema, its tables (two) and the target's schema there */
 void rf_snowflake_schemas(const struct rf_job *job, struct rf_text *out);
 void rf_snowflake_create_schema(const struct rf_job *job, const char *schema, struct rf_text *out);
+void rf_snowflake_drop_schema(const struct rf_job *job, const char *schema, struct rf_text *out);
 void rf_snowflake_create_loads(const struct rf_job *job, struct rf_text *out);
 void rf_snowflake_create_leases(const struct rf_job *job, struct rf_text *out);
 

@@ -230,7 +230,8 @@ static enum rf_code resolve_doubt(struct rf_sink_snowflake *sink, struct rf_erro
 enum rf_code rf_snowflake_commit(void *self, struct rf_error *err) {
     struct rf_sink_snowflake *sink = self;
     enum rf_code code = sink->session.ops->commit(sink->session.self, err);
-    return code == RF_OK || code == RF_CANCELLED ? code : resolve_doubt(sink, err);
+    if (code == RF_OK || code == RF_CANCELLED || rf_snowflake_answered(err)) return code; /* a refusal leaves no doubt */
+    return resolve_doubt(sink, err);
 }
 
 /* ---- verbs without a run ---- */
@@ -288,5 +289,25 @@ enum rf_code rf_snowflake_reset(const struct rf_job *job, struct rf_cancel *canc
     if (code == RF_OK) return RF_OK;
     free(*json);
     *json = NULL;
+    return code;
+}
+
+static enum rf_code discard(struct rf_sink_snowflake *sink, char **json, struct rf_error *err) {
+    static const char own[] = "rowferry_selftest_";
+    const struct rf_job *job = sink->job;
+    struct rf_text sql = {0};
+    if (strncmp(job->target_schema, own, strlen(own)) != 0 || strcmp(job->target_schema, job->control_schema) != 0)
+        return rf_fail(err, RF_CONFIG, "the schema of %s is not that of a self-test", job->target_label);
+    RF_TRY(rf_snowflake_connect(sink, err));
+    rf_snowflake_drop_schema(job, job->target_schema, &sql);
+    RF_TRY(rf_snowflake_execute(sink, "drop the self-test's schema", &sql, NULL, err));
+    *json = strdup("{}");
+    return *json ? RF_OK : rf_no_memory(err);
+}
+
+enum rf_code rf_snowflake_discard(const struct rf_job *job, struct rf_cancel *cancel, struct rf_arena *arena, char **json, struct rf_error *err) {
+    struct rf_sink_snowflake sink = {.job = job, .cancel = cancel, .arena = arena};
+    enum rf_code code = discard(&sink, json, err);
+    rf_snowflake_close_target(&sink);
     return code;
 }

@@ -1,5 +1,7 @@
 #include "drivers/rights.h"
 
+#include "core/snowflake_uri.h"
+
 #include "core/text.h"
 
 #include <stdbool.h>
@@ -64,6 +66,7 @@ static void add_grants(const struct rf_job *job, const struct need *need, struct
 
 void rf_hint_at_right(const struct rf_job *job, struct rf_error *err) {
     const struct need *need = strcmp(err->sqlstate, "42501") == 0 ? find_need(err) : NULL;
+    if (need && job->target && rf_is_snowflake(job->target) && strcmp(need->side, "target") == 0) return; /* its grants are others */
     if (!need || (need->object > TYPES && !schema_of(job, need->object))) return;
     struct rf_text grants = {0};
     add_grants(job, need, &grants);

@@ -12,7 +12,7 @@
 enum { ARENA_BYTES = 64 * 1024 * 1024 };
 
 enum rf_verb rf_verb_named(const char *name) {
-    static const char *const names[RF_VERBS] = {"run", "plan", "verify", "state", "reset", "inspect"};
+    static const char *const names[RF_VERBS] = {"run", "plan", "verify", "state", "reset", "inspect", "discard"};
     int verb = 0;
     while (verb < RF_VERBS && strcmp(names[verb], name) != 0) verb++;
     return (enum rf_verb)verb;
@@ -59,6 +59,10 @@ static enum rf_code dispatch(enum rf_verb verb, struct rf_job *job, struct rf_ca
     case RF_INSPECT:
         RF_TRY(rf_job_require(job, true, false, false, err));
         return rf_postgres_inspect(job, cancel, arena, json, err);
+    case RF_DISCARD:
+        RF_TRY(rf_job_require(job, false, true, true, err));
+        if (rf_is_snowflake(job->target)) return rf_snowflake_discard(job, cancel, arena, json, err);
+        return rf_fail(err, RF_CONFIG, "only the schema of a self-test on Snowflake is discarded");
     case RF_VERBS: break;
     }
     return rf_fail(err, RF_INTERNAL, "unknown verb");

@@ -9,7 +9,7 @@
 
 #include <stdbool.h>
 
-enum rf_verb { RF_RUN, RF_PLAN, RF_VERIFY, RF_STATE, RF_RESET, RF_INSPECT, RF_VERBS };
+enum rf_verb { RF_RUN, RF_PLAN, RF_VERIFY, RF_STATE, RF_RESET, RF_INSPECT, RF_DISCARD, RF_VERBS };
 
 /* RF_VERBS when there is no verb of this name. */
 enum rf_verb rf_verb_named(const char *name);

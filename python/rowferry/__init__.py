@@ -11,7 +11,7 @@ at a source and says what could be proven about it. `rowferry.load` merges what 
 """
 
 from rowferry._native import __version__, spec, type_table
-from rowferry.checkup import Checkup, doctor
+from rowferry.checkup import Checkup, SelfTest, doctor, selftest
 from rowferry.errors import RowferryError
 from rowferry.job import Job, run, verify
 from rowferry.report import Counts, LoadRecord, Plan, Report, Verification
@@ -28,12 +28,14 @@ __all__ = [
     "Report",
     "RowferryError",
     "Rows",
+    "SelfTest",
     "Verification",
     "__version__",
     "doctor",
     "load",
     "read",
     "run",
+    "selftest",
     "spec",
     "type_table",
     "verify",

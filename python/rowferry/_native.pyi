@@ -18,7 +18,7 @@ class Job:
     def __init__(self, job_json: str) -> None: ...
     def execute(
         self,
-        verb: Literal["run", "plan", "verify", "state", "reset", "inspect"],
+        verb: Literal["run", "plan", "verify", "state", "reset", "inspect", "discard"],
         on_progress: Callable[[dict[str, Any]], object] | None = None,
     ) -> str:
         """Runs on a thread of its own with the GIL released; returns JSON.

@@ -10,12 +10,14 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
+from uuid import uuid4
 
-from rowferry.errors import ConfigurationError
+from rowferry.errors import ConfigurationError, InternalError
 from rowferry.job import Call
 from rowferry.report import Completeness, Document
+from rowferry.uri import is_snowflake
 
-__all__ = ["Checkup", "Cursor", "Finding", "Proof", "TableCheckup", "doctor", "judge", "scan_seconds"]
+__all__ = ["Checkup", "Cursor", "Finding", "Proof", "SelfTest", "TableCheckup", "doctor", "judge", "scan_seconds", "selftest"]
 
 Facts = Mapping[str, Any]
 
@@ -164,6 +166,8 @@ def doctor(
     Raises:
         RowferryError: A server cannot be reached, or a table does not exist.
     """
+    if target and is_snowflake(target):
+        raise ConfigurationError("doctor tells facts of a PostgreSQL target; of a Snowflake one --selftest tries loads")
     calls = [
         Call({"source": source, "target": target, "table": table, **settings})
         for table in (list(tables) or [None])
@@ -179,6 +183,73 @@ def doctor(
         bytes_per_second=bytes_per_second,
         xmin_max_bytes=settings.get("xmin_max_bytes", XMIN_MAX_BYTES),
     )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SelfTest(Document):
+    """What a Snowflake account did with real loads of one table.
+
+    Attributes:
+        table: Of the source, the smallest that can be loaded unless one was named.
+        schema: Where it went, with the control tables: a schema of its own, which is gone again.
+        steps: What was done, and how many rows it moved, in order.
+        reports: Of the loads, as `rowferry run --json` prints them.
+    """
+
+    table: str
+    schema: str
+    steps: tuple[str, ...]
+    reports: tuple[Facts, ...]
+
+
+def selftest(source: str, target: str, table: str | None = None, **settings: Any) -> SelfTest:
+    """Load one table of the source into a schema of its own on Snowflake, in every way that a load goes, and drop the schema.
+
+    The source is only read. Needs the right to create a schema in the target's database.
+
+    Args:
+        source: URI of the source.
+        target: `snowflake://…`, which names a database.
+        table: Table to load; None: the smallest that can be.
+        settings: Further settings of a job.
+    Raises:
+        RowferryError: What a load would raise, and where it does not do what it should, `InternalError`.
+    """
+    if not is_snowflake(target):
+        raise ConfigurationError("a self-test is of a snowflake:// target; other targets are tried by `make test`")
+    chosen = table or _smallest(doctor(source, **settings))
+    schema = f"rowferry_selftest_{uuid4().hex[:12]}"
+    given = {**settings, "source": source, "target": target, "table": chosen, "control_schema": schema}
+    given["target_table"] = f"{schema}.{{table}}"
+    steps: list[str] = []
+    reports: list[Facts] = []
+
+    def load(what: str, moved: str, **more: Any) -> None:
+        report = Call({**given, **more}).execute("run")
+        n_rows = report["this_try"]["read"]
+        reports.append(report)
+        if n_rows != report["this_try"][moved] + report["this_try"]["duplicates"]:
+            raise InternalError(f"self-test: {what} read {n_rows} rows and {moved} {report['this_try'][moved]}")
+        steps.append(f"{what}: {n_rows} rows")
+
+    try:
+        load("a first load", "inserted", capture="full")
+        load("every row again, over those that are there", "updated", capture="full")
+        load("what changed since, with a sweep of all keys", "updated", capture="xmin", sweep="always")
+        Call(given).execute("reset")
+        load("every row again, after a reset", "updated", capture="xmin")
+        steps.append(f"{len(Call(given).execute('state')['loads'])} load records")
+    finally:
+        Call(given).execute("discard")
+    return SelfTest(table=chosen, schema=schema, steps=(*steps, "the schema is dropped"), reports=tuple(reports))
+
+
+def _smallest(found: Checkup) -> str:
+    """The smallest table that a load could bring."""
+    tables = [table for table in found.tables if table.capture and table.key_source != "none" and table.rows_estimate != 0]
+    if not tables:
+        raise ConfigurationError("the source has no table that could be loaded: name one with --table")
+    return min(tables, key=lambda table: table.bytes).table
 
 
 def judge(

@@ -27,7 +27,7 @@ from click.core import ParameterSource
 from click.exceptions import NoArgsIsHelpError
 
 from rowferry import __version__, spec, terminal, type_table, uri
-from rowferry.checkup import BYTES_PER_SECOND, doctor
+from rowferry.checkup import BYTES_PER_SECOND, doctor, selftest
 from rowferry.errors import ConfigurationError, RowferryError
 from rowferry.fanout import Outcome, Work, side_by_side
 from rowferry.job import Call, Job, verify
@@ -166,6 +166,7 @@ json_option = click.option("--json", "as_json", is_flag=True, help="One JSON obj
 connection_options = _options(
     click.option("--connect-timeout", type=int, metavar="SECONDS", help="For one connection.  [10]"),
     click.option("--driver", metavar="FILE", help="Driver of the target: ADBC's of duckdb:/// or snowflake://, ODBC's of mariadb:// or sqlite:///.  [the one installed]"),
+    click.option("--channel", type=click.Choice(["auto", "adbc", "odbc"]), help="How Snowflake is reached.  [auto]"),
     click.option("--control-schema", metavar="NAME", help="Schema of rowferry's own tables.  [_rowferry]"),
 )
 name_options = _options(
@@ -331,8 +332,16 @@ def state_reset(tables: Sequence[str], yes: bool, as_json: bool, **settings: Any
 @click.option(
     "--read-rate", type=float, default=BYTES_PER_SECOND / 1e6, metavar="MB/S", help="Of the source's disk.  [200]"
 )
-def doctor_command(tables: Sequence[str], limit: int, read_rate: float, as_json: bool, **settings: Any) -> None:
+@click.option(
+    "--selftest", "tries", is_flag=True, help="Load a table into a schema of its own on a snowflake:// target, and drop it."
+)
+def doctor_command(
+    tables: Sequence[str], limit: int, read_rate: float, tries: bool, as_json: bool, **settings: Any
+) -> None:
     """Say what can be proven about each table and how. Reads only, needs nothing installed."""
+    if tries:
+        _selftest(tables, as_json, settings)
+        return
     if read_rate <= 0:
         raise ConfigurationError("--read-rate must be above 0")
     source = _needed(settings, "source")
@@ -342,6 +351,16 @@ def doctor_command(tables: Sequence[str], limit: int, read_rate: float, as_json:
         _print_json(found.to_dict())
     else:
         terminal.print_checkup(found)
+
+
+def _selftest(tables: Sequence[str], as_json: bool, settings: dict[str, Any]) -> None:
+    source, target = _needed(settings, "source"), _needed(settings, "target")
+    given = {n: v for n, v in settings.items() if v is not None and n in ("connect_timeout", "driver", "channel")}
+    done = selftest(source, target, tables[0] if tables else None, **given)
+    if as_json:
+        _print_json(done.to_dict())
+    else:
+        print("\n".join([f"{done.table} into {done.schema}", *(f"  {step}" for step in done.steps)]))
 
 
 @cli.command("spec")

@@ -13,7 +13,7 @@ from rowferry.report import LoadRecord, Plan, Report, Verification
 
 __all__ = ["Job", "OnProgress", "Progress", "run", "verify"]
 
-Verb = Literal["run", "plan", "verify", "state", "reset", "inspect"]
+Verb = Literal["run", "plan", "verify", "state", "reset", "inspect", "discard"]
 
 
 class Progress(TypedDict):

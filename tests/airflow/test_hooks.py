@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import json
 from typing import Any
+from urllib.parse import unquote
 
 import pytest
 from airflow.providers.common.compat.sdk import AirflowFailException, AirflowNotFoundException
 from airflow.providers.postgres.hooks.postgres import PostgresHook
+from cryptography.hazmat.primitives.asymmetric import rsa
+from cryptography.hazmat.primitives.serialization import BestAvailableEncryption, Encoding, PrivateFormat, load_pem_private_key
 from psycopg.conninfo import conninfo_to_dict
 
 from airflow_rowferry.hooks import connection_uri
@@ -115,8 +118,48 @@ def test_a_duckdb_connection_without_a_whole_path_is_refused_with_how_to_write_i
         file_connection(connection)
 
 
+@pytest.fixture
+def account(monkeypatch: pytest.MonkeyPatch) -> Any:
+    """Define a Snowflake connection, and get the parts of the URI of a job that is made of it."""
+
+    def resolve(**parts: Any) -> tuple[str, dict[str, str]]:
+        monkeypatch.setenv("AIRFLOW_CONN_ACCOUNT", json.dumps({"conn_type": "snowflake", **parts}))
+        uri = connection_uri("account")
+        assert problem(uri) is None
+        before, _, query = uri.partition("?")
+        return before, {name: unquote(value) for name, _, value in (pair.partition("=") for pair in query.split("&"))}
+
+    return resolve
+
+
+def test_a_snowflake_connection_has_its_extras_where_they_belong(account):
+    extra = {"account": "org-acc", "warehouse": "W", "role": "R", "database": "RAW"}
+    before, query = account(login="me@x", password="p/w", schema="S", extra=extra)
+    assert before == "snowflake://me%40x:p%2Fw@org-acc/RAW/S"
+    assert query == {"warehouse": "W", "role": "R", "authenticator": "snowflake"}
+
+
+def test_a_private_key_with_its_passphrase_arrives_as_pem_without_and_no_password_with_it(account, tmp_path):
+    key = rsa.generate_private_key(public_exponent=65537, key_size=2048)
+    sealed = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, BestAvailableEncryption(b"open sesame"))
+    (tmp_path / "key.p8").write_bytes(sealed)
+    extra = {"account": "acc", "private_key_file": str(tmp_path / "key.p8")}
+    before, query = account(login="me", password="open sesame", extra=extra)
+    assert before == "snowflake://me@acc/"
+    assert query["authenticator"] == "snowflake_jwt"
+    arrived = load_pem_private_key(query["private_key"].encode(), None)
+    assert arrived.private_numbers() == key.private_numbers()
+    uri = connection_uri("account")
+    assert "PRIVATE" not in redact(f"cannot connect to {uri}", uri)
+
+
+def test_a_snowflake_connection_without_an_account_is_refused(account):
+    with pytest.raises(AirflowFailException, match="names no account"):
+        account(login="me", password="x")
+
+
 def test_a_connection_of_another_type_is_refused(connection):
-    with pytest.raises(AirflowFailException, match="type 'http'; .* 'postgres', 'duckdb', 'mysql', 'sqlite' or 'odbc'"):
+    with pytest.raises(AirflowFailException, match="type 'http'; .* 'postgres', 'duckdb', 'snowflake', 'mysql', 'sqlite' or 'odbc'"):
         connection(conn_type="http", host="h")
 
 

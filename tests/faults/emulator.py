@@ -7,8 +7,8 @@ driver, over HTTP. `DIFFERENCES` is the one list of what is known to be otherwis
 
 `POST /faults` takes a JSON list of faults, tried in order: {"match": a regular expression for the statement, "after": how
 many that match it to let pass, "times": how often it fails, and one of
-"code"+"message" (Snowflake's refusal; nothing is done), "lose": "before" or "after" (the connection ends before or after the
-statement was executed), "seconds" (it takes so long), "rewrite" (the statement that is executed in its place)}.
+"code"+"message" (Snowflake's refusal; nothing is done), "lose": "before" or "after" (no answer of
+Snowflake's comes back, before or after the statement was executed), "seconds" (it takes so long), "rewrite" (the statement that is executed in its place)}.
 `GET /statements` gives the statements that were received, as [session, text].
 """
 
@@ -50,6 +50,7 @@ _ACCEPTED = re.compile(r"^ALTER SESSION SET (?!AUTOCOMMIT)", re.IGNORECASE)
 _SESSION = re.compile(r"\bCURRENT_SESSION\(\)", re.IGNORECASE)
 _TRANSACTION = re.compile(r"\bCURRENT_TRANSACTION\(\)", re.IGNORECASE)
 _ABORT = re.compile(r"^SELECT SYSTEM\$ABORT_(SESSION|TRANSACTION)\((\d+)\)", re.IGNORECASE)
+_MERGE = re.compile(r'MERGE INTO ("[^"]+"\."[^"]+")\.')
 _FILES = re.compile(r"\b(rowferry_files_\d+)")
 _TABLE = re.compile(r'^CREATE TABLE IF NOT EXISTS "\w+"\."\w+"\."([^"]+)"')
 _CONFLICT = re.compile(r"Duplicate key .* violates primary key|Conflict on (tuple|update)|write-write conflict|TransactionContext Error: .*onflict", re.IGNORECASE)
@@ -154,7 +155,7 @@ def make_app() -> Any:
     from snowflake.connector.errors import ProgrammingError  # noqa: PLC0415
     from starlette.applications import Starlette  # noqa: PLC0415
     from starlette.requests import Request  # noqa: PLC0415
-    from starlette.responses import JSONResponse  # noqa: PLC0415
+    from starlette.responses import JSONResponse, PlainTextResponse  # noqa: PLC0415
     from starlette.routing import Route  # noqa: PLC0415
 
     correct_fakesnow()
@@ -181,6 +182,9 @@ def make_app() -> Any:
         with_numbers = _SESSION.sub(f"'{numbers[token]}'", sql)
         return _TRANSACTION.sub(f"'{numbers[token]}'", with_numbers)
 
+    def lost() -> Any:
+        return PlainTextResponse("somebody in between", status_code=404)  # drivers ask again after 5xx and silence, for minutes
+
     async def query(request: Request) -> Any:
         token = server.to_token(request)
         body = await request.body()
@@ -194,13 +198,13 @@ def make_app() -> Any:
         if "code" in fault:
             return JSONResponse(refusal(fault["code"], fault["message"], fault.get("sqlstate", "57014")))
         if fault.get("lose") == "before":
-            raise ConnectionAbortedError
+            return lost()
         if "seconds" in fault:
             await asyncio.sleep(fault["seconds"])
         asked["sqlText"] = corrected(token, fault.get("rewrite", sql))
         answer = await execute(request, token, asked)
         if fault.get("lose") == "after":
-            raise ConnectionAbortedError
+            return lost()
         return answer
 
     async def execute(request: Request, token: str, asked: dict[str, Any]) -> Any:
@@ -210,8 +214,8 @@ def make_app() -> Any:
             return {"type": "http.request", "body": json.dumps(asked).encode(), "more_body": False}
 
         if conn := server.sessions.get(token):
-            if asked["sqlText"].startswith("MERGE") and not conn.schema_set:
-                conn.cursor().execute('USE SCHEMA "RAW"."_ROWFERRY"')
+            if (found := _MERGE.match(asked["sqlText"])) and not conn.schema_set:
+                conn.cursor().execute(f"USE SCHEMA {found[1]}")
             original = conn.cursor
 
             def cursor(*args: Any, **kwargs: Any) -> Any:

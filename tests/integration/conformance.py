@@ -209,7 +209,6 @@ class Snowflake(Sink):
         "verify": "a Snowflake target is not compared with its source in this release",
         "enforce keys": "Snowflake enforces no key but NOT NULL",
         "apostrophes": "the emulator makes no column whose name holds an apostrophe",
-        "every version": "the emulator is slow: CONFORMANCE=full takes it with each PostgreSQL, make test with 18 alone",
     }
     types: ClassVar[dict[str, str]] = {
         "id": "NUMBER NOT NULL",
@@ -224,7 +223,7 @@ class Snowflake(Sink):
         "_deleted_at": "TIMESTAMP_TZ",
     }
 
-    def __init__(self, server: Server, folder: Path) -> None:
+    def __init__(self, server: Server, folder: Path, fixture: Callable[[str], Any]) -> None:
         self.emulator = None if REAL else Emulator()
         self.uri = REAL or self.emulator.uri
         self._session = connect(self.uri)
@@ -274,8 +273,6 @@ def _unpacked(value: Any) -> Any:
         return UUID(value)
     return json.loads(value) if value.startswith("[") else value
 
-
-SINKS: tuple[type[Sink], ...] = (Postgres, Duckdb, Snowflake)
 
 class Psqlodbc(Postgres):
     """PostgreSQL as any server behind ODBC is."""
@@ -418,7 +415,7 @@ def read_value(value: Any) -> Any:
     return next((read(value) for form, read in FORMS if re.fullmatch(form, value)), value) if isinstance(value, str) else value
 
 
-SINKS: tuple[type[Sink], ...] = (Postgres, Duckdb, Mariadb, Sqlite, Psqlodbc)
+SINKS: tuple[type[Sink], ...] = (Postgres, Duckdb, Snowflake, Mariadb, Sqlite, Psqlodbc)
 PLACES = [(version, sink) for version in (15, 18) for sink in SINKS if WIDE or version in sink.versions]
 """From where to where."""
 

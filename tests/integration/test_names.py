@@ -299,8 +299,9 @@ USED_BY = dict.fromkeys(("cursor_columns", "since", "until"), {"capture": "curso
 PARSED = {"since", "until"}
 """Settings that the server reads as a time."""
 
-ELSEWHERE = {"driver", "source", "target", "where"}
-"""Settings with tests of their own, below; the driver is a file that only a DuckDB target opens (test_duckdb)."""
+ELSEWHERE = {"driver", "source", "spool_dir", "target", "where"}
+"""Settings with tests of their own, below; the driver is a file that only DuckDB and Snowflake targets open (test_duckdb), spool_dir
+a folder that only Snowflake ones write in, and which holds no quote (native/test_spool)."""
 
 
 def attacks(name: str, schema: dict[str, Any], payload: str) -> list[Any]:

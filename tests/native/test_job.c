@@ -161,7 +161,7 @@ TEST(a_key_of_any_length_is_refused_without_harm) {
 }
 
 TEST(a_value_of_another_type_is_refused_naming_the_key) {
-    static const char *const texts[] = {"source", "target", "driver", "source_name", "table", "target_table", "where", "run_id", "application", "control_schema",
+    static const char *const texts[] = {"source", "target", "driver", "channel", "spool_dir", "spool_file_bytes", "source_name", "table", "target_table", "where", "run_id", "application", "control_schema",
                                         "capture", "mode", "on_duplicate", "open_transactions", "audit", "sweep", "on_delete", "since", "until"};
     static const char *const not_texts[] = {"1", "true", "[]", "{}"};
     static const char *const numbers[] = {"try_number", "map_index", "batch_bytes", "lock_timeout", "lease_seconds", "source_lag_wait", "connect_timeout",
@@ -184,7 +184,7 @@ TEST(a_value_of_another_type_is_refused_naming_the_key) {
 }
 
 TEST(a_null_is_refused_where_it_means_nothing) {
-    static const char *const keys[] = {"source_name", "target_table", "capture", "mode", "on_duplicate", "try_number", "application", "batch_bytes",
+    static const char *const keys[] = {"source_name", "channel", "spool_file_bytes", "capture", "mode", "on_duplicate", "try_number", "application", "batch_bytes",
                                        "lock_timeout", "lease_seconds", "source_lag_wait", "connect_timeout", "control_schema", "verify",
                                        "open_transactions", "clock_margin", "lookback", "max_hold", "wait_for_open_transactions", "xmin_max_bytes",
                                        "audit", "sweep", "on_delete", "connections"};
@@ -515,7 +515,7 @@ TEST(a_job_that_fills_its_memory_is_refused) {
 /* ---- the published schema ---------------------------------------------------------------------------------------------- */
 
 static const char *const ALL_KEYS[] = {
-    "source", "target", "driver", "source_name", "table", "target_table", "keys", "columns", "as_text", "where", "capture", "cursor_columns", "open_transactions", "clock_margin",
+    "source", "target", "driver", "channel", "spool_dir", "spool_file_bytes", "source_name", "table", "target_table", "keys", "columns", "as_text", "where", "capture", "cursor_columns", "open_transactions", "clock_margin",
     "lookback", "max_hold", "wait_for_open_transactions", "xmin_max_bytes", "audit", "sweep", "on_delete", "since", "until", "connections", "mode", "on_duplicate", "run_id", "try_number",
     "map_index", "application", "batch_bytes", "lock_timeout", "lease_seconds", "source_lag_wait", "connect_timeout", "control_schema", "verify"};
 

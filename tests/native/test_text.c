@@ -198,8 +198,18 @@ TEST(every_code_has_a_name_that_python_knows) {
     for (int code = RF_OK; code <= RF_NO_MEMORY; code++) assert_string_equal(rf_code_name((enum rf_code)code), names[code]);
 }
 
+TEST(where_a_backslash_always_escapes_it_is_doubled_as_a_quote_is) {
+    struct rf_text text = {0};
+    rf_text_escaped_literal(&text, "it's a \\N");
+    rf_text_add(&text, " ");
+    rf_text_escaped_literal(&text, NULL);
+    assert_string_equal(whole(&text), "'it''s a \\\\N' NULL");
+    rf_text_free(&text);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(where_a_backslash_always_escapes_it_is_doubled_as_a_quote_is),
         cmocka_unit_test(an_identifier_is_always_quoted_and_its_quotes_are_doubled),
         cmocka_unit_test(a_qualified_name_quotes_each_part_by_itself),
         cmocka_unit_test(a_literal_reads_the_same_under_both_settings_of_conforming_strings),

@@ -73,3 +73,16 @@ def test_an_unencoded_password_is_refused_before_libpq_can_quote_it(text: str) -
 def test_a_percent_code_in_a_password_is_hidden_in_both_forms() -> None:
     place = "postgresql://u:p%40ssword@h/db"
     assert uri.redact("p%40ssword or p@ssword", place) == "*** or ***"
+
+
+@pytest.mark.parametrize("secret", ["token=geheim-1", "private_key=geheim-1", "private_key_file_pwd=geheim-1"])
+def test_a_secret_of_a_snowflake_uri_is_hidden_wherever_it_stands(secret: str) -> None:
+    target = f"snowflake://me@acc/RAW?warehouse=W&{secret}&role=R"
+    assert uri.problem(target) is None
+    assert uri.has_password(target)
+    assert "geheim" not in uri.hide(target)
+    assert "geheim" not in uri.redact(f"cannot sign in with geheim-1 to {target}", target)
+
+
+def test_the_driver_of_a_snowflake_target_is_that_of_its_package() -> None:
+    assert str(uri.driver("snowflake://me@acc/RAW")).endswith("libadbc_driver_snowflake.so")
