@@ -7,6 +7,7 @@
 #include "core/sql_snowflake.h"
 #include "drivers/diagnose_snowflake.h"
 #include "drivers/sink_snowflake.h"
+#include "drivers/target.h"
 
 #include <inttypes.h>
 #include <stdio.h>
@@ -151,18 +152,6 @@ void rf_snowflake_close_target(void *self) {
 
 /* ---- state ---- */
 
-static void fill_load(const struct rf_result *rows, struct rf_load *load) {
-    *load = (struct rf_load){
-        .load_id = rf_result_integer(rows, 0, 0), .is_reset = rf_result_flag(rows, 0, 1), .source_table = rf_result_cell(rows, 0, 2),
-        .identity = {.system = rf_result_cell(rows, 0, 3), .timeline = (int)rf_result_integer(rows, 0, 4), .database = rf_result_cell(rows, 0, 5),
-                     .table_oid = rf_result_integer(rows, 0, 6)},
-        .snapshot = rf_result_cell(rows, 0, 7), .lsn = rf_result_cell(rows, 0, 8), .fingerprint = rf_result_cell(rows, 0, 9),
-        .chosen = rf_result_cell(rows, 0, 10), .proven = rf_result_cell(rows, 0, 11), .target_file = rf_result_cell(rows, 0, 12),
-        .loads_since_audit = rf_result_integer(rows, 0, 13), .loads_since_sweep = rf_result_integer(rows, 0, 14), .missed = rf_result_integer(rows, 0, 15),
-        .cursor = rf_result_cell(rows, 0, 16), .doubted = rf_result_flag(rows, 0, 17), .watermark = rf_result_cell(rows, 0, 18),
-        .extracted_at = rf_result_cell(rows, 0, 19)};
-}
-
 enum rf_code rf_snowflake_newest(void *self, struct rf_load *last, struct rf_run_total *total, struct rf_error *err) {
     struct rf_sink_snowflake *sink = self;
     struct rf_text newest = {0}, run = {0};
@@ -172,15 +161,11 @@ enum rf_code rf_snowflake_newest(void *self, struct rf_load *last, struct rf_run
     if (!sink->has_control) return RF_OK;
     rf_snowflake_newest_load(sink->job, &newest);
     RF_TRY(rf_snowflake_read(sink, "read the newest load record", &newest, &rows, err));
-    if (rows.n_rows == 1) fill_load(&rows, last);
+    rf_target_fill_load(&rows, last);
     if (!sink->job->source_label) return RF_OK;
     rf_snowflake_run_total(sink->job, &run);
     RF_TRY(rf_snowflake_read(sink, "read the run's earlier loads", &run, &rows, err));
-    total->loads = rf_result_integer(&rows, 0, 0);
-    total->counts = (struct rf_counts){
-        .read = rf_result_integer(&rows, 0, 1), .staged = rf_result_integer(&rows, 0, 1), .inserted = rf_result_integer(&rows, 0, 2),
-        .updated = rf_result_integer(&rows, 0, 3), .deleted = rf_result_integer(&rows, 0, 4), .duplicates = rf_result_integer(&rows, 0, 5),
-        .stale = rf_result_integer(&rows, 0, 6), .bytes = rf_result_integer(&rows, 0, 7)};
+    rf_target_fill_total(&rows, total);
     return RF_OK;
 }
 
