@@ -14,7 +14,7 @@
 
 struct rf_queue;
 
-enum { RF_QUEUE_FEWEST = 2, RF_QUEUE_MOST = 64 };
+enum { RF_QUEUE_FEWEST = 2, RF_QUEUE_MOST = 128 };
 
 /* Takes arrays of up to `most_bytes` in all, though RF_QUEUE_FEWEST of any size and no more than RF_QUEUE_MOST. NULL when memory is short. */
 struct rf_queue *rf_queue_new(size_t most_bytes);

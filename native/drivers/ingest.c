@@ -9,8 +9,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* DuckDB compresses 122,880 rows at a time and takes none meanwhile: about as many may come in. */
-enum { BATCHES_AHEAD = 40 };
+/* DuckDB takes no rows while it compresses: about as many may come in meanwhile. A greater batch_bytes adds to it only where two batches are more. */
+enum { BYTES_AHEAD = 64 * 1024 * 1024 };
 
 struct rf_ingest {
     struct rf_adbc *adbc;
@@ -71,7 +71,7 @@ enum rf_code rf_ingest_start(struct rf_adbc *adbc, const char *schema, const cha
     ingest->stream = (struct ArrowArrayStream){.get_schema = give_schema, .get_next = give_next, .get_last_error = give_reason,
                                                .release = release_stream, .private_data = ingest};
     ingest->row = calloc((size_t)n_fields + 1, sizeof *ingest->row);
-    ingest->queue = rf_queue_new(BATCHES_AHEAD * batch_bytes);
+    ingest->queue = rf_queue_new(BYTES_AHEAD);
     enum rf_code code = ingest->row && ingest->queue ? rf_columns_new(fields, n_fields, &ingest->columns, err) : rf_no_memory(err);
     if (code == RF_OK) ingest->running = rf_thread_start(load, ingest, &ingest->thread) == 0;
     if (code == RF_OK && !ingest->running) code = rf_fail(err, RF_INTERNAL, "the system gave no thread");
