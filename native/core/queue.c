@@ -7,19 +7,27 @@
 
 enum { SLICE_MS = 100 };
 
+struct entry {
+    struct ArrowArray array;
+    size_t n_bytes;
+};
+
 struct rf_queue {
     pthread_mutex_t mutex;
     pthread_cond_t changed;
-    struct ArrowArray arrays[RF_QUEUE_ARRAYS]; /* a ring */
+    struct entry entries[RF_QUEUE_MOST]; /* a ring */
     int first;
     int n;
+    size_t n_bytes; /* of all that are in */
+    size_t most_bytes;
     bool ended;
     bool given_up;
 };
 
-struct rf_queue *rf_queue_new(void) {
+struct rf_queue *rf_queue_new(size_t most_bytes) {
     struct rf_queue *queue = calloc(1, sizeof *queue);
     if (!queue) return NULL;
+    queue->most_bytes = most_bytes;
     pthread_mutex_init(&queue->mutex, NULL);
     rf_clock_condition(&queue->changed);
     return queue;
@@ -27,10 +35,11 @@ struct rf_queue *rf_queue_new(void) {
 
 /* The caller holds the mutex, or is alone. */
 static struct ArrowArray take_first(struct rf_queue *queue) {
-    struct ArrowArray array = queue->arrays[queue->first];
-    queue->first = (queue->first + 1) % RF_QUEUE_ARRAYS;
+    const struct entry *entry = &queue->entries[queue->first];
+    queue->first = (queue->first + 1) % RF_QUEUE_MOST;
     queue->n--;
-    return array;
+    queue->n_bytes -= entry->n_bytes;
+    return entry->array;
 }
 
 void rf_queue_free(struct rf_queue *queue) {
@@ -44,20 +53,26 @@ void rf_queue_free(struct rf_queue *queue) {
     free(queue);
 }
 
+static bool has_room(const struct rf_queue *queue, size_t n_bytes) {
+    if (queue->n < RF_QUEUE_FEWEST) return true;
+    return queue->n < RF_QUEUE_MOST && queue->n_bytes <= queue->most_bytes && n_bytes <= queue->most_bytes - queue->n_bytes;
+}
+
 /* A cancel is heard within a slice of time: its own condition is another one. */
-static void wait_for_room(struct rf_queue *queue, struct rf_cancel *cancel) {
-    while (queue->n == RF_QUEUE_ARRAYS && !queue->given_up && !rf_cancel_requested(cancel)) {
+static void wait_for_room(struct rf_queue *queue, size_t n_bytes, struct rf_cancel *cancel) {
+    while (!has_room(queue, n_bytes) && !queue->given_up && !rf_cancel_requested(cancel)) {
         struct timespec until = rf_clock_after(SLICE_MS);
         pthread_cond_timedwait(&queue->changed, &queue->mutex, &until);
     }
 }
 
-bool rf_queue_push(struct rf_queue *queue, struct ArrowArray *array, struct rf_cancel *cancel) {
+bool rf_queue_push(struct rf_queue *queue, struct ArrowArray *array, size_t n_bytes, struct rf_cancel *cancel) {
     pthread_mutex_lock(&queue->mutex);
-    wait_for_room(queue, cancel);
-    bool taken = queue->n < RF_QUEUE_ARRAYS && !queue->given_up && !rf_cancel_requested(cancel);
+    wait_for_room(queue, n_bytes, cancel);
+    bool taken = has_room(queue, n_bytes) && !queue->given_up && !rf_cancel_requested(cancel);
     if (taken) {
-        queue->arrays[(queue->first + queue->n++) % RF_QUEUE_ARRAYS] = *array;
+        queue->entries[(queue->first + queue->n++) % RF_QUEUE_MOST] = (struct entry){.array = *array, .n_bytes = n_bytes};
+        queue->n_bytes += n_bytes;
         array->release = NULL;
     }
     pthread_cond_broadcast(&queue->changed);

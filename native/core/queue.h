@@ -1,4 +1,4 @@
-/* A short queue of Arrow arrays between one thread that makes them and others that take them.
+/* A queue of Arrow arrays, bounded by their bytes, between one thread that makes them and others that take them.
  *
  * What is in it belongs to it. Either side may end it: the maker when there is no more, anybody when there is no point.
  */
@@ -10,18 +10,19 @@
 #include "core/error.h"
 
 #include <stdbool.h>
+#include <stddef.h>
 
 struct rf_queue;
 
-enum { RF_QUEUE_ARRAYS = 2 };
+enum { RF_QUEUE_FEWEST = 2, RF_QUEUE_MOST = 128 };
 
-/* NULL when memory is short. */
-struct rf_queue *rf_queue_new(void);
+/* Takes arrays of up to `most_bytes` in all, though RF_QUEUE_FEWEST of any size and no more than RF_QUEUE_MOST. NULL when memory is short. */
+struct rf_queue *rf_queue_new(size_t most_bytes);
 /* Nobody may wait in it any more. Releases what is left. */
 void rf_queue_free(struct rf_queue *queue);
 
-/* Moves *array in, after waiting for room. False when the queue was given up or `cancel` was requested: *array stays the caller's. */
-bool rf_queue_push(struct rf_queue *queue, struct ArrowArray *array, struct rf_cancel *cancel);
+/* Moves *array, of n_bytes, in after waiting for room. False when the queue was given up or `cancel` was requested: *array stays the caller's. */
+bool rf_queue_push(struct rf_queue *queue, struct ArrowArray *array, size_t n_bytes, struct rf_cancel *cancel);
 
 /* No more will come; what is there may still be taken. */
 void rf_queue_end(struct rf_queue *queue);

@@ -186,9 +186,10 @@ static const struct dialect {
     const char *row_end;       /* makes two rows comparable */
     const char *differs;
     bool names_rows; /* whatever leaves one row of several makes 0 of a float that is -0: it is told by its arrival and read itself */
+    bool locks_rows; /* as they come: in the order of keys two writers do not wait for each other */
 } DIALECTS[] = {
-    [RF_DIALECT_POSTGRES] = {"pg_temp", " ON COMMIT DROP", "tid", "ctid", "::text", " <> ", false}, /* as texts: not every type has an equality */
-    [RF_DIALECT_DUCKDB] = {"temp", "", "blob", "rowid", "", " IS DISTINCT FROM ", true},
+    [RF_DIALECT_POSTGRES] = {"pg_temp", " ON COMMIT DROP", "tid", "ctid", "::text", " <> ", false, true}, /* as texts: not every type has an equality */
+    [RF_DIALECT_DUCKDB] = {"temp", "", "blob", "rowid", "", " IS DISTINCT FROM ", true, false},
 };
 
 static const struct dialect *dialect_of(const struct rf_plan *plan) {
@@ -360,11 +361,10 @@ static void add_newest_by_name(const struct rf_plan *plan, struct rf_text *out) 
     add_staged_key_values(plan, out);
     rf_text_add(out, ", ");
     add_newest_first(plan, out);
-    rf_text_add(out, ") ORDER BY ");
-    rf_sql_add_keys(plan, out);
+    rf_text_add(out, ")");
 }
 
-/* The rows of the stage to merge: one for each key. */
+/* The rows of the stage to merge: one for each key. DuckDB would sort whole rows for an order that nobody needs. */
 void rf_sql_add_live_rows(const struct rf_plan *plan, struct rf_text *out) {
     bool by_name = plan->dedupe && dialect_of(plan)->names_rows, distinct = plan->dedupe && !by_name;
     rf_text_add(out, "SELECT ");
@@ -379,6 +379,7 @@ void rf_sql_add_live_rows(const struct rf_plan *plan, struct rf_text *out) {
         return;
     }
     add_live(plan, out);
+    if (!dialect_of(plan)->locks_rows) return;
     rf_text_add(out, " ORDER BY ");
     rf_sql_add_keys(plan, out);
     if (!distinct) return;

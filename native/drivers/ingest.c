@@ -66,7 +66,7 @@ enum rf_code rf_ingest_start(const struct rf_ingest_end *end, const struct rf_co
     ingest->stream = (struct ArrowArrayStream){.get_schema = give_schema, .get_next = give_next, .get_last_error = give_reason,
                                                .release = release_stream, .private_data = ingest};
     ingest->row = calloc((size_t)n_fields + 1, sizeof *ingest->row);
-    ingest->queue = rf_queue_new();
+    ingest->queue = rf_queue_new(end->bytes_ahead);
     enum rf_code code = ingest->row && ingest->queue ? rf_columns_new(fields, n_fields, &ingest->columns, err) : rf_no_memory(err);
     if (code == RF_OK) ingest->running = rf_thread_start(load, ingest, &ingest->thread) == 0;
     if (code == RF_OK && !ingest->running) code = rf_fail(err, RF_INTERNAL, "the system gave no thread");
@@ -105,8 +105,9 @@ static enum rf_code tell_why(struct rf_ingest *ingest, struct rf_error *err) {
 static enum rf_code hand_on(struct rf_ingest *ingest, struct rf_error *err) {
     struct ArrowArray array = {0};
     if (rf_columns_rows(ingest->columns) == 0) return RF_OK;
+    size_t n_bytes = rf_columns_bytes(ingest->columns);
     RF_TRY(rf_columns_take(ingest->columns, &array, err));
-    if (rf_queue_push(ingest->queue, &array, ingest->end.cancel)) return RF_OK;
+    if (rf_queue_push(ingest->queue, &array, n_bytes, ingest->end.cancel)) return RF_OK;
     array.release(&array);
     return tell_why(ingest, err);
 }

@@ -18,6 +18,7 @@ struct rf_ingest_end {
     void *self;
     struct rf_cancel *cancel;
     int64_t most_rows; /* of an array; 0: as many as batch_bytes allow */
+    size_t bytes_ahead; /* that may wait for the database; two arrays may in any case */
 };
 
 /* Begins to load. Until the end or the drop nothing else may be executed in the session. `fields` must outlive the ingest. */

@@ -86,8 +86,9 @@ static enum rf_code change(void *self, const char *role, rf_statement_maker *mak
     return rf_adbc_execute(&sink->adbc, role, &sql, n_rows, err);
 }
 
-/* DuckDB 2.0 refuses an array that is longer than one of its vectors where a value has to be cast. */
-enum { VECTOR_ROWS = 2048 };
+/* DuckDB 2.0 refuses an array that is longer than one of its vectors where a value has to be cast. It takes no rows while it
+ * compresses: about as many may come in meanwhile. */
+enum { VECTOR_ROWS = 2048, BYTES_AHEAD = 64 * 1024 * 1024 };
 
 static enum rf_code load_table(void *self, struct ArrowArrayStream *stream, struct rf_error *err) {
     struct rf_sink_duckdb *sink = self;
@@ -103,7 +104,7 @@ static enum rf_code set_threads(struct rf_sink_duckdb *sink, const char *threads
 
 /* With more threads DuckDB makes row groups of each 204,800 rows that are appended, which takes a fifth more work and no less time. */
 static enum rf_code start_ingest(struct rf_sink_duckdb *sink, const struct rf_columns_field *fields, int n_fields, struct rf_error *err) {
-    const struct rf_ingest_end end = {.load = load_table, .self = sink, .cancel = sink->cancel, .most_rows = VECTOR_ROWS};
+    const struct rf_ingest_end end = {.load = load_table, .self = sink, .cancel = sink->cancel, .most_rows = VECTOR_ROWS, .bytes_ahead = BYTES_AHEAD};
     RF_TRY(set_threads(sink, "1", err));
     return rf_ingest_start(&end, fields, n_fields, (size_t)sink->job->batch_bytes, &sink->ingest, err);
 }

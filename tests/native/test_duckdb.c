@@ -7,6 +7,9 @@
 
 #include <fcntl.h>
 #include <pthread.h>
+#include <sched.h>
+#include <stdatomic.h>
+#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -365,11 +368,11 @@ static struct ArrowArray numbered(int64_t length, int *released) {
 
 TEST(what_is_in_a_queue_comes_out_in_order_and_then_its_end) {
     struct rf_cancel *cancel = needed(rf_cancel_new());
-    struct rf_queue *queue = needed(rf_queue_new());
+    struct rf_queue *queue = needed(rf_queue_new(0));
     int released = 0;
     struct ArrowArray one = numbered(1, &released), two = numbered(2, &released), out;
-    assert_true(rf_queue_push(queue, &one, cancel) && !one.release);
-    assert_true(rf_queue_push(queue, &two, cancel));
+    assert_true(rf_queue_push(queue, &one, 1, cancel) && !one.release);
+    assert_true(rf_queue_push(queue, &two, 1, cancel));
     rf_queue_end(queue);
     assert_true(rf_queue_pop(queue, &out) && out.length == 1);
     out.release(&out);
@@ -383,12 +386,12 @@ TEST(what_is_in_a_queue_comes_out_in_order_and_then_its_end) {
 
 TEST(a_queue_that_was_given_up_takes_and_gives_nothing_and_releases_what_it_holds) {
     struct rf_cancel *cancel = needed(rf_cancel_new());
-    struct rf_queue *queue = needed(rf_queue_new());
+    struct rf_queue *queue = needed(rf_queue_new(0));
     int released = 0;
     struct ArrowArray one = numbered(1, &released), two = numbered(2, &released), out;
-    assert_true(rf_queue_push(queue, &one, cancel));
+    assert_true(rf_queue_push(queue, &one, 1, cancel));
     rf_queue_give_up(queue);
-    assert_false(rf_queue_push(queue, &two, cancel));
+    assert_false(rf_queue_push(queue, &two, 1, cancel));
     assert_non_null(two.release);
     assert_false(rf_queue_pop(queue, &out));
     rf_queue_free(queue);
@@ -401,7 +404,7 @@ static void *push_three(void *arg) {
     int *released = both[2];
     for (int64_t i = 1; i <= 3; i++) {
         struct ArrowArray array = numbered(i, released);
-        if (!rf_queue_push(both[0], &array, both[1])) array.release(&array);
+        if (!rf_queue_push(both[0], &array, 1, both[1])) array.release(&array);
     }
     return NULL;
 }
@@ -409,7 +412,7 @@ static void *push_three(void *arg) {
 TEST(a_full_queue_makes_its_writer_wait_until_there_is_room_or_a_cancel) {
     for (int cancels = 0; cancels < 2; cancels++) {
         struct rf_cancel *cancel = needed(rf_cancel_new());
-        struct rf_queue *queue = needed(rf_queue_new());
+        struct rf_queue *queue = needed(rf_queue_new(0));
         int released = 0;
         void *both[] = {queue, cancel, &released};
         pthread_t thread;
@@ -424,6 +427,57 @@ TEST(a_full_queue_makes_its_writer_wait_until_there_is_room_or_a_cancel) {
         rf_queue_free(queue);
         rf_cancel_release(cancel);
         assert_int_equal(released, 3);
+    }
+}
+
+enum { PUSHED = 3 * RF_QUEUE_MOST };
+
+struct filler {
+    struct rf_queue *queue;
+    struct rf_cancel *cancel;
+    size_t n_bytes; /* of each array */
+    int released;
+    atomic_int n_pushed;
+};
+
+static void *fill(void *arg) {
+    struct filler *filler = arg;
+    for (int64_t i = 1; i <= PUSHED; i++) {
+        struct ArrowArray array = numbered(i, &filler->released);
+        if (!rf_queue_push(filler->queue, &array, filler->n_bytes, filler->cancel)) array.release(&array);
+        atomic_fetch_add(&filler->n_pushed, 1);
+    }
+    return NULL;
+}
+
+/* Takes each array out once as many as are allowed are in, and counts the times that there were more. */
+static int times_too_many(struct filler *filler, int allowed) {
+    struct ArrowArray out = {0};
+    int too_many = 0;
+    for (int i = 0; i < PUSHED; i++) {
+        int full = i + allowed < PUSHED ? i + allowed : PUSHED;
+        while (atomic_load(&filler->n_pushed) < full) sched_yield();
+        too_many += atomic_load(&filler->n_pushed) > full;
+        assert_always(rf_queue_pop(filler->queue, &out) && out.length == i + 1);
+        out.release(&out);
+    }
+    return too_many;
+}
+
+TEST(a_queue_holds_arrays_up_to_its_bytes_but_two_of_any_size_and_no_more_than_it_has_places_for) {
+    static const struct { size_t most_bytes, n_bytes; int allowed; } cases[] = {
+        {0, 1, RF_QUEUE_FEWEST}, {10, 100, RF_QUEUE_FEWEST}, {10, 3, 3}, {10, 2, 5}, {SIZE_MAX, 1, RF_QUEUE_MOST}, {SIZE_MAX, SIZE_MAX / 4, 4},
+    };
+    for (size_t i = 0; i < N_OF(cases); i++) {
+        struct filler filler = {.queue = needed(rf_queue_new(cases[i].most_bytes)), .cancel = needed(rf_cancel_new()), .n_bytes = cases[i].n_bytes};
+        pthread_t thread;
+        assert_int_equal(pthread_create(&thread, NULL, fill, &filler), 0);
+        int too_many = times_too_many(&filler, cases[i].allowed);
+        pthread_join(thread, NULL);
+        rf_queue_free(filler.queue);
+        rf_cancel_release(filler.cancel);
+        assert_int_equal(filler.released, PUSHED);
+        assert_int_equal(too_many, 0);
     }
 }
 
@@ -494,6 +548,7 @@ int main(void) {
         cmocka_unit_test(a_cancel_interrupts_what_the_database_does),
         cmocka_unit_test(what_is_in_a_queue_comes_out_in_order_and_then_its_end),
         cmocka_unit_test(a_queue_that_was_given_up_takes_and_gives_nothing_and_releases_what_it_holds),
+        cmocka_unit_test(a_queue_holds_arrays_up_to_its_bytes_but_two_of_any_size_and_no_more_than_it_has_places_for),
         cmocka_unit_test(a_full_queue_makes_its_writer_wait_until_there_is_room_or_a_cancel),
         cmocka_unit_test(a_file_is_held_once_in_a_process_by_whatever_name),
         cmocka_unit_test(a_file_that_somebody_else_here_has_open_is_not_taken),
