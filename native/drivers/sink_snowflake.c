@@ -9,6 +9,7 @@
 #include "core/snowflake_names.h"
 #include "core/sql_snowflake.h"
 #include "core/types.h"
+#include "drivers/target.h"
 
 #include <inttypes.h>
 #include <stdio.h>
@@ -28,36 +29,10 @@ static enum rf_code check_names(const struct rf_source_facts *source, struct rf_
     return RF_OK;
 }
 
-static enum rf_code set_type(struct rf_sink_snowflake *sink, const struct rf_type *type, struct rf_column *column, struct rf_error *err) {
-    struct rf_text text = {0};
-    rf_type_on(type, RF_DIALECT_SNOWFLAKE, &text);
-    column->arrives_as = text.failed ? NULL : rf_arena_copy(sink->arena, text.data);
-    rf_text_free(&text);
-    rf_type_sent_to_snowflake(type, column);
-    return column->arrives_as ? RF_OK : rf_no_memory(err);
-}
-
 static enum rf_code set_types(struct rf_sink_snowflake *sink, struct rf_source_facts *source, struct rf_error *err) {
     struct rf_columns_field *fields = NULL;
-    RF_TRY(rf_types_of(sink->job, source, RF_DIALECT_SNOWFLAKE, sink->arena, &fields, err));
-    for (int i = 0; i < source->n_columns; i++) RF_TRY(set_type(sink, &fields[i].type, &source->columns[i], err));
-    return RF_OK;
-}
-
-static enum rf_code make_columns(struct rf_sink_snowflake *sink, int n, struct rf_target_facts *facts, struct rf_error *err) {
-    facts->n_columns = n;
-    facts->columns = rf_arena_take(sink->arena, (size_t)(n + 1) * sizeof *facts->columns);
-    return facts->columns ? RF_OK : rf_no_memory(err);
-}
-
-static struct rf_column column_of(const char *name, const char *type, bool not_null) {
-    return (struct rf_column){.name = name, .type = type, .base = type, .identity = type, .typmod = -1, .not_null = not_null};
-}
-
-static enum rf_code make_twins(struct rf_sink_snowflake *sink, const struct rf_source_facts *source, struct rf_target_facts *facts, struct rf_error *err) {
-    RF_TRY(make_columns(sink, source->n_columns, facts, err));
-    for (int i = 0; i < source->n_columns; i++)
-        facts->columns[i] = column_of(source->columns[i].name, source->columns[i].arrives_as, source->columns[i].not_null);
+    RF_TRY(rf_target_types(sink->job, source, RF_DIALECT_SNOWFLAKE, "Snowflake", sink->arena, &fields, err));
+    for (int i = 0; i < source->n_columns; i++) rf_type_sent_to_snowflake(&fields[i].type, &source->columns[i]);
     return RF_OK;
 }
 
@@ -79,12 +54,11 @@ static enum rf_code read_columns(struct rf_sink_snowflake *sink, const struct rf
     struct rf_result rows;
     rf_snowflake_columns(sink->job, &sql);
     RF_TRY(rf_snowflake_read(sink, "read the target's columns", &sql, &rows, err));
-    RF_TRY(make_columns(sink, rows.n_rows, facts, err));
+    RF_TRY(rf_target_columns(&rows, sink->arena, facts, err));
     for (int i = 0; i < rows.n_rows; i++) {
-        const char *name = rf_result_cell(&rows, i, 0), *type = rf_result_cell(&rows, i, 1);
-        if (!name || !type) return rf_fail(err, RF_INTERNAL, "the target did not name the columns of %s", sink->job->target_label);
-        RF_TRY(name_column(sink, source, name, &name, err));
-        facts->columns[i] = column_of(name, type, rf_result_flag(&rows, i, 2));
+        struct rf_column *column = &facts->columns[i];
+        if (!column->name || !column->type) return rf_fail(err, RF_INTERNAL, "the target did not name the columns of %s", sink->job->target_label);
+        RF_TRY(name_column(sink, source, column->name, &column->name, err));
     }
     facts->is_ours = rf_has_metadata(facts);
     return RF_OK;
@@ -146,7 +120,7 @@ static enum rf_code describe_target(void *self, struct rf_source_facts *source, 
     facts->server.version = number_of(rf_result_cell(&rows, 0, 1));
     facts->exists = kind != NULL;
     if (kind && strcmp(kind, "BASE TABLE") != 0) return rf_fail(err, RF_CONFIG, "%s exists on the target and is not a table", sink->job->target_label);
-    return facts->exists ? describe_existing(sink, source, facts, err) : make_twins(sink, source, facts, err);
+    return facts->exists ? describe_existing(sink, source, facts, err) : rf_target_twins(source, sink->arena, facts, err);
 }
 
 /* ---- executing ---- */
