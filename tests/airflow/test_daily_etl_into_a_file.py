@@ -6,8 +6,8 @@ import pytest
 from conftest import World
 from file_holder import held
 
+import rowferry
 from rowferry.demo import shop
-from rowferry.demo.compare import compare
 from rowferry.demo.warehouse import file_of, query
 
 pytestmark = [pytest.mark.airflow, pytest.mark.slow]
@@ -35,8 +35,8 @@ def test_mapped_loads_and_the_tasks_of_dbt_wait_for_the_file_and_none_is_tried_t
 
 
 def test_the_file_holds_what_the_source_does_and_dbt_has_built_its_models_there(world: World, first: str):
-    for table, keys in shop.KEYS.items():
-        verified = compare(world.shop, world.file, table, keys)
+    for table in shop.KEYS:
+        verified = rowferry.verify({"source": world.shop, "target": world.file, "table": table})
         assert verified and verified.compared > 0
     assert query(world.file, "select count(*) from analytics.stg_postgres__orders") == [(orders(world),)]
     assert query(world.file, "select count(*) > 0 from analytics.orders_daily") == [(True,)]
