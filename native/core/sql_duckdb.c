@@ -158,44 +158,64 @@ void rf_duckdb_unique_keys(const struct rf_job *job, struct rf_text *out) {
 
 /* ---- the load ---- */
 
-void rf_duckdb_set_threads(const char *threads, struct rf_text *out) {
-    rf_text_add(out, threads ? "SET threads = " : "RESET threads");
-    if (threads) rf_text_literal(out, threads);
-}
-
-/* Without its metadata when rows go straight in: they are appended by position. */
+/* Rows that go straight in are unique at the source: their key is cheaper to make once they are there. */
 void rf_duckdb_create_target(const struct rf_plan *plan, struct rf_text *out) {
     rf_text_add(out, "CREATE TABLE ");
     rf_sql_add_target(plan, out);
     rf_text_add(out, " (");
     for (int i = 0; i < plan->source->n_columns; i++) {
-        if (i > 0) rf_text_add(out, ", ");
         rf_text_identifier(out, plan->source->columns[i].name);
-        rf_text_addf(out, " %s%s", rf_target_column(plan, i)->type, plan->source->columns[i].not_null ? " NOT NULL" : "");
+        rf_text_addf(out, " %s%s, ", rf_target_column(plan, i)->type, plan->source->columns[i].not_null ? " NOT NULL" : "");
     }
+    rf_text_add(out, "\"_extracted_at\" TIMESTAMPTZ NOT NULL, \"_load_id\" BIGINT NOT NULL, \"_deleted_at\" TIMESTAMPTZ");
     if (!plan->straight) {
-        rf_text_add(out, ", \"_extracted_at\" TIMESTAMPTZ NOT NULL, \"_load_id\" BIGINT NOT NULL, \"_deleted_at\" TIMESTAMPTZ, PRIMARY KEY (");
+        rf_text_add(out, ", PRIMARY KEY (");
         rf_sql_add_keys(plan, out);
         rf_text_add(out, ")");
     }
     rf_text_add(out, ")");
 }
 
-/* A column with a default costs no pass over the rows. */
-void rf_duckdb_seal_target(const struct rf_plan *plan, int step, struct rf_text *out) {
-    static const char *const steps[RF_DUCKDB_SEALS] = {
-        "ADD COLUMN \"_extracted_at\" TIMESTAMPTZ DEFAULT ", "ADD COLUMN \"_load_id\" BIGINT DEFAULT ", "ADD COLUMN \"_deleted_at\" TIMESTAMPTZ",
-        "ALTER \"_extracted_at\" SET NOT NULL", "ALTER \"_load_id\" SET NOT NULL", "ALTER \"_extracted_at\" DROP DEFAULT", "ALTER \"_load_id\" DROP DEFAULT",
-        "ADD PRIMARY KEY (",
-    };
+void rf_duckdb_add_key(const struct rf_plan *plan, struct rf_text *out) {
     rf_text_add(out, "ALTER TABLE ");
     rf_sql_add_target(plan, out);
-    rf_text_addf(out, " %s", steps[step]);
-    if (step == 0) rf_text_literal(out, plan->extracted_at);
-    if (step == 1) rf_text_addf(out, "%" PRId64, plan->load_id);
-    if (step < RF_DUCKDB_SEALS - 1) return;
+    rf_text_add(out, " ADD PRIMARY KEY (");
     rf_sql_add_keys(plan, out);
     rf_text_add(out, ")");
+}
+
+static void begin_insert(const struct rf_plan *plan, struct rf_text *out) {
+    rf_text_add(out, "INSERT INTO ");
+    rf_sql_add_target(plan, out);
+    rf_text_add(out, " (");
+    rf_sql_add_columns(plan, "", out);
+    rf_text_add(out, ", \"_extracted_at\", \"_load_id\") SELECT ");
+}
+
+/* What the metadata of each row is. */
+static void add_load(const struct rf_plan *plan, struct rf_text *out) {
+    rf_text_add(out, ", ");
+    rf_text_literal(out, plan->extracted_at);
+    rf_text_addf(out, "::TIMESTAMPTZ, %" PRId64 " FROM ", plan->load_id);
+}
+
+void rf_duckdb_take_rows(const struct rf_plan *plan, struct rf_text *out) {
+    if (plan->straight) {
+        begin_insert(plan, out);
+        rf_text_add(out, "*");
+        add_load(plan, out);
+    } else {
+        rf_text_add(out, "INSERT INTO ");
+        rf_sql_add_stage(plan, out);
+        rf_text_add(out, " FROM ");
+    }
+    rf_text_add(out, RF_DUCKDB_ROWS "()");
+}
+
+void rf_duckdb_take_keys(const struct rf_plan *plan, struct rf_text *out) {
+    rf_text_add(out, "INSERT INTO ");
+    rf_sql_add_key_stage(plan, out);
+    rf_text_add(out, " FROM " RF_DUCKDB_ROWS "()");
 }
 
 void rf_duckdb_count_target(const struct rf_plan *plan, struct rf_text *out) {
@@ -260,15 +280,10 @@ void rf_duckdb_update(const struct rf_plan *plan, struct rf_text *out) {
 }
 
 void rf_duckdb_insert(const struct rf_plan *plan, struct rf_text *out) {
-    rf_text_add(out, "INSERT INTO ");
-    rf_sql_add_target(plan, out);
-    rf_text_add(out, " (");
-    rf_sql_add_columns(plan, "", out);
-    rf_text_add(out, ", \"_extracted_at\", \"_load_id\") SELECT ");
+    begin_insert(plan, out);
     rf_sql_add_columns(plan, "s.", out);
-    rf_text_add(out, ", ");
-    rf_text_literal(out, plan->extracted_at);
-    rf_text_addf(out, "::TIMESTAMPTZ, %" PRId64 " FROM (", plan->load_id);
+    add_load(plan, out);
+    rf_text_add(out, "(");
     rf_sql_add_live_rows(plan, out);
     rf_text_add(out, ") s WHERE NOT EXISTS (SELECT 1 FROM ");
     rf_sql_add_target(plan, out);

@@ -48,12 +48,15 @@ void rf_duckdb_file(const struct rf_job *job, struct rf_text *out);
 
 /* ---- the load ---- */
 
-/* NULL: as many as there are processors */
-void rf_duckdb_set_threads(const char *threads, struct rf_text *out);
+/* The rows that are sent, as a statement names them: a table function without parameters. */
+#define RF_DUCKDB_ROWS "rowferry_rows"
+
 void rf_duckdb_create_target(const struct rf_plan *plan, struct rf_text *out);
-/* After a straight load, one after the other: metadata and key. */
-enum { RF_DUCKDB_SEALS = 8 };
-void rf_duckdb_seal_target(const struct rf_plan *plan, int step, struct rf_text *out);
+/* Straight into the table or into the stage; into the stage of keys. */
+void rf_duckdb_take_rows(const struct rf_plan *plan, struct rf_text *out);
+void rf_duckdb_take_keys(const struct rf_plan *plan, struct rf_text *out);
+/* After a straight load. */
+void rf_duckdb_add_key(const struct rf_plan *plan, struct rf_text *out);
 /* → rows of the new table; of the stage; of the stage of keys */
 void rf_duckdb_count_target(const struct rf_plan *plan, struct rf_text *out);
 void rf_duckdb_count_stage(const struct rf_plan *plan, struct rf_text *out);

@@ -294,17 +294,19 @@ static void list_changing(const struct rf_plan *plan, struct listing *listing) {
     else rf_duckdb_update(plan, list(listing, "target", "update"));
 }
 
-/* Rows and keys are handed over as columns, and the transaction ends by a call: no statement says so. The load record is
- * one whole text with its values. */
+/* The load record is one whole text with its values. */
 static void list_duckdb(const struct rf_plan *plan, struct listing *listing) {
     if (plan->first_load) rf_duckdb_create_target(plan, list(listing, "target", "create table"));
     if (!plan->straight) rf_sql_create_stage(plan, list(listing, "target", "create stage"));
+    rf_duckdb_take_rows(plan, list(listing, "target", plan->straight ? "load" : "load stage"));
     if (plan->sweep) rf_sql_create_keys(plan, list(listing, "target", "create stage of keys"));
-    for (int step = 0; plan->straight && step < RF_DUCKDB_SEALS; step++) rf_duckdb_seal_target(plan, step, list(listing, "target", "seal table"));
+    if (plan->sweep) rf_duckdb_take_keys(plan, list(listing, "target", "load keys"));
+    if (plan->straight) rf_duckdb_add_key(plan, list(listing, "target", "add key"));
     if (plan->audit) rf_sql_count_missed(plan, list(listing, "target", "count missed rows"));
     if (!plan->straight && !plan->first_load) list_changing(plan, listing);
     if (!plan->straight) rf_duckdb_insert(plan, list(listing, "target", "insert"));
     list_closing(plan, listing);
+    rf_text_add(list(listing, "target", "commit"), "COMMIT");
 }
 
 /* The names of files are those of the first; the lease and the load record are told with their values when they are known. */

@@ -380,35 +380,19 @@ enum rf_code rf_adbc_read(struct rf_adbc *adbc, const char *role, struct rf_text
 
 /* ---- ingesting ---- */
 
-static enum rf_code set_up_ingest(struct rf_adbc *adbc, struct AdbcStatement *statement, const char *schema, const char *table, struct rf_error *err) {
-    const struct rf_adbc_option options[] = {
-        {"adbc.ingest.target_table", table},
-        {"adbc.ingest.mode", "adbc.ingest.mode.append"},
-        {schema ? "adbc.ingest.target_db_schema" : "adbc.ingest.temporary", schema ? schema : "true"},
-    };
-    for (size_t i = 0; i < sizeof options / sizeof options[0]; i++) {
-        struct AdbcError said = {0};
-        RF_TRY(rf_adbc_judge(adbc, "load rows", adbc->driver.StatementSetOption(statement, options[i].name, options[i].value, &said), &said, err));
-    }
-    return RF_OK;
-}
-
-static enum rf_code bind_and_run(struct rf_adbc *adbc, struct AdbcStatement *statement, struct ArrowArrayStream *stream, struct rf_error *err) {
+static enum rf_code bind_and_run(struct rf_adbc *adbc, const char *sql, struct ArrowArrayStream *stream, struct rf_adbc_result *result, struct rf_error *err) {
     struct AdbcError said = {0};
-    int64_t ignored; /* the table's own count is what counts */
-    RF_TRY(rf_adbc_judge(adbc, "load rows", adbc->driver.StatementBindStream(statement, stream, &said), &said, err));
-    rf_cancel_set_busy(adbc->slot, true);
-    AdbcStatusCode status = adbc->driver.StatementExecuteQuery(statement, NULL, &ignored, &said);
-    rf_cancel_set_busy(adbc->slot, false);
-    return rf_adbc_judge(adbc, "load rows", status, &said, err);
+    RF_TRY(rf_adbc_judge(adbc, result->role, adbc->driver.StatementBindStream(&result->statement, stream, &said), &said, err));
+    return set_and_run(adbc, sql, false, result, err);
 }
 
-enum rf_code rf_adbc_ingest(struct rf_adbc *adbc, const char *schema, const char *table, struct ArrowArrayStream *stream, struct rf_error *err) {
-    struct AdbcStatement statement = {0};
-    enum rf_code code = begin_statement(adbc, &statement, "load rows", err);
-    if (code == RF_OK) code = set_up_ingest(adbc, &statement, schema, table, err);
-    if (code == RF_OK) code = bind_and_run(adbc, &statement, stream, err);
-    end_statement(adbc, &statement);
+enum rf_code rf_adbc_ingest(struct rf_adbc *adbc, const char *role, struct rf_text *sql, struct ArrowArrayStream *stream, struct rf_error *err) {
+    struct rf_adbc_result result = {.role = role};
+    enum rf_code code = rf_text_check(sql, err);
+    if (code == RF_OK) code = begin_statement(adbc, &result.statement, role, err);
+    if (code == RF_OK) code = bind_and_run(adbc, sql->data, stream, &result, err);
+    rf_adbc_end(adbc, &result);
+    rf_text_free(sql);
     if (stream->release) stream->release(stream);
     return code;
 }

@@ -80,8 +80,9 @@ void rf_adbc_end(struct rf_adbc *adbc, struct rf_adbc_result *result);
 /* Every column of the result must be of texts, unless the ways say otherwise; they go into `arena`. */
 enum rf_code rf_adbc_read(struct rf_adbc *adbc, const char *role, struct rf_text *sql, struct rf_arena *arena, struct rf_result *rows, struct rf_error *err);
 
-/* Appends what the stream gives to a table, by position; takes the stream over. `schema` NULL: a temporary table. */
-enum rf_code rf_adbc_ingest(struct rf_adbc *adbc, const char *schema, const char *table, struct ArrowArrayStream *stream, struct rf_error *err);
+/* Runs a statement that reads the rows of the stream, takes the stream over and frees the text. How a statement names them
+ * is the driver's to say. */
+enum rf_code rf_adbc_ingest(struct rf_adbc *adbc, const char *role, struct rf_text *sql, struct ArrowArrayStream *stream, struct rf_error *err);
 
 enum rf_code rf_adbc_commit(struct rf_adbc *adbc, struct rf_error *err);
 enum rf_code rf_adbc_rollback(struct rf_adbc *adbc, struct rf_error *err);

@@ -10,7 +10,7 @@ typedef AdbcStatusCode init_function(int version, void *driver, struct AdbcError
 static bool is_complete(const struct AdbcDriver *driver) {
     return driver->DatabaseNew && driver->DatabaseInit && driver->DatabaseSetOption && driver->DatabaseRelease && driver->ConnectionNew &&
            driver->ConnectionInit && driver->ConnectionSetOption && driver->ConnectionRelease && driver->ConnectionCommit && driver->ConnectionRollback &&
-           driver->StatementNew && driver->StatementRelease && driver->StatementSetOption && driver->StatementSetSqlQuery && driver->StatementBindStream &&
+           driver->StatementNew && driver->StatementRelease && driver->StatementSetSqlQuery && driver->StatementBindStream &&
            driver->StatementExecuteQuery && driver->ConnectionCancel;
 }
 

@@ -6,6 +6,7 @@
 #include "core/clock.h"
 #include "core/sql_duckdb.h"
 #include "core/timestamp.h"
+#include "drivers/duckdb.h"
 #include "drivers/sink_adbc.h"
 #include "drivers/target.h"
 
@@ -27,7 +28,7 @@ static const char MEMORY_LIMIT[] = "2GB";
 
 static enum rf_code load_driver(struct rf_sink_duckdb *sink, struct rf_error *err) {
     RF_TRY(rf_duckdb_uri_read(sink->job->target, sink->arena, &sink->uri, err));
-    if (sink->job->driver) return rf_adbc_load(&sink->adbc, sink->job->driver, "duckdb_adbc_init", err);
+    if (sink->job->driver) return rf_duckdb_load(&sink->adbc, sink->job->driver, err);
     rf_fail(err, RF_CONFIG, "the target is a DuckDB file, and the job does not say where DuckDB's library is");
     return rf_hint(err, "pip install 'rowferry[duckdb]'; or name the library in \"driver\".");
 }
@@ -60,11 +61,12 @@ static enum rf_code make_file(struct rf_sink_duckdb *sink, struct rf_error *err)
 static enum rf_code open_file(struct rf_sink_duckdb *sink, bool to_write, struct rf_error *err) {
     bool missing = access(sink->uri.path, F_OK) != 0;
     if (missing && to_write) RF_TRY(make_file(sink, err));
-    struct rf_adbc_option options[4] = {
+    struct rf_adbc_option options[5] = {
         {"path", missing && !to_write ? ":memory:" : sink->uri.path},
         {"memory_limit", sink->uri.memory_limit ? sink->uri.memory_limit : MEMORY_LIMIT},
+        {"preserve_insertion_order", "false"}, /* or one thread would take all rows */
     };
-    int n = 2;
+    int n = 3;
     if (!to_write && !missing) options[n++] = (struct rf_adbc_option){"access_mode", "read_only"};
     if (sink->uri.threads) options[n++] = (struct rf_adbc_option){"threads", sink->uri.threads};
     RF_TRY(rf_adbc_open(&sink->adbc, options, n, sink->cancel, err));

@@ -62,7 +62,6 @@ struct rf_sink_duckdb {
     int64_t load_id;
     struct rf_columns_field *fields; /* of the source's columns */
     struct rf_ingest *ingest;        /* rows or keys that are being loaded */
-    char stage[48];                  /* the table they go into */
     struct rf_scan *scan;            /* rows that are being compared */
     int64_t rows_staged;
     bool keys_follow;

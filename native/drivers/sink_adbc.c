@@ -10,6 +10,7 @@
 #include "core/sql.h"
 #include "core/sql_duckdb.h"
 #include "core/sql_target.h"
+#include "drivers/duckdb.h"
 #include "drivers/target.h"
 
 #include <inttypes.h>
@@ -86,26 +87,19 @@ static enum rf_code change(void *self, const char *role, rf_statement_maker *mak
     return rf_adbc_execute(&sink->adbc, role, &sql, n_rows, err);
 }
 
-/* DuckDB 2.0 refuses an array that is longer than one of its vectors where a value has to be cast. It takes no rows while it
- * compresses: about as many may come in meanwhile. */
-enum { VECTOR_ROWS = 2048, BYTES_AHEAD = 64 * 1024 * 1024 };
+/* About as many may come in while DuckDB compresses. */
+enum { BYTES_AHEAD = 64 * 1024 * 1024 };
 
-static enum rf_code load_table(void *self, struct ArrowArrayStream *stream, struct rf_error *err) {
+static enum rf_code load_rows(void *self, struct ArrowArrayStream *stream, struct rf_error *err) {
     struct rf_sink_duckdb *sink = self;
-    bool straight = sink->plan->straight && !sink->keys_follow;
-    return rf_adbc_ingest(&sink->adbc, straight ? sink->job->target_schema : NULL, straight ? sink->job->target_table : sink->stage, stream, err);
-}
-
-static enum rf_code set_threads(struct rf_sink_duckdb *sink, const char *threads, struct rf_error *err) {
     struct rf_text sql = {0};
-    rf_duckdb_set_threads(threads, &sql);
-    return rf_adbc_execute(&sink->adbc, "set the threads", &sql, NULL, err);
+    if (sink->keys_follow) rf_duckdb_take_keys(sink->plan, &sql);
+    else rf_duckdb_take_rows(sink->plan, &sql);
+    return rf_adbc_ingest(&sink->adbc, "load rows", &sql, stream, err);
 }
 
-/* With more threads DuckDB makes row groups of each 204,800 rows that are appended, which takes a fifth more work and no less time. */
 static enum rf_code start_ingest(struct rf_sink_duckdb *sink, const struct rf_columns_field *fields, int n_fields, struct rf_error *err) {
-    const struct rf_ingest_end end = {.load = load_table, .self = sink, .cancel = sink->cancel, .most_rows = VECTOR_ROWS, .bytes_ahead = BYTES_AHEAD};
-    RF_TRY(set_threads(sink, "1", err));
+    const struct rf_ingest_end end = {.load = load_rows, .self = sink, .cancel = sink->cancel, .most_rows = RF_DUCKDB_VECTOR, .bytes_ahead = BYTES_AHEAD};
     return rf_ingest_start(&end, fields, n_fields, (size_t)sink->job->batch_bytes, &sink->ingest, err);
 }
 
@@ -113,7 +107,6 @@ static enum rf_code start_rows(struct rf_sink_duckdb *sink, struct rf_error *err
     struct rf_columns_field *fields = NULL;
     int n = 0;
     RF_TRY(rf_target_row_fields(sink->plan, sink->fields, sink->arena, &fields, &n, err));
-    snprintf(sink->stage, sizeof sink->stage, RF_STAGE, sink->load_id);
     return start_ingest(sink, fields, n, err);
 }
 
@@ -146,7 +139,6 @@ static enum rf_code end_ingest(struct rf_sink_duckdb *sink, rf_statement_maker *
     struct rf_ingest *ingest = sink->ingest;
     sink->ingest = NULL;
     if (ingest) RF_TRY(rf_ingest_end(ingest, err));
-    RF_TRY(set_threads(sink, sink->uri.threads, err));
     return count(sink, "count what was loaded", make, n_rows, NULL, err);
 }
 
@@ -162,7 +154,6 @@ static enum rf_code begin_keys(void *self, struct rf_error *err) {
     sink->keys_follow = true;
     RF_TRY(change(sink, "create the stage of keys", rf_sql_create_keys, NULL, err));
     RF_TRY(rf_target_key_fields(sink->plan, sink->fields, sink->arena, &fields, &n, err));
-    snprintf(sink->stage, sizeof sink->stage, RF_KEY_STAGE, sink->load_id);
     return start_ingest(sink, fields, n, err);
 }
 
@@ -195,15 +186,6 @@ static enum rf_code update_and_insert(void *self, struct rf_counts *counts, stru
 
 static const struct rf_merge_ops merge_ops = {.count = count, .change = change, .text = read_text, .merge = update_and_insert};
 
-static enum rf_code seal_target(struct rf_sink_duckdb *sink, struct rf_error *err) {
-    for (int step = 0; step < RF_DUCKDB_SEALS; step++) {
-        struct rf_text sql = {0};
-        rf_duckdb_seal_target(sink->plan, step, &sql);
-        RF_TRY(rf_adbc_execute(&sink->adbc, "seal the new table", &sql, NULL, err));
-    }
-    return RF_OK;
-}
-
 static enum rf_code merge_rows(void *self, const struct rf_plan *plan, struct rf_counts *counts, struct rf_error *err) {
     struct rf_sink_duckdb *sink = self;
     if (sink->keys_follow) RF_TRY(end_ingest(sink, rf_duckdb_count_keys, &counts->keys_staged, err));
@@ -211,7 +193,7 @@ static enum rf_code merge_rows(void *self, const struct rf_plan *plan, struct rf
     counts->staged = sink->rows_staged;
     if (!plan->straight) return rf_merge_stage(plan, &merge_ops, sink, counts, err);
     counts->inserted = counts->staged;
-    return seal_target(sink, err);
+    return change(sink, "add the key", rf_duckdb_add_key, NULL, err);
 }
 
 static enum rf_code record_load(void *self, const struct rf_report *report, struct rf_error *err) {
