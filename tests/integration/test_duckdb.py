@@ -60,7 +60,7 @@ def test_a_plan_names_the_statements_that_change_rows_and_sends_none(items: Into
     items.at_source.execute("DELETE FROM items WHERE id = 1")
     before = items.everything()
     roles = [statement["role"] for statement in items.job(capture="full").plan().to_dict()["statements"] if statement["server"] == "target"]
-    assert {"create stage", "delete", "insert", "close absent rows"} == set(roles)
+    assert {"create stage", "load stage", "delete", "insert", "close absent rows", "commit"} == set(roles)
     assert items.everything() == before
 
 

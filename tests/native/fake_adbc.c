@@ -45,7 +45,6 @@ static AdbcStatusCode called(struct AdbcError *error) {
 
 struct fake_statement {
     char sql[8192];
-    char table[128];
     struct ArrowArrayStream stream;
 };
 
@@ -137,12 +136,6 @@ static AdbcStatusCode release_statement(struct AdbcStatement *statement, struct 
     (void)error;
     if (fake->stream.release) fake->stream.release(&fake->stream);
     return drop(&statement->private_data);
-}
-
-static AdbcStatusCode set_statement(struct AdbcStatement *statement, const char *name, const char *value, struct AdbcError *error) {
-    struct fake_statement *fake = statement->private_data;
-    if (strcmp(name, "adbc.ingest.target_table") == 0) snprintf(fake->table, sizeof fake->table, "%s", value);
-    return called(error);
 }
 
 static AdbcStatusCode set_sql(struct AdbcStatement *statement, const char *sql, struct AdbcError *error) {
@@ -329,7 +322,7 @@ static AdbcStatusCode execute(struct AdbcStatement *statement, struct ArrowArray
     struct fake_statement *fake = statement->private_data;
     AdbcStatusCode status = called(error);
     if (status != ADBC_STATUS_OK) return status;
-    if (*fake->table) return ingest(fake, error);
+    if (fake->stream.release) return ingest(fake, error);
     const struct fake_answer *found = find_answer(fake->sql);
     *n_changed = found ? found->n_changed : 1;
     if (!found || !found->rows) return ADBC_STATUS_OK;
@@ -343,6 +336,6 @@ void fill_fake_driver(struct AdbcDriver *driver) {
         .DatabaseNew = new_database, .DatabaseSetOption = set_database, .DatabaseInit = init_database, .DatabaseRelease = release_database,
         .ConnectionNew = new_connection, .ConnectionInit = init_connection, .ConnectionSetOption = set_connection, .ConnectionRelease = release_connection,
         .ConnectionCommit = commit, .ConnectionRollback = rollback, .ConnectionCancel = interrupt,
-        .StatementNew = new_statement, .StatementRelease = release_statement, .StatementSetOption = set_statement, .StatementSetSqlQuery = set_sql,
+        .StatementNew = new_statement, .StatementRelease = release_statement, .StatementSetSqlQuery = set_sql,
         .StatementBindStream = bind_stream, .StatementExecuteQuery = execute};
 }

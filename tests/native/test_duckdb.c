@@ -1,6 +1,7 @@
 /* The DuckDB sink on a driver that answers what the test says, under a whole run. */
 #include "core/queue.h"
 #include "drivers/drivers.h"
+#include "drivers/duckdb.h"
 #include "fake_adbc.h"
 #include "fakes.h"
 #include "units.h"
@@ -24,10 +25,9 @@
     "|xmin|1000:1000:|3 rows, load 7|0|0|0|~|false|~|2026-11-22T17:00:00.000000+00:00"
 
 /* In place of the core's, which opens a library. */
-enum rf_code rf_adbc_load(struct rf_adbc *adbc, const char *library, const char *entry, struct rf_error *err) {
+enum rf_code rf_duckdb_load(struct rf_adbc *adbc, const char *library, struct rf_error *err) {
     (void)library;
     (void)err;
-    assert_string_equal(entry, "duckdb_adbc_init");
     fill_fake_driver(&adbc->driver);
     adbc->is_loaded = true;
     return RF_OK;
@@ -101,7 +101,7 @@ static void drop_world(struct world *world) {
 
 /* ---- loads -------------------------------------------------------------------------------------------------- */
 
-TEST(a_first_load_goes_straight_in_and_is_sealed_after) {
+TEST(a_first_load_goes_straight_in_and_gets_its_key_after) {
     static struct world world;
     make_world(&world, false);
     assert_code(run(&world), RF_OK, &world.fakes.facts.err);
@@ -109,7 +109,7 @@ TEST(a_first_load_goes_straight_in_and_is_sealed_after) {
     assert_int_equal(world.adbc.n_loaded, 3);
     assert_int_equal(world.fakes.run.report.this_try.inserted, 3);
     assert_contains(world.adbc.options, " memory_limit=");
-    assert_contains(world.adbc.statements, "CREATE TABLE \"raw_postgres\".\"orders\" (\"id\" BIGINT NOT NULL, \"amount\" DECIMAL(12,4), \"note\" VARCHAR)");
+    assert_contains(world.adbc.statements, "CREATE TABLE \"raw_postgres\".\"orders\" (\"id\" BIGINT NOT NULL, \"amount\" DECIMAL(12,4), \"note\" VARCHAR, \"_extracted_at\" TIMESTAMPTZ NOT NULL,");
     assert_contains(world.adbc.statements, "ADD PRIMARY KEY (\"id\")");
     assert_lacks(world.adbc.statements, "DELETE");
     drop_world(&world);
@@ -530,7 +530,7 @@ TEST(a_path_is_read_from_its_uri) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(a_first_load_goes_straight_in_and_is_sealed_after),
+        cmocka_unit_test(a_first_load_goes_straight_in_and_gets_its_key_after),
         cmocka_unit_test(a_later_load_goes_by_a_stage_and_writes_its_record_in_the_same_transaction),
         cmocka_unit_test(whichever_call_of_the_driver_fails_nothing_is_committed_or_left),
         cmocka_unit_test(a_count_that_the_tables_do_not_bear_out_is_never_committed),
