@@ -61,12 +61,13 @@ static enum rf_code make_file(struct rf_sink_duckdb *sink, struct rf_error *err)
 static enum rf_code open_file(struct rf_sink_duckdb *sink, bool to_write, struct rf_error *err) {
     bool missing = access(sink->uri.path, F_OK) != 0;
     if (missing && to_write) RF_TRY(make_file(sink, err));
-    struct rf_adbc_option options[5] = {
+    struct rf_adbc_option options[6] = {
         {"path", missing && !to_write ? ":memory:" : sink->uri.path},
         {"memory_limit", sink->uri.memory_limit ? sink->uri.memory_limit : MEMORY_LIMIT},
-        {"preserve_insertion_order", "false"}, /* or one thread would take all rows */
+        {"preserve_insertion_order", "false"},  /* or one thread would take all rows */
+        {"write_buffer_row_group_count", "1"}, /* of five that wait to be compressed, the last ones wait for one thread at the end */
     };
-    int n = 3;
+    int n = 4;
     if (!to_write && !missing) options[n++] = (struct rf_adbc_option){"access_mode", "read_only"};
     if (sink->uri.threads) options[n++] = (struct rf_adbc_option){"threads", sink->uri.threads};
     RF_TRY(rf_adbc_open(&sink->adbc, options, n, sink->cancel, err));
