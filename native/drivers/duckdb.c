@@ -4,7 +4,6 @@
 #include "core/text.h"
 #include "drivers/duckdb_abi.h"
 
-#include <dlfcn.h>
 #include <errno.h>
 #include <pthread.h>
 #include <stdbool.h>
@@ -424,25 +423,12 @@ static AdbcStatusCode execute(struct AdbcStatement *statement, struct ArrowArray
 static pthread_mutex_t loading = PTHREAD_MUTEX_INITIALIZER;
 static void *loaded; /* the library; under the mutex */
 
-static const char *find_functions(void *library) {
-    const char *missing = NULL;
-    void *symbol;
-#define FIND(name, result, arguments)                  \
-    symbol = dlsym(library, "duckdb_" #name);          \
-    if (!symbol) missing = "duckdb_" #name;            \
-    memcpy(&api.name, &symbol, sizeof symbol); /* POSIX: a pointer to an object holds one to a function */
-    RF_DUCKDB_FUNCTIONS(FIND)
-#undef FIND
-    return missing;
-}
-
 static enum rf_code load(const char *library, struct rf_error *err) {
-    void *handle = dlopen(library, RTLD_NOW | RTLD_LOCAL);
-    if (!handle) return rf_fail(err, RF_CONFIG, "the target's driver cannot be loaded: %s", dlerror());
-    if (handle == loaded) return RF_OK;
-    if (loaded) return rf_fail(err, RF_CONFIG, "%s is another DuckDB than the one this process has loaded", library);
-    const char *missing = find_functions(handle);
-    if (missing) return rf_fail(err, RF_CONFIG, "%s is no driver for this target: it has no function %s", library, missing);
+    struct rf_duckdb_api found;
+    void *handle;
+    RF_TRY(rf_duckdb_find(library, &found, &handle, err));
+    if (loaded && handle != loaded) return rf_fail(err, RF_CONFIG, "%s is another DuckDB than the one this process has loaded", library);
+    if (!loaded) api = found;
     loaded = handle;
     return RF_OK;
 }

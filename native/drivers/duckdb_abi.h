@@ -6,6 +6,7 @@
 #define RF_DUCKDB_ABI_H
 
 #include "core/arrow.h"
+#include "core/error.h"
 
 #include <stdint.h>
 
@@ -93,5 +94,8 @@ struct rf_duckdb_api {
     RF_DUCKDB_FUNCTIONS(RF_DUCKDB_MEMBER)
 #undef RF_DUCKDB_MEMBER
 };
+
+/* Loads the library, which stays in the process: it has threads and data of threads. RF_CONFIG names what is missing. */
+enum rf_code rf_duckdb_find(const char *library, struct rf_duckdb_api *api, void **handle, struct rf_error *err);
 
 #endif
