@@ -165,7 +165,7 @@ table_option = click.option(
 json_option = click.option("--json", "as_json", is_flag=True, help="One JSON object a line on standard output.")
 connection_options = _options(
     click.option("--connect-timeout", type=int, metavar="SECONDS", help="For one connection.  [10]"),
-    click.option("--driver", metavar="FILE", help="Driver of the target: ADBC's of duckdb:/// or snowflake://, ODBC's of mariadb:// or sqlite:///.  [the one installed]"),
+    click.option("--driver", metavar="FILE", help="Driver of the target: the library of duckdb:/// or snowflake://, ODBC's driver of mariadb:// or sqlite:///.  [the one installed]"),
     click.option("--channel", type=click.Choice(["auto", "adbc", "odbc"]), help="How Snowflake is reached.  [auto]"),
     click.option("--control-schema", metavar="NAME", help="Schema of rowferry's own tables.  [_rowferry]"),
 )

@@ -84,7 +84,7 @@ class Job:
             (`pip install 'rowferry[snowflake]'`), with a password, `private_key_file=…` (and `private_key_file_pwd=…`),
             `private_key=…` (PEM) or `token=…`; or, through unixODBC, `mariadb://user:password@host/database`,
             `sqlite:///directory/file.sqlite`, or `odbc:` and a connection string.
-        driver: The library with the ADBC driver of DuckDB or Snowflake, or the name or library of an ODBC driver; None:
+        driver: DuckDB's library, the one with Snowflake's ADBC driver, or the name or library of an ODBC driver; None:
             the one that is installed.
         channel: How Snowflake is reached; `auto`: over ADBC, the one that this release offers.
         spool_dir: Folder for files on their way to Snowflake, with room for two; None: the system's for temporary files.
