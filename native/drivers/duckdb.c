@@ -24,8 +24,15 @@ struct database {
 struct rows {
     struct ArrowArrayStream stream; /* its release is NULL when there is none */
     duckdb_schema schema;
-    duckdb_chunk first; /* taken ahead: its columns say the types; NULL once it was given out. Under the mutex */
-    pthread_mutex_t mutex;
+    duckdb_chunk first; /* taken ahead: its columns say the types; NULL once a thread has it */
+    pthread_mutex_t mutex; /* for whoever takes from here while a statement runs */
+};
+
+/* What one thread has taken and not given on: the rows of a row group. */
+struct group {
+    duckdb_chunk first; /* before the arrays; or NULL */
+    struct ArrowArray arrays[RF_DUCKDB_GROUP / RF_DUCKDB_VECTOR];
+    int n, next;
 };
 
 struct session {
@@ -114,15 +121,16 @@ static AdbcStatusCode release_database(struct AdbcDatabase *database, struct Adb
 
 /* ---- rows that DuckDB takes ---- */
 
-/* *chunk NULL: there are no more. Called on all threads of DuckDB. */
-static AdbcStatusCode next_chunk(struct session *session, duckdb_chunk *chunk, struct AdbcError *error) {
-    struct ArrowArrayStream *stream = &session->rows.stream;
-    struct ArrowArray array = {0};
-    *chunk = NULL;
-    if (stream->get_next(stream, &array) != 0) return refuse(error, stream->get_last_error(stream));
-    if (!array.release) return ADBC_STATUS_OK;
-    AdbcStatusCode status = judge(api.data_chunk_from_arrow(session->handle, &array, session->rows.schema, chunk), error);
-    if (array.release) array.release(&array);
+static AdbcStatusCode next_array(struct rows *rows, struct ArrowArray *array, struct AdbcError *error) {
+    *array = (struct ArrowArray){0};
+    return rows->stream.get_next(&rows->stream, array) == 0 ? ADBC_STATUS_OK : refuse(error, rows->stream.get_last_error(&rows->stream));
+}
+
+/* Moves the array; a chunk keeps alive what it refers to. */
+static AdbcStatusCode make_chunk(struct session *session, struct ArrowArray *array, duckdb_chunk *chunk, struct AdbcError *error) {
+    AdbcStatusCode status = judge(api.data_chunk_from_arrow(session->handle, array, session->rows.schema, chunk), error);
+    if (array->release) array->release(array);
+    array->release = NULL;
     return status;
 }
 
@@ -134,7 +142,9 @@ static AdbcStatusCode begin_rows(struct session *session, struct ArrowArrayStrea
     if (rows->stream.get_schema(&rows->stream, &schema) != 0) return refuse(error, rows->stream.get_last_error(&rows->stream));
     AdbcStatusCode status = judge(api.schema_from_arrow(session->handle, &schema, &rows->schema), error);
     if (schema.release) schema.release(&schema);
-    return status == ADBC_STATUS_OK ? next_chunk(session, &rows->first, error) : status;
+    struct ArrowArray array = {0};
+    if (status == ADBC_STATUS_OK) status = next_array(rows, &array, error);
+    return status == ADBC_STATUS_OK && array.release ? make_chunk(session, &array, &rows->first, error) : status;
 }
 
 static void end_rows(struct session *session) {
@@ -161,16 +171,62 @@ static void bind_rows(duckdb_info info) {
     }
 }
 
-static void let_all_threads_take_rows(duckdb_info info) {
-    api.init_set_max_threads(info, UINT16_MAX);
+static void limit_threads(duckdb_info info) {
+    api.init_set_max_threads(info, RF_DUCKDB_TAKERS);
 }
 
-static duckdb_chunk take_first(struct rows *rows) {
-    pthread_mutex_lock(&rows->mutex);
-    duckdb_chunk first = rows->first;
+static void drop_group(void *made) {
+    struct group *group = made;
+    if (group->first) api.destroy_data_chunk(&group->first);
+    for (int i = group->next; i < group->n; i++) group->arrays[i].release(&group->arrays[i]);
+    free(group);
+}
+
+static void begin_thread(duckdb_info info) {
+    struct group *group = calloc(1, sizeof *group);
+    if (group) api.init_set_init_data(info, group, drop_group);
+    else api.init_set_error(info, "Out of Memory Error: this process got no more");
+}
+
+/* At least what the values take; texts and bytes have three buffers, of which the second says where each begins. */
+static size_t bytes_of(const struct ArrowArray *array) {
+    enum { FIXED = 16 };
+    size_t n_bytes = (size_t)array->length * FIXED;
+    const int32_t *begins = array->n_buffers == 3 ? array->buffers[1] : NULL;
+    if (begins) n_bytes += (size_t)(begins[array->offset + array->length] - begins[array->offset]);
+    for (int64_t i = 0; i < array->n_children; i++) n_bytes += bytes_of(array->children[i]);
+    return n_bytes;
+}
+
+/* Until the group is whole, or large, or the rows have ended; other threads wait for their turn. */
+static AdbcStatusCode fill_group(struct rows *rows, struct group *group, struct AdbcError *error) {
+    enum { MOST = sizeof group->arrays / sizeof group->arrays[0], MOST_BYTES = 64 * 1024 * 1024 };
+    group->n = group->next = 0;
+    group->first = rows->first;
     rows->first = NULL;
-    pthread_mutex_unlock(&rows->mutex);
-    return first;
+    size_t n_bytes = 0;
+    while (group->n + (group->first != NULL) < MOST && n_bytes < MOST_BYTES) {
+        struct ArrowArray *array = &group->arrays[group->n];
+        AdbcStatusCode status = next_array(rows, array, error);
+        if (status != ADBC_STATUS_OK || !array->release) return status;
+        n_bytes += bytes_of(array);
+        group->n++;
+    }
+    return ADBC_STATUS_OK;
+}
+
+/* *chunk NULL: there are no more rows. */
+static AdbcStatusCode next_chunk(struct session *session, struct group *group, duckdb_chunk *chunk, struct AdbcError *error) {
+    AdbcStatusCode status = ADBC_STATUS_OK;
+    if (group->next == group->n) {
+        pthread_mutex_lock(&session->rows.mutex);
+        status = fill_group(&session->rows, group, error);
+        pthread_mutex_unlock(&session->rows.mutex);
+    }
+    if (status != ADBC_STATUS_OK) return status;
+    *chunk = group->first;
+    group->first = NULL;
+    return *chunk || group->next == group->n ? ADBC_STATUS_OK : make_chunk(session, &group->arrays[group->next++], chunk, error);
 }
 
 /* What the vectors refer to lives as long as they do. */
@@ -182,10 +238,10 @@ static void hand_over(duckdb_chunk from, duckdb_chunk to) {
 
 /* A chunk without rows ends the thread's part. */
 static void give_rows(duckdb_info info, duckdb_chunk out) {
-    struct session *session = api.function_get_extra_info(info);
     struct AdbcError error = {0};
-    duckdb_chunk chunk = take_first(&session->rows);
-    if (!chunk && next_chunk(session, &chunk, &error) != ADBC_STATUS_OK) {
+    duckdb_chunk chunk = NULL;
+    AdbcStatusCode status = next_chunk(api.function_get_extra_info(info), api.function_get_local_init_data(info), &chunk, &error);
+    if (status != ADBC_STATUS_OK) {
         api.function_set_error(info, error.message ? error.message : "Out of Memory Error");
         error.release(&error);
     } else if (!chunk) {
@@ -202,7 +258,8 @@ static AdbcStatusCode register_rows(struct session *session, struct AdbcError *e
     api.table_function_set_name(function, RF_DUCKDB_ROWS);
     api.table_function_set_extra_info(function, session, NULL);
     api.table_function_set_bind(function, bind_rows);
-    api.table_function_set_init(function, let_all_threads_take_rows);
+    api.table_function_set_init(function, limit_threads);
+    api.table_function_set_local_init(function, begin_thread);
     api.table_function_set_function(function, give_rows);
     int status = api.register_table_function(session->handle, function);
     api.destroy_table_function(&function);

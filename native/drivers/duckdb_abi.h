@@ -80,12 +80,16 @@ enum { DUCKDB_OK = 0, DUCKDB_STATEMENT_SELECT = 1 };
     X(table_function_set_extra_info, void, (duckdb_function, void *, void (*)(void *)))                 \
     X(table_function_set_bind, void, (duckdb_function, void (*)(duckdb_info)))                          \
     X(table_function_set_init, void, (duckdb_function, void (*)(duckdb_info)))                          \
+    X(table_function_set_local_init, void, (duckdb_function, void (*)(duckdb_info)))                    \
     X(table_function_set_function, void, (duckdb_function, void (*)(duckdb_info, duckdb_chunk)))        \
     X(register_table_function, int, (duckdb_connection, duckdb_function))                               \
     X(bind_get_extra_info, void *, (duckdb_info))                                                       \
     X(bind_add_result_column, void, (duckdb_info, const char *, duckdb_type))                           \
     X(bind_set_error, void, (duckdb_info, const char *))                                                \
     X(init_set_max_threads, void, (duckdb_info, uint64_t))                                              \
+    X(init_set_init_data, void, (duckdb_info, void *, void (*)(void *)))                                \
+    X(init_set_error, void, (duckdb_info, const char *))                                                \
+    X(function_get_local_init_data, void *, (duckdb_info))                                              \
     X(function_get_extra_info, void *, (duckdb_info))                                                   \
     X(function_set_error, void, (duckdb_info, const char *))
 
