@@ -133,6 +133,7 @@ def test_a_commit_that_does_not_come_is_ended_and_the_retry_loads_once(into: Int
 
 def test_a_server_that_crashes_before_the_commit_is_asked_once_it_is_back(into: IntoMariadb) -> None:
     with start_mariadb() as server:
+        server.admin("SET GLOBAL innodb_flush_log_at_trx_commit = 1")  # so that the first load survives
         pair = IntoMariadb(18, into.source, server.uri(), into.program, into.folder, server)
         make(pair, "orders", first=False)
         job = pair.job("orders", run_id="night")
