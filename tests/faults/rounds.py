@@ -104,6 +104,8 @@ class Setting:
             settings["where"] = "version % 3 <> 0"
         if self.removes:
             settings["on_delete"] = "remove"
+        if self.target == "mariadb":
+            settings["lease_seconds"] = 5  # so long a run may stand still that has the lock and has not said so yet
         return settings
 
 
