@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
-from rowferry.checkup import Checkup, TableCheckup, holder, is_odbc
+from rowferry.checkup import Checkup, TableCheckup, holder
 from rowferry.errors import RowferryError
 from rowferry.job import Job, Progress
 from rowferry.report import LoadRecord, Plan, Report, Verification
@@ -233,12 +233,26 @@ def server_lines(checkup: Checkup) -> Iterator[str]:
     else:
         yield "oldest transaction: none is open"
     if target:
-        control = "its control tables are there" if target["control_tables"] else "no control tables yet"
-        product = f"{target['database']} {target['version']}" if is_odbc(target) else f"PostgreSQL {version(target['version'])}"
-        account = f", as {target['current_user']}" if target["current_user"] else ""
-        yield f"target: {product} through {'ODBC' if is_odbc(target) else 'libpq'}{account}, {control}"
+        there = target["control_tables"]
+        control = "not looked into" if there is None else "its control tables are there" if there else "no control tables yet"
+        channel = target.get("channel", "libpq")
+        product = f"{target['database']} {target['version']}" if "channel" in target else f"PostgreSQL {version(target['version'])}"
+        account = f", as {target['current_user']}" if target.get("current_user") else ""
+        yield f"target: {product} through {CHANNELS[channel]}{account}, {control}"
+        if channel == "adbc":
+            yield _file(target)
     for finding in checkup.findings:
         yield from _finding_lines(finding, "")
+
+
+CHANNELS = {"libpq": "libpq", "odbc": "ODBC", "adbc": "ADBC"}
+
+
+def _file(target: Mapping[str, Any]) -> str:
+    """Of a target that is a file of this machine."""
+    file = size(target["bytes"]) if target["exists"] else "not there yet"
+    free = "" if target["free_bytes"] is None else f", {size(target['free_bytes'])} free beside it"
+    return f"file: {target['path']}, {file}{free}; DuckDB may take {target['memory_limit']} and {target['threads']} threads"
 
 
 def table_lines(table: TableCheckup) -> Iterator[str]:
