@@ -187,8 +187,8 @@ TYPE_COLUMNS = {
     "postgres": {"to_postgres": "on PostgreSQL"},
     "arrow": {"sent_as": "sent as", "arrow": "in Arrow", "note": "note"},
     "duckdb": {"sent_as": "sent as", "duckdb": "on DuckDB", "note": "note"},
-    "mariadb": {"mariadb": "on MariaDB"},
-    "sqlite": {"sqlite": "in SQLite"},
+    "mariadb": {"mariadb": "on MariaDB", "mariadb_note": "note"},
+    "sqlite": {"sqlite": "in SQLite", "sqlite_note": "note"},
     "psqlodbc": {"psqlodbc": "on PostgreSQL through ODBC"},
     "snowflake": {"sent_as": "sent as", "snowflake": "on Snowflake", "snowflake_note": "note"},
 }
@@ -203,9 +203,8 @@ def chosen_type(row: Mapping[str, Any], target: str | None) -> dict[str, Any]:
 def print_types(rows: Sequence[Mapping[str, Any]], target: str | None) -> None:
     chosen = TYPE_COLUMNS if target is None else {target: TYPE_COLUMNS[target]}
     heads = {"postgres": "type", **{key: head for columns in chosen.values() for key, head in columns.items()}}
-    for note in ("note", "snowflake_note"):
-        if note in heads:
-            heads[note] = heads.pop(note)  # the longest stand last
+    for note in [key for key in heads if key.endswith("note")]:
+        heads[note] = heads.pop(note)  # the longest stand last
     _print_table(None, list(heads.values()), [[_cell(row[key]) for key in heads] for row in rows])
 
 
