@@ -36,10 +36,14 @@ build:
 	@.ci/bootstrap demo
 	@.ci/build
 
-soak: build
+soak:
+	@.ci/bootstrap test
+	@.ci/build
 	@$(PY) tests/faults/soak.py
 
-bench: build
+bench:
+	@.ci/bootstrap bench
+	@.ci/build
 	@$(PY) tests/bench
 
 fresh:

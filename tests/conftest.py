@@ -12,7 +12,9 @@ from mariadb_server import MariaDb, start_mariadb
 
 from rowferry.demo.servers import Server, ServerError, clean_own_environment, start_postgres
 
+account = {name: value for name, value in os.environ.items() if name == "ROWFERRY_TEST_SNOWFLAKE"}
 clean_own_environment()
+os.environ.update(account)
 
 VERSIONS = (15, 18)
 

@@ -31,8 +31,11 @@ static const struct rf_dialect_row ROWS[RF_DIALECTS] = {
         .begin_session = "SET SESSION sql_mode = 'ANSI_QUOTES,PIPES_AS_CONCAT,NO_BACKSLASH_ESCAPES,STRICT_ALL_TABLES,NO_ENGINE_SUBSTITUTION,NO_AUTO_VALUE_ON_ZERO';"
                          "SET SESSION time_zone = '+00:00';SET SESSION TRANSACTION ISOLATION LEVEL READ COMMITTED;SET SESSION max_statement_time = 0;"
                          "SET SESSION innodb_lock_wait_timeout = {lock};SET SESSION lock_wait_timeout = {lock};SET SESSION idle_transaction_timeout = {lease};"
+                         "SET SESSION wait_timeout = {lease};"
                          "SET SESSION group_concat_max_len = 65536",
         .lock = "SELECT " FLAG("GET_LOCK(" MARIADB_LOCK ", 0) = 1"),
+        /* Until then nothing shows that a process stands still which has the lock; from then on a source may be slow. */
+        .once_named = "SET SESSION wait_timeout = 31536000",
         .holder = "SELECT IS_USED_LOCK(" MARIADB_LOCK ")",
         .end_session = {"KILL CONNECTION ", ""},
         .session = "CONNECTION_ID(), NULL",

@@ -54,6 +54,7 @@ struct rf_dialect_row {
     const char *arrival;        /* rises with the rows of a stage; NULL: a column of its own counts them */
     const char *begin_session;  /* settings, parted by semicolons; {lock} and {lease} are the job's times in whole seconds */
     const char *lock;           /* → is the table's lock ours now: it goes with the session */
+    const char *once_named;     /* a setting of a session that holds that lock and says so in the lease's row; NULL: none */
     const char *holder;         /* → pid of the session that holds it, or nothing */
     struct rf_around end_session; /* of a pid */
     const char *session;        /* of the lease's row: pid, backend_start */

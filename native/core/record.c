@@ -3,6 +3,7 @@
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 enum { RECORD_REPORT = 27 };
 
@@ -31,6 +32,13 @@ enum rf_code rf_record_load(const struct rf_report *report, struct rf_record *re
 void rf_record_reset(const struct rf_job *job, int64_t load_id, struct rf_record *record) {
     *record = (struct rf_record){.values = {job->target_label, record->integers[0], "reset", job->source_label, job->source_name, job->run_id, "1", "1", "-1"}};
     snprintf(record->integers[0], sizeof record->integers[0], "%" PRId64, load_id);
+}
+
+enum rf_code rf_record_tell(int64_t load_id, char **json, struct rf_error *err) {
+    char answer[64];
+    snprintf(answer, sizeof answer, "{\"load_id\":%" PRId64 "}", load_id);
+    *json = strdup(answer);
+    return *json ? RF_OK : rf_no_memory(err);
 }
 
 void rf_record_drop(struct rf_record *record) {

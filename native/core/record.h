@@ -24,6 +24,8 @@ struct rf_record {
 enum rf_code rf_record_load(const struct rf_report *report, struct rf_record *record, struct rf_error *err);
 /* Of a reset. */
 void rf_record_reset(const struct rf_job *job, int64_t load_id, struct rf_record *record);
+/* What the one who asked for a reset is told of it; freed by the caller. */
+enum rf_code rf_record_tell(int64_t load_id, char **json, struct rf_error *err);
 void rf_record_drop(struct rf_record *record);
 
 #endif

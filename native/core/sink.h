@@ -13,10 +13,13 @@
 #include "core/plan.h"
 #include "core/report.h"
 #include "core/schema.h"
+#include "core/text.h"
 #include "core/types.h"
 
 #include <stdbool.h>
 #include <stdint.h>
+
+struct rf_observer; /* core/transfer.h */
 
 /* What the bytes of each column are, shape (plan->source->n_columns,): as the source sends it, and as `next` gives it. Both of one
  * family (core/row_hash.h); in the run's arena. */
@@ -51,6 +54,14 @@ struct rf_sink_ops {
     enum rf_code (*read_rows)(void *self, const struct rf_plan *plan, struct rf_compared *compared, struct rf_error *err); /* NULL: by `read` */
     /* Of either the next piece, COPY BINARY; n_bytes is 0 at the end. */
     enum rf_code (*next)(void *self, struct rf_batch *batch, struct rf_error *err);
+    /* Without a run, each on a sink that is not open, and closed afterwards; *json is the caller's to free, whatever comes back: the
+     * load records, newest first; a record by which the next run reads all; */
+    enum rf_code (*state)(void *self, char **json, struct rf_error *err);
+    enum rf_code (*reset)(void *self, struct rf_observer observer, char **json, struct rf_error *err);
+    /* facts for `rowferry doctor`, an object, of a target that is only looked at. NULL: none are told. */
+    enum rf_code (*inspect)(void *self, struct rf_text *json, struct rf_error *err);
+    /* Drops the schema of a self-test, which holds target and control tables both; RF_CONFIG when it is any other. NULL: there are none. */
+    enum rf_code (*discard)(void *self, char **json, struct rf_error *err);
     /* Rolls back what is not committed, gives the lease back, disconnects. May be called at any time, twice. */
     void (*close)(void *self);
 };

@@ -8,6 +8,7 @@
 /* ---- control tables ---- */
 
 const char RF_DUCKDB_SET_ZONE[] = "SET TimeZone = 'UTC'";
+const char RF_DUCKDB_LIBRARY[] = "SELECT version(), current_setting('memory_limit'), CAST(current_setting('threads') AS VARCHAR)";
 
 void rf_duckdb_create_schema(const char *schema, struct rf_text *out) {
     rf_text_add(out, "CREATE SCHEMA IF NOT EXISTS ");

@@ -16,6 +16,8 @@
 
 /* Times are read and printed in UTC. */
 extern const char RF_DUCKDB_SET_ZONE[];
+/* → version, and what it may take of the machine: memory, threads; no file is looked at */
+extern const char RF_DUCKDB_LIBRARY[];
 void rf_duckdb_create_schema(const char *schema, struct rf_text *out);
 /* → is the table of load records there */
 void rf_duckdb_control_exists(const struct rf_job *job, struct rf_text *out);

@@ -18,6 +18,7 @@ struct there {
     const char *type;  /* as the target's catalog prints it; * stands for a decimal's digits or an enum's labels */
     bool as_text;      /* sent as its text, whatever the bytes could say */
     const char *read_by; /* as of struct rf_column */
+    const char *note;    /* what does not arrive there as it was; of MariaDB and SQLite alone, the others' stand beside the row */
 };
 
 struct rf_type_row {
@@ -51,9 +52,13 @@ struct rf_type_row {
 /* On Snowflake what the note before says. */
 #define SAME_NOTE ""
 
-#define AS_IS(type) {type, false, NULL}
-#define AS_TEXT(type) {type, true, NULL}
-#define READ(type, function) {type, false, function}
+#define AS_IS(type) {type, false, NULL, NULL}
+#define AS_TEXT(type) {type, true, NULL, NULL}
+#define READ(type, function) {type, false, function, NULL}
+#define NOTED(type, note) {type, false, NULL, note}
+
+#define SOME_YEARS "infinity, and years before 1 or after 9999, stop the run: name the column in as_text"
+#define SOME_FLOATS "−0 becomes 0; NaN, and in MariaDB an infinity, stop the run: name the column in as_text"
 
 /* Through psqlODBC every value goes as its text, and the server reads what a server printed; a cast would take the spaces
  * that pad a text. */
@@ -72,9 +77,9 @@ static const struct rf_type_row TYPES[] = {
     {"oid", RF_WIRE_UINT4, "", "I", NULL,
      ON(AS_IS("UINTEGER"), AS_IS("int(10) unsigned"), AS_IS("BIGINT"), AS_TEXT("bigint"), AS_IS("NUMBER(10,0)")), NULL, "the number alone: it names an object of the source", SAME_NOTE},
     {"float4", RF_WIRE_FLOAT4, "", "f", NULL,
-     ON(AS_IS("FLOAT"), AS_IS("double"), AS_IS("DOUBLE"), AS_TEXT("real"), READ("FLOAT", READ_FLOAT)), NULL, NULL, "the number as PostgreSQL prints it: 0.1 stays 0.1"},
+     ON(AS_IS("FLOAT"), NOTED("double", SOME_FLOATS), NOTED("DOUBLE", SOME_FLOATS), AS_TEXT("real"), READ("FLOAT", READ_FLOAT)), NULL, NULL, "the number as PostgreSQL prints it: 0.1 stays 0.1"},
     {"float8", RF_WIRE_FLOAT8, "", "g", NULL,
-     ON(AS_IS("DOUBLE"), AS_IS("double"), AS_IS("DOUBLE"), AS_TEXT("double precision"), READ("FLOAT", READ_FLOAT)), NULL, NULL, NULL},
+     ON(AS_IS("DOUBLE"), NOTED("double", SOME_FLOATS), NOTED("DOUBLE", SOME_FLOATS), AS_TEXT("double precision"), READ("FLOAT", READ_FLOAT)), NULL, NULL, NULL},
     {BOUNDED_NUMERIC, RF_WIRE_NUMERIC, "", "d", NULL,
      ON(AS_IS("DECIMAL(*)"), AS_IS("decimal(*)"), AS_IS("TEXT"), AS_TEXT("numeric(*)"), AS_IS("NUMBER(*)")), NULL, "of at most 38 digits, none of them before the unit; NaN stops the run: name the column in as_text", "of 38 digits at most, 37 of them behind the point, else VARCHAR; NaN stops the run: name the column in as_text"},
     {"numeric", RF_WIRE_TEXT, "text", "u", NULL,
@@ -98,15 +103,15 @@ static const struct rf_type_row TYPES[] = {
     {"jsonb", RF_WIRE_JSONB, "", "u", "arrow.json",
      ON(AS_IS("JSON"), AS_IS(MARIADB_TEXT), AS_IS("TEXT"), AS_TEXT("jsonb"), READ("VARIANT", READ_JSON)), NULL, "the text that PostgreSQL prints", "numbers of more than 38 digits and zeros behind the point are lost in a VARIANT: as_text keeps the text"},
     {"date", RF_WIRE_DATE, "", "tdD", NULL,
-     ON(AS_IS("DATE"), AS_IS("date"), AS_IS("TEXT"), AS_TEXT("date"), AS_IS("DATE")), NULL, "infinity is the last day that Arrow can name, -infinity the first but one", "infinity, and years before 1 or after 9999, stop the run: name the column in as_text"},
+     ON(AS_IS("DATE"), NOTED("date", SOME_YEARS), NOTED("TEXT", SOME_YEARS), AS_TEXT("date"), AS_IS("DATE")), NULL, "infinity is the last day that Arrow can name, -infinity the first but one", SOME_YEARS},
     {"time", RF_WIRE_TIME, "", "ttu", NULL,
      ON(AS_IS("TIME"), AS_IS("time(6)"), AS_IS("TEXT"), AS_TEXT("time without time zone"), AS_IS("TIME")), NULL, "24:00 is 86,400,000,000 µs, which some readers of Arrow do not expect", "24:00 stops the run: name the column in as_text"},
     {"timetz", RF_WIRE_TEXT, "text", "u", NULL,
      ON(AS_IS("VARCHAR"), AS_TEXT(MARIADB_TEXT), AS_TEXT("TEXT"), AS_TEXT("time with time zone"), AS_IS("VARCHAR")), NULL, NULL, "its text"},
     {"timestamp", RF_WIRE_TIMESTAMP, "", "tsu:", NULL,
-     ON(AS_IS("TIMESTAMP"), AS_IS("datetime(6)"), AS_IS("TEXT"), AS_TEXT("timestamp without time zone"), AS_IS("TIMESTAMP_NTZ")), NULL, "infinity is the last time that Arrow can name, -infinity the first but one; years after 294246 stop the run", "as it is, in no zone; infinity and years as for date"},
+     ON(AS_IS("TIMESTAMP"), NOTED("datetime(6)", SOME_YEARS), NOTED("TEXT", SOME_YEARS), AS_TEXT("timestamp without time zone"), AS_IS("TIMESTAMP_NTZ")), NULL, "infinity is the last time that Arrow can name, -infinity the first but one; years after 294246 stop the run", "as it is, in no zone; infinity and years as for date"},
     {"timestamptz", RF_WIRE_TIMESTAMP, "", "tsu:UTC", NULL,
-     ON(AS_IS("TIMESTAMPTZ"), AS_IS("datetime(6)"), AS_IS("TEXT"), AS_TEXT("timestamp with time zone"), AS_IS("TIMESTAMP_TZ")), NULL, "in UTC; infinity and years as for timestamp", "in UTC, whose offset 0 it has; infinity and years as for date"},
+     ON(AS_IS("TIMESTAMPTZ"), NOTED("datetime(6)", SOME_YEARS), NOTED("TEXT", SOME_YEARS), AS_TEXT("timestamp with time zone"), AS_IS("TIMESTAMP_TZ")), NULL, "in UTC; infinity and years as for timestamp", "in UTC, whose offset 0 it has; infinity and years as for date"},
     {"interval", RF_WIRE_INTERVAL, "", "tin", NULL,
      ON(AS_IS("INTERVAL"), AS_TEXT(MARIADB_TEXT), AS_TEXT("TEXT"), AS_TEXT("interval"), AS_IS("VARCHAR")), NULL, "infinity, and more than 292 years of hours, stop the run", "its text"},
     {ENUM, RF_WIRE_TEXT, "", "u", NULL,
@@ -329,6 +334,8 @@ static void add_row(struct rf_text *json, const struct rf_type_row *row) {
     add_targets(json, row);
     rf_json_text(json, "to_postgres", row->postgres ? row->postgres : SAME);
     rf_json_text(json, "note", row->note);
+    rf_json_text(json, "mariadb_note", row->on[RF_DIALECT_MARIADB].note);
+    rf_json_text(json, "sqlite_note", row->on[RF_DIALECT_SQLITE].note);
     rf_json_text(json, "snowflake_note", row->snowflake_note && !*row->snowflake_note ? row->note : row->snowflake_note);
     rf_json_close(json, '}');
 }
@@ -346,6 +353,8 @@ static void add_array_row(struct rf_text *json) {
     rf_json_text(json, "snowflake", "ARRAY");
     rf_json_text(json, "to_postgres", "the same; as its elements where they are sent otherwise");
     rf_json_text(json, "note", "of one dimension that begins at 1; another array stops the run: name the column in as_text");
+    rf_json_text(json, "mariadb_note", "as PostgreSQL prints it");
+    rf_json_text(json, "sqlite_note", "as PostgreSQL prints it");
     rf_json_text(json, "snowflake_note", "as PostgreSQL writes it in JSON, of any dimensions, without their bounds; elements that go as text elsewhere are texts here too");
     rf_json_close(json, '}');
 }

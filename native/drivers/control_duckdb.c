@@ -4,6 +4,7 @@
  * the file or dies. So there is no table of leases, and a load that was not committed leaves no trace.
  */
 #include "core/clock.h"
+#include "core/json.h"
 #include "core/sql_duckdb.h"
 #include "core/timestamp.h"
 #include "drivers/duckdb.h"
@@ -12,9 +13,12 @@
 
 #include <errno.h>
 #include <inttypes.h>
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
+#include <sys/statvfs.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -252,9 +256,10 @@ enum rf_code rf_duckdb_commit(void *self, struct rf_error *err) {
     return code == RF_OK || !sink->adbc.past_cancel ? code : resolve_doubt(sink, err);
 }
 
-/* ---- verbs without a run ---- */
+/* ---- without a run ---- */
 
-static enum rf_code list_loads(struct rf_sink_duckdb *sink, char **json, struct rf_error *err) {
+enum rf_code rf_duckdb_state(void *self, char **json, struct rf_error *err) {
+    struct rf_sink_duckdb *sink = self;
     struct rf_text sql = {0};
     struct rf_result rows;
     const char *found = "{\"loads\":[]}";
@@ -268,34 +273,81 @@ static enum rf_code list_loads(struct rf_sink_duckdb *sink, char **json, struct 
     return *json ? RF_OK : rf_no_memory(err);
 }
 
-enum rf_code rf_duckdb_state(const struct rf_job *job, struct rf_cancel *cancel, struct rf_arena *arena, char **json, struct rf_error *err) {
-    struct rf_sink_duckdb sink = {.job = job, .cancel = cancel, .arena = arena};
-    enum rf_code code = list_loads(&sink, json, err);
-    rf_duckdb_close_target(&sink);
-    return code;
-}
-
-static enum rf_code add_reset(struct rf_sink_duckdb *sink, struct rf_observer observer, char **json, struct rf_error *err) {
+enum rf_code rf_duckdb_reset(void *self, struct rf_observer observer, char **json, struct rf_error *err) {
+    struct rf_sink_duckdb *sink = self;
     int64_t load_id;
-    char answer[64];
     struct rf_record record;
     RF_TRY(rf_duckdb_open_target(sink, true, err));
     RF_TRY(rf_duckdb_take_lease(sink, &load_id, err));
     rf_record_reset(sink->job, load_id, &record);
     RF_TRY(rf_duckdb_add_record(sink, &record, err));
-    snprintf(answer, sizeof answer, "{\"load_id\":%" PRId64 "}", load_id);
-    *json = strdup(answer);
-    if (!*json) return rf_no_memory(err);
+    RF_TRY(rf_record_tell(load_id, json, err));
     if (observer.on_step) observer.on_step(observer.context, RF_STEP_COMMIT, 0, 0);
     return rf_duckdb_commit(sink, err);
 }
 
-enum rf_code rf_duckdb_reset(const struct rf_job *job, struct rf_cancel *cancel, struct rf_observer observer, struct rf_arena *arena, char **json, struct rf_error *err) {
-    struct rf_sink_duckdb sink = {.job = job, .cancel = cancel, .arena = arena};
-    enum rf_code code = add_reset(&sink, observer, json, err);
-    rf_duckdb_close_target(&sink);
-    if (code == RF_OK) return RF_OK;
-    free(*json);
-    *json = NULL;
-    return code;
+/* ---- doctor ---- */
+
+/* Opens the file as a later run would, but to read, and without waiting for it. What is said of one that cannot be opened is a fact;
+ * whose it is, the lock's holder says. */
+static enum rf_code look_at_file(struct rf_sink_duckdb *sink, struct rf_text *json, struct rf_error *err) {
+    bool got = false;
+    enum rf_code code = try_file(sink, false, &got, err);
+    if (code == RF_CANCELLED || code == RF_NO_MEMORY) return code;
+    const char *held = strstr(err->server_message, "Conflicting lock"), *said = *err->server_message ? err->server_message : err->message;
+    if (got) RF_TRY(look_for_control(sink, err));
+    if (got) rf_json_flag(json, "control_tables", sink->has_control);
+    else rf_json_null(json, "control_tables");
+    if (code == RF_OK && !got) rf_json_text(json, "held_by", held ? held : "another session of this process");
+    else rf_json_null(json, "held_by");
+    if (code != RF_OK) rf_json_text(json, "refused", said);
+    else rf_json_null(json, "refused");
+    return RF_OK;
+}
+
+/* Of DuckDB itself, of which no file is needed to ask. */
+static enum rf_code look_at_library(struct rf_sink_duckdb *sink, struct rf_text *json, struct rf_error *err) {
+    struct rf_text sql = {0};
+    struct rf_result rows;
+    const char *path = sink->uri.path;
+    sink->uri.path = ":memory:";
+    enum rf_code code = open_file(sink, false, err);
+    sink->uri.path = path;
+    rf_text_add(&sql, RF_DUCKDB_LIBRARY);
+    if (code == RF_OK) code = rf_adbc_read(&sink->adbc, "ask for the version", &sql, sink->arena, &rows, err);
+    else rf_text_free(&sql);
+    rf_adbc_close(&sink->adbc);
+    if (code != RF_OK) return code;
+    rf_json_text(json, "version", rf_result_cell(&rows, 0, 0));
+    rf_json_text(json, "memory_limit", rf_result_cell(&rows, 0, 1));
+    rf_json_text(json, "threads", rf_result_cell(&rows, 0, 2));
+    return RF_OK;
+}
+
+static void look_at_folder(const char *path, struct rf_text *json) {
+    char folder[PATH_MAX];
+    struct stat file;
+    struct statvfs disk;
+    rf_copy_text(folder, sizeof folder, path);
+    *(strrchr(folder, '/') + (strrchr(folder, '/') == folder)) = '\0';
+    bool exists = stat(path, &file) == 0, shows = statvfs(folder, &disk) == 0;
+    rf_json_text(json, "path", path);
+    rf_json_flag(json, "exists", exists);
+    rf_json_integer(json, "bytes", exists ? (int64_t)file.st_size : 0);
+    rf_json_flag(json, "writable", access(folder, W_OK | X_OK) == 0 && (!exists || access(path, R_OK | W_OK) == 0));
+    if (shows) rf_json_integer(json, "free_bytes", (int64_t)(disk.f_bavail * disk.f_frsize));
+    else rf_json_null(json, "free_bytes");
+}
+
+enum rf_code rf_duckdb_inspect(void *self, struct rf_text *json, struct rf_error *err) {
+    struct rf_sink_duckdb *sink = self;
+    RF_TRY(load_driver(sink, err));
+    rf_json_open(json, NULL, '{');
+    rf_json_text(json, "channel", "adbc");
+    rf_json_text(json, "database", "DuckDB");
+    look_at_folder(sink->uri.path, json);
+    RF_TRY(look_at_library(sink, json, err));
+    RF_TRY(look_at_file(sink, json, err));
+    rf_json_close(json, '}');
+    return RF_OK;
 }

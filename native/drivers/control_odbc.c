@@ -281,7 +281,7 @@ enum rf_code rf_odbc_commit_load(void *self, struct rf_error *err) {
     }
 }
 
-/* ---- verbs without a run ---- */
+/* ---- without a run ---- */
 
 static void add_field(struct rf_text *json, const struct rf_load_column *column, const char *value) {
     if (!value) rf_json_null(json, column->name);
@@ -303,7 +303,8 @@ static void add_loads(struct rf_text *json, const struct rf_result *rows) {
     rf_json_close(json, '}');
 }
 
-static enum rf_code list_loads(struct rf_sink_odbc *sink, char **out, struct rf_error *err) {
+enum rf_code rf_odbc_state(void *self, char **out, struct rf_error *err) {
+    struct rf_sink_odbc *sink = self;
     struct rf_text sql = {0}, json = {0};
     struct rf_result rows = {0};
     RF_TRY(rf_odbc_open_target(sink, false, err));
@@ -314,13 +315,6 @@ static enum rf_code list_loads(struct rf_sink_odbc *sink, char **out, struct rf_
     add_loads(&json, &rows);
     *out = rf_json_take(&json);
     return *out ? RF_OK : rf_no_memory(err);
-}
-
-enum rf_code rf_odbc_state(const struct rf_job *job, struct rf_cancel *cancel, struct rf_arena *arena, char **json, struct rf_error *err) {
-    struct rf_sink_odbc sink = {.job = job, .cancel = cancel, .arena = arena};
-    enum rf_code code = list_loads(&sink, json, err);
-    rf_odbc_close_target(&sink);
-    return code;
 }
 
 /* An insert commits by itself where no transaction is open: from here on its outcome is waited for. */
@@ -334,31 +328,21 @@ static enum rf_code commit_reset(struct rf_sink_odbc *sink, struct rf_observer o
     return rf_odbc_add_record(sink, record, err);
 }
 
-static enum rf_code add_reset(struct rf_sink_odbc *sink, struct rf_observer observer, char **json, struct rf_error *err) {
+enum rf_code rf_odbc_reset(void *self, struct rf_observer observer, char **json, struct rf_error *err) {
+    struct rf_sink_odbc *sink = self;
     int64_t load_id;
-    char answer[64];
     struct rf_record record;
     RF_TRY(rf_odbc_open_target(sink, true, err));
     RF_TRY(rf_odbc_take_lease(sink, &load_id, err));
     rf_record_reset(sink->job, load_id, &record);
-    snprintf(answer, sizeof answer, "{\"load_id\":%" PRId64 "}", load_id);
-    *json = strdup(answer);
-    return *json ? commit_reset(sink, observer, &record, err) : rf_no_memory(err);
-}
-
-enum rf_code rf_odbc_reset(const struct rf_job *job, struct rf_cancel *cancel, struct rf_observer observer, struct rf_arena *arena, char **json, struct rf_error *err) {
-    struct rf_sink_odbc sink = {.job = job, .cancel = cancel, .arena = arena};
-    enum rf_code code = add_reset(&sink, observer, json, err);
-    rf_odbc_close_target(&sink);
-    if (code == RF_OK) return RF_OK;
-    free(*json);
-    *json = NULL;
-    return code;
+    RF_TRY(rf_record_tell(load_id, json, err));
+    return commit_reset(sink, observer, &record, err);
 }
 
 /* ---- doctor ---- */
 
-static enum rf_code inspect(struct rf_sink_odbc *sink, struct rf_text *json, struct rf_error *err) {
+enum rf_code rf_odbc_inspect(void *self, struct rf_text *json, struct rf_error *err) {
+    struct rf_sink_odbc *sink = self;
     struct rf_result rows;
     RF_TRY(rf_odbc_open_target(sink, false, err));
     RF_TRY(rf_odbc_ask(sink, "ask for the account", sink->row->account, &rows, err));
@@ -371,15 +355,4 @@ static enum rf_code inspect(struct rf_sink_odbc *sink, struct rf_text *json, str
     rf_json_integer(json, "control_tables", sink->has_control ? RF_PLAIN_CONTROL_TABLES : 0);
     rf_json_close(json, '}');
     return RF_OK;
-}
-
-enum rf_code rf_odbc_inspect(const struct rf_job *job, struct rf_cancel *cancel, struct rf_arena *arena, struct rf_text *json, struct rf_error *err) {
-    struct rf_sink_odbc sink = {.job = job, .cancel = cancel, .arena = arena};
-    struct rf_text found = {0};
-    enum rf_code code = inspect(&sink, &found, err);
-    rf_odbc_close_target(&sink);
-    if (code == RF_OK) code = rf_text_check(&found, err);
-    if (code == RF_OK) rf_text_add(json, found.data);
-    rf_text_free(&found);
-    return code;
 }

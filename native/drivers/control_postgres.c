@@ -216,14 +216,15 @@ enum rf_code rf_postgres_insert_record(struct rf_sink_postgres *sink, const stru
     return one ? RF_OK : rf_fail(err, RF_FENCED, "a newer load of %s is recorded; this one commits nothing", sink->job->target_label);
 }
 
-/* ---- verbs without a run ---- */
+/* ---- without a run ---- */
 
 static enum rf_code copy_field(const PGresult *result, char **json, struct rf_error *err) {
     *json = strdup(PQgetvalue(result, 0, 0));
     return *json ? RF_OK : rf_no_memory(err);
 }
 
-static enum rf_code list_loads(struct rf_sink_postgres *sink, char **json, struct rf_error *err) {
+enum rf_code rf_postgres_state(void *self, char **json, struct rf_error *err) {
+    struct rf_sink_postgres *sink = self;
     RF_TRY(rf_postgres_open_target(sink, false, err));
     if (!sink->has_control) {
         *json = strdup("{\"loads\":[]}");
@@ -239,13 +240,6 @@ static enum rf_code list_loads(struct rf_sink_postgres *sink, char **json, struc
     return code;
 }
 
-enum rf_code rf_postgres_state(const struct rf_job *job, struct rf_cancel *cancel, char **json, struct rf_error *err) {
-    struct rf_sink_postgres sink = {.job = job, .cancel = cancel};
-    enum rf_code code = list_loads(&sink, json, err);
-    rf_postgres_close_target(&sink);
-    return code;
-}
-
 /* The insert commits by itself: from here on its outcome is waited for, as that of a COMMIT is. */
 static enum rf_code insert_reset(struct rf_sink_postgres *sink, struct rf_observer observer, int64_t load_id, struct rf_error *err) {
     struct rf_record record;
@@ -257,22 +251,11 @@ static enum rf_code insert_reset(struct rf_sink_postgres *sink, struct rf_observ
 }
 
 /* Records are only ever added: a reset is one more, after which the next run reads everything. */
-static enum rf_code add_reset(struct rf_sink_postgres *sink, struct rf_observer observer, char **json, struct rf_error *err) {
+enum rf_code rf_postgres_reset(void *self, struct rf_observer observer, char **json, struct rf_error *err) {
+    struct rf_sink_postgres *sink = self;
     int64_t load_id;
-    char answer[64];
     RF_TRY(rf_postgres_open_target(sink, true, err));
     RF_TRY(rf_postgres_take_lease(sink, &load_id, err));
-    snprintf(answer, sizeof answer, "{\"load_id\":%" PRId64 "}", load_id);
-    *json = strdup(answer);
-    return *json ? insert_reset(sink, observer, load_id, err) : rf_no_memory(err);
-}
-
-enum rf_code rf_postgres_reset(const struct rf_job *job, struct rf_cancel *cancel, struct rf_observer observer, struct rf_arena *arena, char **json, struct rf_error *err) {
-    struct rf_sink_postgres sink = {.job = job, .cancel = cancel, .arena = arena};
-    enum rf_code code = add_reset(&sink, observer, json, err);
-    rf_postgres_close_target(&sink);
-    if (code == RF_OK) return RF_OK;
-    free(*json);
-    *json = NULL;
-    return code;
+    RF_TRY(rf_record_tell(load_id, json, err));
+    return insert_reset(sink, observer, load_id, err);
 }

@@ -219,7 +219,7 @@ enum rf_code rf_snowflake_commit(void *self, struct rf_error *err) {
     return resolve_doubt(sink, err);
 }
 
-/* ---- verbs without a run ---- */
+/* ---- without a run ---- */
 
 static enum rf_code join_loads(const struct rf_result *rows, char **json, struct rf_error *err) {
     struct rf_text text = {0};
@@ -235,7 +235,8 @@ static enum rf_code join_loads(const struct rf_result *rows, char **json, struct
     return code;
 }
 
-static enum rf_code list_loads(struct rf_sink_snowflake *sink, char **json, struct rf_error *err) {
+enum rf_code rf_snowflake_state(void *self, char **json, struct rf_error *err) {
+    struct rf_sink_snowflake *sink = self;
     struct rf_text sql = {0};
     struct rf_result rows = {0};
     RF_TRY(rf_snowflake_open_target(sink, false, err));
@@ -244,41 +245,23 @@ static enum rf_code list_loads(struct rf_sink_snowflake *sink, char **json, stru
     return join_loads(&rows, json, err);
 }
 
-enum rf_code rf_snowflake_state(const struct rf_job *job, struct rf_cancel *cancel, struct rf_arena *arena, char **json, struct rf_error *err) {
-    struct rf_sink_snowflake sink = {.job = job, .cancel = cancel, .arena = arena};
-    enum rf_code code = list_loads(&sink, json, err);
-    rf_snowflake_close_target(&sink);
-    return code;
-}
-
-static enum rf_code add_reset(struct rf_sink_snowflake *sink, struct rf_observer observer, char **json, struct rf_error *err) {
+enum rf_code rf_snowflake_reset(void *self, struct rf_observer observer, char **json, struct rf_error *err) {
+    struct rf_sink_snowflake *sink = self;
     int64_t load_id;
-    char answer[64];
     struct rf_record record;
     RF_TRY(rf_snowflake_open_target(sink, true, err));
     RF_TRY(rf_snowflake_acquire(sink, &load_id, err));
     rf_record_reset(sink->job, load_id, &record);
     RF_TRY(sink->session.ops->begin(sink->session.self, err));
     RF_TRY(rf_snowflake_add_record(sink, &record, err));
-    snprintf(answer, sizeof answer, "{\"load_id\":%" PRId64 "}", load_id);
-    *json = strdup(answer);
-    if (!*json) return rf_no_memory(err);
+    RF_TRY(rf_record_tell(load_id, json, err));
     if (observer.on_step) observer.on_step(observer.context, RF_STEP_COMMIT, 0, 0);
     return rf_snowflake_commit(sink, err);
 }
 
-enum rf_code rf_snowflake_reset(const struct rf_job *job, struct rf_cancel *cancel, struct rf_observer observer, struct rf_arena *arena, char **json, struct rf_error *err) {
-    struct rf_sink_snowflake sink = {.job = job, .cancel = cancel, .arena = arena};
-    enum rf_code code = add_reset(&sink, observer, json, err);
-    rf_snowflake_close_target(&sink);
-    if (code == RF_OK) return RF_OK;
-    free(*json);
-    *json = NULL;
-    return code;
-}
-
-static enum rf_code discard(struct rf_sink_snowflake *sink, char **json, struct rf_error *err) {
+enum rf_code rf_snowflake_discard(void *self, char **json, struct rf_error *err) {
     static const char own[] = "rowferry_selftest_";
+    struct rf_sink_snowflake *sink = self;
     const struct rf_job *job = sink->job;
     struct rf_text sql = {0};
     if (strncmp(job->target_schema, own, strlen(own)) != 0 || strcmp(job->target_schema, job->control_schema) != 0)
@@ -288,11 +271,4 @@ static enum rf_code discard(struct rf_sink_snowflake *sink, char **json, struct 
     RF_TRY(rf_snowflake_execute(sink, "drop the self-test's schema", &sql, NULL, err));
     *json = strdup("{}");
     return *json ? RF_OK : rf_no_memory(err);
-}
-
-enum rf_code rf_snowflake_discard(const struct rf_job *job, struct rf_cancel *cancel, struct rf_arena *arena, char **json, struct rf_error *err) {
-    struct rf_sink_snowflake sink = {.job = job, .cancel = cancel, .arena = arena};
-    enum rf_code code = discard(&sink, json, err);
-    rf_snowflake_close_target(&sink);
-    return code;
 }

@@ -134,19 +134,7 @@ extern const struct rf_sink_ops rf_sink_duckdb_ops;
 extern const struct rf_sink_ops rf_sink_snowflake_ops;
 extern const struct rf_sink_ops rf_sink_odbc_ops;
 
-/* Verbs that need no run: the records of a target, forgetting a watermark, facts for `rowferry doctor`.
- * *json is freed by the caller. */
-enum rf_code rf_postgres_state(const struct rf_job *job, struct rf_cancel *cancel, char **json, struct rf_error *err);
-enum rf_code rf_postgres_reset(const struct rf_job *job, struct rf_cancel *cancel, struct rf_observer observer, struct rf_arena *arena, char **json, struct rf_error *err);
-enum rf_code rf_duckdb_state(const struct rf_job *job, struct rf_cancel *cancel, struct rf_arena *arena, char **json, struct rf_error *err);
-enum rf_code rf_duckdb_reset(const struct rf_job *job, struct rf_cancel *cancel, struct rf_observer observer, struct rf_arena *arena, char **json, struct rf_error *err);
-enum rf_code rf_snowflake_state(const struct rf_job *job, struct rf_cancel *cancel, struct rf_arena *arena, char **json, struct rf_error *err);
-enum rf_code rf_snowflake_reset(const struct rf_job *job, struct rf_cancel *cancel, struct rf_observer observer, struct rf_arena *arena, char **json, struct rf_error *err);
-enum rf_code rf_odbc_state(const struct rf_job *job, struct rf_cancel *cancel, struct rf_arena *arena, char **json, struct rf_error *err);
-enum rf_code rf_odbc_reset(const struct rf_job *job, struct rf_cancel *cancel, struct rf_observer observer, struct rf_arena *arena, char **json, struct rf_error *err);
-/* Drops the schema of a self-test, which holds target and control tables both; RF_CONFIG when it is any other. */
-enum rf_code rf_snowflake_discard(const struct rf_job *job, struct rf_cancel *cancel, struct rf_arena *arena, char **json, struct rf_error *err);
-enum rf_code rf_odbc_inspect(const struct rf_job *job, struct rf_cancel *cancel, struct rf_arena *arena, struct rf_text *json, struct rf_error *err);
-enum rf_code rf_postgres_inspect(const struct rf_job *job, struct rf_cancel *cancel, struct rf_arena *arena, char **json, struct rf_error *err);
+/* Facts of a source for `rowferry doctor`, an object. */
+enum rf_code rf_postgres_inspect_source(const struct rf_job *job, struct rf_cancel *cancel, struct rf_text *out, struct rf_error *err);
 
 #endif

@@ -45,13 +45,17 @@ static enum rf_code read_holder(struct rf_sink_odbc *sink, struct lease_holder *
 
 static enum rf_code name_holder(struct rf_sink_odbc *sink, struct rf_error *err) {
     int64_t n_rows = 0;
-    struct rf_text take = {0}, make = {0}, read = {0};
+    struct rf_text take = {0}, make = {0}, named = {0}, read = {0};
     struct rf_result rows;
     rf_plain_take_lease(sink->row, sink->job, &take);
     RF_TRY(rf_odbc_execute(sink, "take the lease", &take, &n_rows, err));
     if (n_rows == 0) {
         rf_plain_make_lease(sink->row, sink->job, &make);
         RF_TRY(rf_odbc_execute(sink, "take the lease", &make, NULL, err));
+    }
+    if (sink->row->once_named) {
+        rf_text_add(&named, sink->row->once_named);
+        RF_TRY(rf_odbc_execute(sink, "set up the session", &named, NULL, err));
     }
     rf_plain_read_lease(sink->row, sink->job, &read);
     RF_TRY(rf_odbc_read(sink, "read the lease", &read, &rows, err));

@@ -38,12 +38,14 @@ struct bound {
 struct append {
     struct rf_odbc *odbc;
     const char *role;
+    const char *insert;
     const char *count; /* a statement that counts the table's rows */
     SQLHSTMT statement;
     struct bound *columns;
     int n_columns;
     SQLLEN *lengths; /* shape (n_columns, MOST_ROWS) */
     int most_rows;   /* of an array; 0: not tried yet */
+    int64_t n_last;  /* rows of the array before */
     int64_t n_done;  /* rows before */
 };
 
@@ -262,6 +264,11 @@ static enum rf_code execute(struct append *append, int64_t from, int64_t n_rows,
     return returned == SQL_SUCCESS_WITH_INFO ? check_warning(append, err) : RF_OK;
 }
 
+static enum rf_code prepare(struct append *append, struct rf_error *err) {
+    SQLRETURN returned = append->odbc->api->SQLPrepare(append->statement, (SQLCHAR *)(uintptr_t)append->insert, SQL_NTS);
+    return rf_odbc_judge(append->odbc, append->role, returned, append->statement, err);
+}
+
 static bool set_array(struct append *append, int64_t n_rows) {
     return SQL_SUCCEEDED(append->odbc->api->SQLSetStmtAttr(append->statement, SQL_ATTR_PARAMSET_SIZE, (SQLPOINTER)(SQLULEN)n_rows, 0));
 }
@@ -302,8 +309,11 @@ static enum rf_code try_array(struct append *append, int64_t from, int64_t *n_ro
     return RF_OK;
 }
 
+/* Behind a single row MariaDB's driver (3.1.15) sends its own pointers for an array's values, unless it prepares the statement anew. */
 static enum rf_code append_rows(struct append *append, int64_t from, int64_t end, int64_t *n_rows, struct rf_error *err) {
     *n_rows = measure(append, from, end);
+    if (append->n_last == 1 && *n_rows > 1) RF_TRY(prepare(append, err));
+    append->n_last = *n_rows;
     if (append->most_rows == 0 && *n_rows == 2) return try_array(append, from, n_rows, err);
     if (!set_array(append, *n_rows)) return rf_odbc_judge(append->odbc, append->role, SQL_ERROR, append->statement, err);
     return execute(append, from, *n_rows, err);
@@ -330,17 +340,12 @@ static enum rf_code append_stream(struct append *append, struct ArrowArrayStream
     }
 }
 
-static enum rf_code prepare(struct append *append, const struct rf_text *insert, struct rf_error *err) {
-    SQLRETURN returned = append->odbc->api->SQLPrepare(append->statement, (SQLCHAR *)insert->data, SQL_NTS);
-    return rf_odbc_judge(append->odbc, append->role, returned, append->statement, err);
-}
-
 enum rf_code rf_odbc_append(void *self, const char *role, struct rf_text *insert, struct rf_text *count, const struct rf_columns_field *fields, int n_fields,
                             struct ArrowArrayStream *stream, struct rf_error *err) {
-    struct append append = {.odbc = self, .role = role, .count = count->data};
+    struct append append = {.odbc = self, .role = role, .insert = insert->data, .count = count->data};
     enum rf_code code = insert->failed || count->failed ? rf_no_memory(err) : set_up(&append, fields, n_fields, err);
     if (code == RF_OK) code = rf_odbc_begin_statement(append.odbc, role, &append.statement, err);
-    if (code == RF_OK) code = prepare(&append, insert, err);
+    if (code == RF_OK) code = prepare(&append, err);
     if (code == RF_OK) code = append_stream(&append, stream, err);
     clean_up(&append);
     rf_text_free(insert);

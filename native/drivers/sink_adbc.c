@@ -250,5 +250,8 @@ const struct rf_sink_ops rf_sink_duckdb_ops = {
     .commit = rf_duckdb_commit,
     .read_rows = read_rows_of_target,
     .next = next_of_target,
+    .state = rf_duckdb_state,
+    .reset = rf_duckdb_reset,
+    .inspect = rf_duckdb_inspect,
     .close = rf_duckdb_close_target,
 };

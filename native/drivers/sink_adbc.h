@@ -15,6 +15,9 @@ enum rf_code rf_duckdb_newest(void *self, struct rf_load *last, struct rf_run_to
 enum rf_code rf_duckdb_add_record(struct rf_sink_duckdb *sink, const struct rf_record *record, struct rf_error *err);
 /* Commits; when the database cannot say whether it did, opens it again and looks. */
 enum rf_code rf_duckdb_commit(void *self, struct rf_error *err);
+enum rf_code rf_duckdb_state(void *self, char **json, struct rf_error *err);
+enum rf_code rf_duckdb_reset(void *self, struct rf_observer observer, char **json, struct rf_error *err);
+enum rf_code rf_duckdb_inspect(void *self, struct rf_text *json, struct rf_error *err);
 void rf_duckdb_close_target(void *self);
 
 /* A result of any types, as texts. */

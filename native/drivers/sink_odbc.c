@@ -269,5 +269,8 @@ const struct rf_sink_ops rf_sink_odbc_ops = {
     .commit = rf_odbc_commit_load,
     .read = read_target,
     .next = next_of_target,
+    .state = rf_odbc_state,
+    .reset = rf_odbc_reset,
+    .inspect = rf_odbc_inspect,
     .close = rf_odbc_close_target,
 };

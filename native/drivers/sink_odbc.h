@@ -21,6 +21,9 @@ enum rf_code rf_odbc_newest_load(void *self, struct rf_load *last, struct rf_run
 enum rf_code rf_odbc_add_record(struct rf_sink_odbc *sink, const struct rf_record *record, struct rf_error *err);
 /* Commits; when the answer is lost, finds out. */
 enum rf_code rf_odbc_commit_load(void *self, struct rf_error *err);
+enum rf_code rf_odbc_state(void *self, char **json, struct rf_error *err);
+enum rf_code rf_odbc_reset(void *self, struct rf_observer observer, char **json, struct rf_error *err);
+enum rf_code rf_odbc_inspect(void *self, struct rf_text *json, struct rf_error *err);
 void rf_odbc_close_target(void *self);
 
 /* ---- lease_odbc.c ---- */

@@ -245,5 +245,8 @@ const struct rf_sink_ops rf_sink_postgres_ops = {
     .commit = commit_load,
     .read = read_target,
     .next = next_of_target,
+    .state = rf_postgres_state,
+    .reset = rf_postgres_reset,
+    .inspect = rf_postgres_inspect,
     .close = rf_postgres_close_target,
 };

@@ -18,6 +18,9 @@ enum rf_code rf_postgres_newest_load(void *self, struct rf_load *last, struct rf
 /* Fails with RF_FENCED when a newer record is there. */
 enum rf_code rf_postgres_insert_record(struct rf_sink_postgres *sink, const struct rf_record *record, struct rf_error *err);
 /* Closing the session rolls an open load back and lets go of the lease's lock. */
+enum rf_code rf_postgres_state(void *self, char **json, struct rf_error *err);
+enum rf_code rf_postgres_reset(void *self, struct rf_observer observer, char **json, struct rf_error *err);
+enum rf_code rf_postgres_inspect(void *self, struct rf_text *json, struct rf_error *err);
 void rf_postgres_close_target(void *self);
 
 /* ---- lease_postgres.c ---- */

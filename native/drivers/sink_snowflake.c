@@ -325,5 +325,8 @@ const struct rf_sink_ops rf_sink_snowflake_ops = {
     .commit = rf_snowflake_commit,
     .read = read_target,
     .next = next_of_target,
+    .state = rf_snowflake_state,
+    .reset = rf_snowflake_reset,
+    .discard = rf_snowflake_discard,
     .close = rf_snowflake_close_target,
 };

@@ -16,6 +16,9 @@ enum rf_code rf_snowflake_newest(void *self, struct rf_load *last, struct rf_run
 enum rf_code rf_snowflake_add_record(struct rf_sink_snowflake *sink, const struct rf_record *record, struct rf_error *err);
 /* Commits; when the answer is lost, ends the transaction and looks. */
 enum rf_code rf_snowflake_commit(void *self, struct rf_error *err);
+enum rf_code rf_snowflake_state(void *self, char **json, struct rf_error *err);
+enum rf_code rf_snowflake_reset(void *self, struct rf_observer observer, char **json, struct rf_error *err);
+enum rf_code rf_snowflake_discard(void *self, char **json, struct rf_error *err);
 void rf_snowflake_close_target(void *self);
 
 /* Executes and frees the text. What somebody's lock keeps from being done is tried again, for up to lock_timeout; a session whose

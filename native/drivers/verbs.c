@@ -7,6 +7,7 @@
 #include "drivers/rights.h"
 #include "drivers/source_stream.h"
 
+#include <stdlib.h>
 #include <string.h>
 
 enum { ARENA_BYTES = 64 * 1024 * 1024 };
@@ -40,6 +41,58 @@ static enum rf_code move_rows(enum rf_verb verb, struct rf_job *job, struct rf_c
     return rf_transfer_verify(&run, json, err);
 }
 
+static enum rf_code ask(enum rf_verb verb, const struct rf_sink *sink, struct rf_observer observer, char **json, struct rf_error *err) {
+    if (verb == RF_STATE) return sink->ops->state(sink->self, json, err);
+    if (verb == RF_RESET) return sink->ops->reset(sink->self, observer, json, err);
+    if (sink->ops->discard) return sink->ops->discard(sink->self, json, err);
+    return rf_fail(err, RF_CONFIG, "only the schema of a self-test on Snowflake is discarded");
+}
+
+static enum rf_code ask_target(enum rf_verb verb, const struct rf_job *job, struct rf_cancel *cancel, struct rf_observer observer,
+                               struct rf_arena *arena, char **json, struct rf_error *err) {
+    union rf_sink_memory memory;
+    struct rf_sink sink;
+    RF_TRY(rf_sink_for(job, cancel, arena, &memory, &sink, err));
+    enum rf_code code = ask(verb, &sink, observer, json, err);
+    sink.ops->close(sink.self);
+    if (code == RF_OK) return RF_OK;
+    free(*json);
+    *json = NULL;
+    return code;
+}
+
+static enum rf_code inspect_target(const struct rf_job *job, struct rf_cancel *cancel, struct rf_arena *arena, struct rf_text *out, struct rf_error *err) {
+    union rf_sink_memory memory;
+    struct rf_sink sink;
+    struct rf_text facts = {0};
+    RF_TRY(rf_sink_for(job, cancel, arena, &memory, &sink, err));
+    if (!sink.ops->inspect) return rf_fail(err, RF_CONFIG, "doctor knows no facts of such a target");
+    enum rf_code code = sink.ops->inspect(sink.self, &facts, err);
+    sink.ops->close(sink.self);
+    if (code == RF_OK) code = rf_text_check(&facts, err);
+    if (code == RF_OK) rf_text_add(out, facts.data);
+    rf_text_free(&facts);
+    return code;
+}
+
+/* The facts of the source, and those of the target as one more member. */
+static enum rf_code inspect(const struct rf_job *job, struct rf_cancel *cancel, struct rf_arena *arena, char **json, struct rf_error *err) {
+    struct rf_text out = {0};
+    enum rf_code code = rf_postgres_inspect_source(job, cancel, &out, err);
+    if (code == RF_OK) code = rf_text_check(&out, err);
+    if (code == RF_OK) {
+        out.length--; /* the closing brace */
+        rf_text_add(&out, ", \"target\": ");
+        if (job->target) code = inspect_target(job, cancel, arena, &out, err);
+        else rf_text_add(&out, "null");
+        rf_text_add(&out, "}");
+    }
+    if (code == RF_OK) code = rf_text_check(&out, err);
+    if (code == RF_OK && !(*json = strdup(out.data))) code = rf_no_memory(err);
+    rf_text_free(&out);
+    return code;
+}
+
 static enum rf_code dispatch(enum rf_verb verb, struct rf_job *job, struct rf_cancel *cancel, struct rf_observer observer,
                              struct rf_arena *arena, char **json, struct rf_error *err) {
     switch (verb) {
@@ -48,21 +101,14 @@ static enum rf_code dispatch(enum rf_verb verb, struct rf_job *job, struct rf_ca
     case RF_VERIFY: return move_rows(verb, job, cancel, observer, arena, json, err);
     case RF_STATE:
         RF_TRY(rf_job_require(job, false, true, false, err));
-        if (rf_is_odbc(job->target)) return rf_odbc_state(job, cancel, arena, json, err);
-        if (rf_is_snowflake(job->target)) return rf_snowflake_state(job, cancel, arena, json, err);
-        return rf_is_duckdb(job->target) ? rf_duckdb_state(job, cancel, arena, json, err) : rf_postgres_state(job, cancel, json, err);
+        return ask_target(verb, job, cancel, observer, arena, json, err);
     case RF_RESET:
-        RF_TRY(rf_job_require(job, false, true, true, err));
-        if (rf_is_odbc(job->target)) return rf_odbc_reset(job, cancel, observer, arena, json, err);
-        if (rf_is_snowflake(job->target)) return rf_snowflake_reset(job, cancel, observer, arena, json, err);
-        return rf_is_duckdb(job->target) ? rf_duckdb_reset(job, cancel, observer, arena, json, err) : rf_postgres_reset(job, cancel, observer, arena, json, err);
-    case RF_INSPECT:
-        RF_TRY(rf_job_require(job, true, false, false, err));
-        return rf_postgres_inspect(job, cancel, arena, json, err);
     case RF_DISCARD:
         RF_TRY(rf_job_require(job, false, true, true, err));
-        if (rf_is_snowflake(job->target)) return rf_snowflake_discard(job, cancel, arena, json, err);
-        return rf_fail(err, RF_CONFIG, "only the schema of a self-test on Snowflake is discarded");
+        return ask_target(verb, job, cancel, observer, arena, json, err);
+    case RF_INSPECT:
+        RF_TRY(rf_job_require(job, true, false, false, err));
+        return inspect(job, cancel, arena, json, err);
     case RF_VERBS: break;
     }
     return rf_fail(err, RF_INTERNAL, "unknown verb");

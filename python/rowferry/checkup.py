@@ -2,7 +2,7 @@
 
 The C core gathers facts with SELECT only; everything here is a pure function from facts to findings, so that
 a rule is tested on a plain dict. To add one, write a function that yields findings and name it in
-`SERVER_RULES`, `TABLE_RULES`, `TARGET_RULES` or `ODBC_RULES`.
+`SERVER_RULES`, `TABLE_RULES` or that of a target.
 """
 
 from __future__ import annotations
@@ -262,7 +262,7 @@ def judge(
     """Findings from what the core's `inspect` saw."""
     target = facts.get("target")
     findings = [finding for rule in SERVER_RULES for finding in rule(facts)]
-    rules = () if target is None else ODBC_RULES if is_odbc(target) else TARGET_RULES
+    rules = () if target is None else TARGET_RULES.get(target.get("channel"), POSTGRES_RULES)
     findings += [finding for rule in rules for finding in rule(target)]
     tables = sorted(facts["tables"], key=lambda table: -table["bytes"])[:limit]
     return Checkup(
@@ -526,11 +526,6 @@ def _connections(facts: Facts) -> Iterator[Finding]:
         )
 
 
-def is_odbc(target: Facts) -> bool:
-    """Whether these are facts about a database behind ODBC."""
-    return target.get("channel") == "odbc"
-
-
 def _writable(target: Facts) -> Iterator[Finding]:
     if target["read_only"]:
         yield Finding(level="problem", rule="read-only", message="the target accepts no writes: nothing can be loaded")
@@ -565,6 +560,34 @@ def _target_encoding(target: Facts) -> Iterator[Finding]:
         )
 
 
+def _file_opens(target: Facts) -> Iterator[Finding]:
+    if not target["writable"]:
+        message = f"this user may not write {target['path']}, or not make files beside it, where DuckDB keeps its log"
+        yield Finding(level="problem", rule="not-writable", message=message)
+    elif target["refused"]:
+        yield Finding(level="problem", rule="refused", message=f"{target['path']} cannot be opened: {target['refused']}")
+
+
+def _file_is_held(target: Facts) -> Iterator[Finding]:
+    if target["held_by"]:
+        yield Finding(
+            level="warning",
+            rule="held",
+            message=f"{target['path']} is open elsewhere: {target['held_by']}",
+            fix="a run waits for it up to lock_timeout; end that process, or let it close the file",
+        )
+
+
+def _disk(target: Facts) -> Iterator[Finding]:
+    """A load writes its rows into the log beside the file before it writes them into the file."""
+    if target["free_bytes"] is not None and target["free_bytes"] < target["bytes"]:
+        yield Finding(
+            level="warning",
+            rule="disk",
+            message=f"{target['free_bytes'] / 1e9:.1f} GB are free beside a file of {target['bytes'] / 1e9:.1f} GB: a load of all rows may not fit",
+        )
+
+
 def holder(oldest: Facts) -> str:
     """Who keeps the oldest transaction open, in words; of a report's `watermark_held_by` too, which has no `kind`."""
     if oldest.get("kind") == "slot":
@@ -578,5 +601,6 @@ def holder(oldest: Facts) -> str:
 
 SERVER_RULES = (_replica, _oldest, _sees_sessions, _connections)
 TABLE_RULES = (_privileges, _key, _row_versions, _row_security, _types, _cursor_index)
-TARGET_RULES = (_target_rights, _target_encoding)
-ODBC_RULES = (_writable,)
+POSTGRES_RULES = (_target_rights, _target_encoding)
+TARGET_RULES = {"odbc": (_writable,), "adbc": (_file_opens, _file_is_held, _disk)}
+"""By the channel that facts of a target name; those of a PostgreSQL server name none."""

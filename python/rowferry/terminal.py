@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
-from rowferry.checkup import Checkup, TableCheckup, holder, is_odbc
+from rowferry.checkup import Checkup, TableCheckup, holder
 from rowferry.errors import RowferryError
 from rowferry.job import Job, Progress
 from rowferry.report import LoadRecord, Plan, Report, Verification
@@ -187,8 +187,8 @@ TYPE_COLUMNS = {
     "postgres": {"to_postgres": "on PostgreSQL"},
     "arrow": {"sent_as": "sent as", "arrow": "in Arrow", "note": "note"},
     "duckdb": {"sent_as": "sent as", "duckdb": "on DuckDB", "note": "note"},
-    "mariadb": {"mariadb": "on MariaDB"},
-    "sqlite": {"sqlite": "in SQLite"},
+    "mariadb": {"mariadb": "on MariaDB", "mariadb_note": "note"},
+    "sqlite": {"sqlite": "in SQLite", "sqlite_note": "note"},
     "psqlodbc": {"psqlodbc": "on PostgreSQL through ODBC"},
     "snowflake": {"sent_as": "sent as", "snowflake": "on Snowflake", "snowflake_note": "note"},
 }
@@ -203,9 +203,8 @@ def chosen_type(row: Mapping[str, Any], target: str | None) -> dict[str, Any]:
 def print_types(rows: Sequence[Mapping[str, Any]], target: str | None) -> None:
     chosen = TYPE_COLUMNS if target is None else {target: TYPE_COLUMNS[target]}
     heads = {"postgres": "type", **{key: head for columns in chosen.values() for key, head in columns.items()}}
-    for note in ("note", "snowflake_note"):
-        if note in heads:
-            heads[note] = heads.pop(note)  # the longest stand last
+    for note in [key for key in heads if key.endswith("note")]:
+        heads[note] = heads.pop(note)  # the longest stand last
     _print_table(None, list(heads.values()), [[_cell(row[key]) for key in heads] for row in rows])
 
 
@@ -233,12 +232,26 @@ def server_lines(checkup: Checkup) -> Iterator[str]:
     else:
         yield "oldest transaction: none is open"
     if target:
-        control = "its control tables are there" if target["control_tables"] else "no control tables yet"
-        product = f"{target['database']} {target['version']}" if is_odbc(target) else f"PostgreSQL {version(target['version'])}"
-        account = f", as {target['current_user']}" if target["current_user"] else ""
-        yield f"target: {product} through {'ODBC' if is_odbc(target) else 'libpq'}{account}, {control}"
+        there = target["control_tables"]
+        control = "not looked into" if there is None else "its control tables are there" if there else "no control tables yet"
+        channel = target.get("channel", "libpq")
+        product = f"{target['database']} {target['version']}" if "channel" in target else f"PostgreSQL {version(target['version'])}"
+        account = f", as {target['current_user']}" if target.get("current_user") else ""
+        yield f"target: {product} through {CHANNELS[channel]}{account}, {control}"
+        if channel == "adbc":
+            yield _file(target)
     for finding in checkup.findings:
         yield from _finding_lines(finding, "")
+
+
+CHANNELS = {"libpq": "libpq", "odbc": "ODBC", "adbc": "ADBC"}
+
+
+def _file(target: Mapping[str, Any]) -> str:
+    """Of a target that is a file of this machine."""
+    file = size(target["bytes"]) if target["exists"] else "not there yet"
+    free = "" if target["free_bytes"] is None else f", {size(target['free_bytes'])} free beside it"
+    return f"file: {target['path']}, {file}{free}; DuckDB may take {target['memory_limit']} and {target['threads']} threads"
 
 
 def table_lines(table: TableCheckup) -> Iterator[str]:

@@ -1,8 +1,9 @@
 """A way to a server on which every message is counted, and one of them can be struck.
 
 A step is what one side says before it lets the other speak: a request up to its Sync, an answer up to ReadyForQuery; each
-message of COPY is one too. Steps are counted over all sessions of the way, each direction by itself. One thread pumps all ways.
-Source of the framing: postgresql.org/docs/current/protocol-message-formats.html.
+message of COPY is one too; to MariaDB each packet is one. Steps are counted over all sessions of the way, each direction by
+itself. One thread pumps all ways.
+Sources of the framing: postgresql.org/docs/current/protocol-message-formats.html, mariadb.com/kb/en/0-packet.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from urllib.parse import urlsplit, urlunsplit
 
+MARIADB_HEADER = 4
 ENDS_REQUEST = frozenset(b"QSFHdcfXp")
 ENDS_ANSWER = frozenset(b"ZGHWdENA")
 PATIENCE_S = 20
@@ -32,11 +34,29 @@ class Session:
     held: dict[socket.socket, bytearray] = field(default_factory=dict)
 
 
+@dataclass(frozen=True)
+class Protocol:
+    """How a kind of server is spoken with.
+
+    Attributes:
+        split: Takes the whole steps of a direction out of what was held.
+        ends_answer: First bytes of the steps behind which a server has carried out what it was asked; none: of all.
+        plain: In a URI, keeps the messages unencrypted.
+        end_session: Statement that ends the session of a number.
+    """
+
+    split: Callable[[bytearray, str, Session], list[bytes]]
+    ends_answer: bytes
+    plain: str
+    end_session: str
+
+
 class Way:
     """Listens for one run, and hands every step to `on_step(way, direction, session, step)`, which passes it on or does not.
 
     Attributes:
         end: "source" or "target".
+        protocol: Of the server.
         passed: Steps so far of each direction, "asks" and "answers".
     """
 
@@ -44,6 +64,7 @@ class Way:
         self.end = end
         self.passed = {"asks": 0, "answers": 0}
         self._parts = urlsplit(uri)
+        self.protocol = PROTOCOLS[self._parts.scheme]
         self._pump = pump
         self._on_step = on_step
         self._sessions: list[Session] = []
@@ -53,8 +74,9 @@ class Way:
     @property
     def uri(self) -> str:
         """Without encryption, so that the messages show."""
-        netloc = f"{self._parts.username}@127.0.0.1:{self._listener.getsockname()[1]}"
-        return urlunsplit(self._parts._replace(netloc=netloc, query="sslmode=disable&gssencmode=disable"))
+        user = self._parts.netloc.rpartition("@")[0]
+        netloc = f"{user}@127.0.0.1:{self._listener.getsockname()[1]}"
+        return urlunsplit(self._parts._replace(netloc=netloc, query=self.protocol.plain))
 
     def close(self) -> None:
         self._pump.forget(self._listener)
@@ -78,6 +100,8 @@ class Way:
         """The client is cut off at once; the server carries out what it was asked, and then is cut off too."""
         self._pump.forget(session.client)
         session.deaf = True
+        with contextlib.suppress(OSError):
+            session.server.shutdown(socket.SHUT_WR)  # some requests have no answer
 
     # ---- passing bytes -----------------------------------------------------------------------------------
 
@@ -102,11 +126,12 @@ class Way:
             heard = b""
         held = session.held.setdefault(origin, bytearray())
         held += heard
-        for step in split_steps(held, direction, session):
+        ends = self.protocol.ends_answer
+        for step in self.protocol.split(held, direction, session):
             if not self._pump.watches(origin):
                 return  # cut off by the step before
             if session.deaf:
-                if direction == "answers" and step[:1] in (b"Z", b"E"):
+                if direction == "answers" and (not ends or step[0] in ends):
                     return self.cut(session)
                 continue
             self.passed[direction] += 1
@@ -165,3 +190,21 @@ def split_steps(held: bytearray, direction: str, session: Session) -> list[bytes
             begin = at
     del held[:begin]
     return steps
+
+
+def split_packets(held: bytearray, direction: str, session: Session) -> list[bytes]:
+    """As `split_steps`, for MariaDB: a length of three bytes, a number in its exchange, and the rest."""
+    packets = []
+    while len(held) >= MARIADB_HEADER and len(held) >= (end := MARIADB_HEADER + int.from_bytes(held[:3], "little")):
+        packets.append(bytes(held[:end]))
+        del held[:end]
+    if packets and direction == "answers" and not session.backend:
+        greeting = packets[0]
+        (session.backend,) = struct.unpack_from("<I", greeting, greeting.index(0, MARIADB_HEADER + 1) + 1)
+    return packets
+
+
+PROTOCOLS = {
+    "postgresql": Protocol(split_steps, b"ZE", "sslmode=disable&gssencmode=disable", "SELECT pg_terminate_backend({})"),
+    "mariadb": Protocol(split_packets, b"", "sslmode=disable", "KILL CONNECTION {}"),
+}

@@ -5,12 +5,28 @@ from __future__ import annotations
 import contextlib
 import socket
 import threading
+from dataclasses import dataclass
 from enum import Enum
 from urllib.parse import urlsplit, urlunsplit
 
 RECORD = b'INSERT INTO "_rowferry"."loads"'  # the next COMMIT is the load's
-COMMIT = b"\0COMMIT\0"
-READY = b"Z\0\0\0\5I"  # the end of the server's answer, outside a transaction
+
+
+@dataclass(frozen=True)
+class Protocol:
+    """What shows in the bytes: the COMMIT that is asked for, and that it is done. `plain` keeps them unencrypted."""
+
+    commit: bytes
+    done: bytes
+    plain: str
+
+
+PROTOCOLS = {
+    # The end of the server's answer, outside a transaction.
+    "postgresql": Protocol(b"\0COMMIT\0", b"Z\0\0\0\5I", "sslmode=disable&gssencmode=disable"),
+    # COM_QUERY, and the packet OK: mariadb.com/kb/en/0-packet.
+    "mariadb": Protocol(b"\0\3COMMIT", b"\0\0\1\0", "sslmode=disable"),
+}
 
 
 class Cut(Enum):
@@ -20,28 +36,33 @@ class Cut(Enum):
     AFTER = "it is carried out, and the answer is lost"
     UNNOTICED = "it reaches the server, which goes on thinking that the client is there"
     NOTICED = "it reaches the server, which sees the client go"
+    LATE = "the client is cut off, and it reaches the server when `release` is set"
+    NEVER = "all of it passes, but for this: the server goes on thinking that clients are there which are gone"
 
 
 class CuttingProxy:
     """Passes bytes between clients and the server of `uri`; breaks one session as `cut` says, and no other.
 
-    A connection is two threads. `cut_done` is set once the client's side is broken.
+    A connection is two threads. `cut_done` is set once the client's side is broken. `uri` is of PostgreSQL or of MariaDB.
     """
 
     def __init__(self, uri: str, cut: Cut) -> None:
         self._parts = urlsplit(uri)
+        self._protocol = PROTOCOLS[self._parts.scheme]
         self._cut = cut
         self._listener = socket.create_server(("127.0.0.1", 0))
         self._sockets: list[socket.socket] = [self._listener]
         self._threads: list[threading.Thread] = []
         self._struck = threading.Lock()  # taken by the session that is cut, for good
         self.cut_done = threading.Event()
+        self.release = threading.Event()
 
     @property
     def uri(self) -> str:
         """Without encryption, so that the statements show."""
-        netloc = f"{self._parts.username}@127.0.0.1:{self._listener.getsockname()[1]}"
-        return urlunsplit(self._parts._replace(netloc=netloc, query="sslmode=disable&gssencmode=disable"))
+        user = self._parts.netloc.rpartition("@")[0]
+        netloc = f"{user}@127.0.0.1:{self._listener.getsockname()[1]}"
+        return urlunsplit(self._parts._replace(netloc=netloc, query=self._protocol.plain))
 
     def __enter__(self) -> CuttingProxy:
         self._start(self._accept)
@@ -50,6 +71,7 @@ class CuttingProxy:
     def __exit__(self, *exc_info: object) -> None:
         for opened in self._sockets:
             shut(opened)
+        self.release.set()
         for thread in self._threads:
             thread.join(5)
         for opened in self._sockets:
@@ -75,18 +97,23 @@ class CuttingProxy:
         with contextlib.suppress(OSError):
             while chunk := client.recv(65536):
                 recorded = recorded or RECORD in chunk
-                if recorded and COMMIT in chunk and self._struck.acquire(blocking=False):
+                strikes = self._cut is not Cut.NEVER and recorded and self._protocol.commit in chunk
+                if strikes and self._struck.acquire(blocking=False):
                     return self._strike(chunk, client, server, muted)
                 server.sendall(chunk)
-        shut(server)
+        if self._cut is not Cut.NEVER:
+            shut(server)
 
     def _strike(self, chunk: bytes, client: socket.socket, server: socket.socket, muted: threading.Event) -> None:
         muted.set()
+        if self._cut is Cut.LATE:
+            self._break(client)
+            self.release.wait()
         if self._cut is not Cut.BEFORE:
             server.sendall(chunk)
         if self._cut in (Cut.BEFORE, Cut.NOTICED):
             shut(server)
-        if self._cut is not Cut.AFTER:
+        if self._cut in (Cut.BEFORE, Cut.UNNOTICED, Cut.NOTICED):
             self._break(client)
 
     def _to_client(self, client: socket.socket, server: socket.socket, muted: threading.Event) -> None:
@@ -94,7 +121,7 @@ class CuttingProxy:
             while chunk := server.recv(65536):
                 if not muted.is_set():
                     client.sendall(chunk)
-                elif READY in chunk:
+                elif self._protocol.done in chunk:
                     break
         self._break(client) if muted.is_set() else shut(client)
 

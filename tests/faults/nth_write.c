@@ -1,5 +1,5 @@
-/* Preloaded into a process: kills it in the middle of the nth change to a DuckDB file or its log, NTH_WRITE in the
- * environment; the bytes of a write are half there by then. */
+/* Preloaded into a process: kills it in the middle of the nth change to a DuckDB or SQLite file or its log, NTH_WRITE in
+ * the environment; the bytes of a write are half there by then. */
 
 #include <dlfcn.h>
 #include <signal.h>
@@ -15,8 +15,10 @@
 
 EXPORTED ssize_t write(int fd, const void *from, size_t n_bytes);
 EXPORTED ssize_t pwrite(int fd, const void *from, size_t n_bytes, off_t at);
+EXPORTED ssize_t pwrite64(int fd, const void *from, size_t n_bytes, off_t at);
 EXPORTED int fdatasync(int fd);
 EXPORTED int ftruncate(int fd, off_t length);
+EXPORTED int ftruncate64(int fd, off_t length);
 EXPORTED int unlink(const char *path);
 EXPORTED int rename(const char *from, const char *to);
 
@@ -27,13 +29,17 @@ static bool is_nth(void) {
     return nth && atomic_fetch_add(&n_done, 1) + 1 == strtol(nth, NULL, 10);
 }
 
+static bool is_of_target(const char *path) {
+    return strstr(path, ".duckdb") || strstr(path, ".sqlite");
+}
+
 static bool strikes(int fd) {
     char link[64], path[4096];
     snprintf(link, sizeof link, "/proc/self/fd/%d", fd);
     ssize_t length = readlink(link, path, sizeof path - 1);
     if (length < 0) return false;
     path[length] = '\0';
-    return strstr(path, ".duckdb") && is_nth();
+    return is_of_target(path) && is_nth();
 }
 
 static void die(void) {
@@ -54,6 +60,10 @@ ssize_t pwrite(int fd, const void *from, size_t n_bytes, off_t at) {
     return syscall(SYS_pwrite64, fd, from, n_bytes, at);
 }
 
+ssize_t pwrite64(int fd, const void *from, size_t n_bytes, off_t at) {
+    return pwrite(fd, from, n_bytes, at);
+}
+
 int fdatasync(int fd) {
     if (strikes(fd)) die();
     return (int)syscall(SYS_fdatasync, fd);
@@ -64,12 +74,16 @@ int ftruncate(int fd, off_t length) {
     return (int)syscall(SYS_ftruncate, fd, length);
 }
 
+int ftruncate64(int fd, off_t length) {
+    return ftruncate(fd, length);
+}
+
 int unlink(const char *path) {
-    if (strstr(path, ".duckdb") && is_nth()) die();
+    if (is_of_target(path) && is_nth()) die();
     return (int)syscall(SYS_unlink, path);
 }
 
 int rename(const char *from, const char *to) {
-    if (strstr(to, ".duckdb") && is_nth()) die();
+    if (is_of_target(to) && is_nth()) die();
     return (int)syscall(SYS_rename, from, to);
 }

@@ -6,6 +6,7 @@ import json
 import os
 import random
 import signal
+import sqlite3
 import subprocess
 import sys
 import time
@@ -19,8 +20,9 @@ import duckdb
 import psycopg
 from books import TARGET, Books, Wrong
 from counting_proxy import Pump, Session, Way
-from file_books import FileBooks
 from journal import TABLE, Journal
+from mariadb_server import MariaDb
+from other_books import DuckdbBooks, MariadbBooks, SqliteBooks
 
 from rowferry.demo.servers import Server
 
@@ -37,9 +39,15 @@ CALLS = ("malloc", "recv short", "recv EINTR", "recv reset", "recv kill", "send 
 TO_THE_STEP = ("cut", "truncate", "lose answer", "trickle", "kill")
 BESIDE_THE_STEP = ("kill after", "delay", "terminate", "writes", "rival", "zombie", "tamper", "crash")  # and "clock", where it can be stepped
 
-# A DuckDB file is loaded by a process with a Python, and no way leads there: these strike at the source, or at the file.
+# Nobody alters a MariaDB target: that would wait for the run.
+INTO_MARIADB = tuple(kind for kind in TO_THE_STEP + BESIDE_THE_STEP if kind not in ("tamper", "crash"))
+
+# No way leads to a file: these strike at the source, or at the file. Only a process with a Python, as DuckDB's is, hears Ctrl-C.
 AT_THE_SOURCE_OF_A_FILE = ("cut", "truncate", "lose answer", "trickle", "kill", "kill after", "delay", "terminate", "writes", "rival", "cancel", "crash")
 AT_THE_FILE = ("file kill", "holder")
+FILES = ("duckdb", "sqlite")
+COMPARED = ("postgres", "duckdb")  # with the source, by runs
+BOOKS: dict[str, type[Books]] = {"postgres": Books, "duckdb": DuckdbBooks, "sqlite": SqliteBooks, "mariadb": MariadbBooks}
 
 # Someone's change of the target, and how it is undone; a dropped table is loaded anew.
 TAMPERING = {
@@ -96,6 +104,8 @@ class Setting:
             settings["where"] = "version % 3 <> 0"
         if self.removes:
             settings["on_delete"] = "remove"
+        if self.target == "mariadb":
+            settings["lease_seconds"] = 5  # so long a run may stand still that has the lock and has not said so yet
         return settings
 
 
@@ -121,7 +131,7 @@ class Tally:
 
     faults: Counter[str] = field(default_factory=Counter)
     runs: int = 0
-    into_files: int = 0
+    into: Counter[str] = field(default_factory=Counter)
     rows: int = 0
     lost: int = 0
     duplicated: int = 0
@@ -133,12 +143,14 @@ class Tally:
 
     def add(self, other: Tally) -> None:
         self.faults.update(other.faults)
-        for name in ("runs", "into_files", "rows", "lost", "duplicated", "otherwise_wrong"):
+        self.into.update(other.into)
+        for name in ("runs", "rows", "lost", "duplicated", "otherwise_wrong"):
             setattr(self, name, getattr(self, name) + getattr(other, name))
 
     def __str__(self) -> str:
+        into = ", ".join(f"{n} into {target}" for target, n in sorted(self.into.items()))
         return (
-            f"{sum(self.faults.values())} faults, {self.runs} runs, {self.into_files} of them into DuckDB files, {self.rows} rows, "
+            f"{sum(self.faults.values())} faults, {self.runs} runs ({into}), {self.rows} rows, "
             f"lost {self.lost}, duplicated {self.duplicated}, otherwise wrong {self.otherwise_wrong}"
         )
 
@@ -146,23 +158,25 @@ class Tally:
 class Round:
     """One source table, one target, and the runs between them; everything that is drawn comes from `seed`."""
 
-    def __init__(self, seed: int, setting: Setting, servers: tuple[Server, Server], program: Path, folder: Path) -> None:
+    def __init__(self, seed: int, setting: Setting, servers: tuple[Server, Server | MariaDb], program: Path, folder: Path) -> None:
         self.seed, self.setting, self._tally = seed, setting, Tally()
         self.chance = random.Random(seed)
         self.step_clock: Callable[[], None] = nothing
         self.steps: dict[tuple[str, str], int] = {}  # of the latest run that met no fault
         self._program, self._folder = program, folder
-        self._is_file = setting.target == "duckdb"
+        self._is_file = setting.target in FILES
         self._servers = dict(zip(("source",) if self._is_file else ("source", "target"), servers, strict=False))
-        self._uris = {end: server.create_database(f"{end}_{os.getpid()}_{seed}") for end, server in self._servers.items()}
+        self._uris = {end: made(server, f"{end}_{os.getpid()}_{seed}") for end, server in self._servers.items()}
         name = self._uris["source"].rpartition("/")[2]
         self._servers["source"].admin(f"ALTER DATABASE {name} SET synchronous_commit = off")
         self.journal = Journal(self._uris["source"], self.chance, setting.shape)
-        self._file = folder / f"target_{seed}.duckdb"
+        self._file = folder / f"target_{seed}.{setting.target}"
         if self._is_file:
-            self._uris["target"] = f"duckdb://{self._file}"
-        books, target = (FileBooks, str(self._file)) if self._is_file else (Books, self._uris["target"])
-        self.books = books(target, self.journal, filtered=setting.where, removes=setting.removes)
+            self._uris["target"] = f"{setting.target}://{self._file}"
+        target = str(self._file) if self._is_file else self._uris["target"]
+        self.books = BOOKS[setting.target](target, self.journal, filtered=setting.where, removes=setting.removes)
+        if isinstance(self.books, MariadbBooks):
+            self.books.server = servers[1]
         self._run_id, self._try, self._is_quiet = 1, 0, False
         self._loads: list[dict[str, Any]] = []
         self._repair: Callable[[], None] = nothing
@@ -171,7 +185,8 @@ class Round:
         self.journal.close()
         self.books.close()
         for end, server in self._servers.items():
-            server.admin(f'DROP DATABASE "{self._uris[end].rpartition("/")[2]}" WITH (FORCE)')
+            if isinstance(server, Server):
+                server.admin(f'DROP DATABASE "{self._uris[end].rpartition("/")[2]}" WITH (FORCE)')
         for path in self._file.parent.glob(f"{self._file.name}*"):
             path.unlink()
 
@@ -192,7 +207,7 @@ class Round:
         self._repair = nothing
         loads = self._settle_books()
         self._tally.runs += len(outcomes)
-        self._tally.into_files += len(outcomes) if self._is_file else 0
+        self._tally.into[self.setting.target] += len(outcomes)
         self._tally.rows += sum(load["rows_read"] for load in loads)
         if fault and outcomes[0].fired:
             self._tally.faults[fault.kind] += 1
@@ -267,27 +282,34 @@ class Round:
     def _start(self, ends: dict[str, str], fault: Fault | None = None) -> Process:
         """The next try of the run."""
         self._try += 1
-        verifies = self.chance.random() < 0.15
+        verifies = self.chance.random() < 0.15 and self.setting.target in COMPARED
         job = self.setting.job() | ends | {"run_id": f"run {self._run_id}", "try_number": self._try, "verify": verifies}
         path = self._folder / f"job{self._try % 10}.json"
         path.write_text(json.dumps(job))
+        command = [sys.executable, Path(__file__).with_name("run_file.py")] if self.setting.target == "duckdb" else [self._program]
         if self._is_file:
-            return self._start_python(path, fault)
+            return self._start_into_file([*command, path], fault)
         call = ["fail", fault.kind, str(fault.nth)] if fault and fault.kind in CALLS else []
-        return subprocess.Popen([self._program, path, *call], stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+        return subprocess.Popen([*command, path, *call], stdout=subprocess.PIPE, stderr=subprocess.PIPE)
 
-    def _start_python(self, job: Path, fault: Fault | None) -> Process:
-        """As `_start`, for a file; a holder has it open first, for a while."""
+    def _start_into_file(self, command: list[str | Path], fault: Fault | None) -> Process:
+        """A holder has the file open first, for a while."""
         preloaded = {}
         if fault and fault.kind == "file kill":
             preloaded = {"LD_PRELOAD": str(self._program.with_name("nth_write.so")), "NTH_WRITE": str(fault.nth)}
-        holder = duckdb.connect(str(self._file)) if fault and fault.kind == "holder" else None
-        command = [sys.executable, Path(__file__).with_name("run_file.py"), job]
+        holder = self._hold_file() if fault and fault.kind == "holder" else None
         process = subprocess.Popen(command, env=os.environ | preloaded, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
         if holder is not None:
             time.sleep(self.chance.uniform(0.1, 1.5))
             holder.close()
         return process
+
+    def _hold_file(self) -> duckdb.DuckDBPyConnection | sqlite3.Connection:
+        if self.setting.target == "duckdb":
+            return duckdb.connect(str(self._file))
+        session = sqlite3.connect(self._file)
+        session.execute("BEGIN IMMEDIATE")
+        return session
 
     def _wait_until_nothing_is_left(self) -> None:
         limit = time.monotonic() + PATIENCE_S
@@ -338,7 +360,7 @@ class Round:
 
     def _terminate(self, way: Way, session: Session, process: Process) -> None:
         side = self.journal if way.end == "source" else self.books
-        side.execute(f"SELECT pg_terminate_backend({session.backend})")
+        side.execute(way.protocol.end_session.format(session.backend))
 
     def _clock(self, way: Way, session: Session, process: Process) -> None:
         self.step_clock()
@@ -388,6 +410,14 @@ class Round:
         os.kill(server.pid, signal.SIGQUIT)
         server.restart()
         self.journal.connect()
+
+
+def made(server: Server | MariaDb, name: str) -> str:
+    """The URI of a new database; of MariaDB all of the server, emptied."""
+    if isinstance(server, Server):
+        return server.create_database(name)
+    server.admin("DROP SCHEMA IF EXISTS raw_postgres", "DROP SCHEMA IF EXISTS _rowferry")
+    return server.uri()
 
 
 # ---- the process of a run ------------------------------------------------------------------------------------------

@@ -23,10 +23,12 @@ from pathlib import Path
 from queue import Empty
 from typing import Any
 
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 from books import Wrong
 from journal import SHAPES
+from mariadb_server import MariaDb, start_mariadb
 from program import ROOT, compile_nth_write, compile_run_job
-from rounds import AT_THE_FILE, AT_THE_SOURCE_OF_A_FILE, BESIDE_THE_STEP, CALLS, CAPTURES, TO_THE_STEP, Fault, Round, Setting, Tally
+from rounds import AT_THE_FILE, AT_THE_SOURCE_OF_A_FILE, BESIDE_THE_STEP, CALLS, CAPTURES, FILES, INTO_MARIADB, TO_THE_STEP, Fault, Round, Setting, Tally
 
 from rowferry.demo.servers import Server, clean_own_environment, start_postgres
 
@@ -37,7 +39,9 @@ LEAST_SECONDS = 60
 MOST_CHANGES_OF_A_FILE = 40
 WEIGHTS = {kind: 4.0 for kind in TO_THE_STEP + BESIDE_THE_STEP} | {kind: 2.0 for kind in CALLS} | {"malloc": 6.0, "crash": 0.6, "delay": 1.0}
 FILE_WEIGHTS = {kind: 1.0 for kind in AT_THE_SOURCE_OF_A_FILE} | {"file kill": 4.0, "holder": 1.0, "crash": 0.15}
+TARGETS = ["postgres", "postgres", "postgres", "duckdb", "mariadb", "sqlite"]
 
+Places = tuple[Server, Server, MariaDb]
 Report = Callable[[Tally], None]
 
 
@@ -50,8 +54,8 @@ def main(seconds: float, seed: int | None) -> int:
         if seed is None:
             return conform_and_soak(seconds, program, Path(folder))
         total = Tally()
-        with servers() as both:
-            play(seed, both, program, Path(folder), float("inf"), total.add)
+        with servers() as places:
+            play(seed, places, program, Path(folder), float("inf"), total.add)
         print(total)
         return int(total.is_wrong)
 
@@ -105,34 +109,35 @@ def soak(seconds: float, program: Path, folder: Path) -> tuple[Tally, bool]:
 
 
 @contextmanager
-def servers() -> Iterator[tuple[Server, Server]]:
+def servers() -> Iterator[Places]:
     """A commit at a target must outlive the crash of its server; at the sources of rounds it need not."""
     settings = {"synchronous_commit": "on"}
-    with start_postgres(15, settings=settings) as older, start_postgres(18, settings=settings) as newer:
-        yield older, newer
+    with start_postgres(15, settings=settings) as older, start_postgres(18, settings=settings) as newer, start_mariadb() as mariadb:
+        yield older, newer, mariadb
 
 
 def work(seeds: range, deadline: float, program: Path, folder: Path, report: Report) -> None:
     place = Path(tempfile.mkdtemp(dir=folder))
-    with servers() as both:
+    with servers() as places:
         for seed in seeds:
             if time.monotonic() > deadline:
                 return
-            play(seed, both, program, place, deadline, report)
+            play(seed, places, program, place, deadline, report)
 
 
-def play(seed: int, both: tuple[Server, Server], program: Path, folder: Path, deadline: float, report: Report) -> None:
+def play(seed: int, places: Places, program: Path, folder: Path, deadline: float, report: Report) -> None:
     """One round; what is wrong ends it, and is told with the command that plays it again."""
     chance = random.Random(seed)
-    ends = chance.choice(both), chance.choice(both)
+    source, target = chance.choice(places[:2]), chance.choice(places[:2])
     setting = Setting(
         capture=chance.choice(CAPTURES),
         shape=chance.choice(list(SHAPES)),
         where=chance.random() < 0.25,
         removes=chance.random() < 0.25,
         connections=chance.choice([1, 1, 1, 3]),
-        target=chance.choice(["postgres", "postgres", "duckdb"]),
+        target=chance.choice(TARGETS),
     )
+    ends = source, places[2] if setting.target == "mariadb" else target
     try:
         round_ = Round(seed, setting, ends, program, folder)
         try:
@@ -151,9 +156,17 @@ def play(seed: int, both: tuple[Server, Server], program: Path, folder: Path, de
         report(Tally(lost=wrong.lost, duplicated=wrong.duplicated, otherwise_wrong=int(not wrong.lost and not wrong.duplicated)))
 
 
+def weights_of(target: str) -> dict[str, float]:
+    if target == "mariadb":
+        return {kind: WEIGHTS[kind] for kind in INTO_MARIADB}
+    if target == "sqlite":
+        return {kind: weight for kind, weight in FILE_WEIGHTS.items() if kind != "cancel"}
+    return FILE_WEIGHTS if target == "duckdb" else WEIGHTS
+
+
 def draw_fault(chance: random.Random, round_: Round) -> Fault:
-    is_file = round_.setting.target == "duckdb"
-    weights = FILE_WEIGHTS if is_file else WEIGHTS
+    is_file = round_.setting.target in FILES
+    weights = weights_of(round_.setting.target)
     kind = chance.choices(list(weights), list(weights.values()))[0]
     if kind in AT_THE_FILE:
         return Fault(kind, chance.randint(1, MOST_CHANGES_OF_A_FILE))
@@ -161,6 +174,8 @@ def draw_fault(chance: random.Random, round_: Round) -> Fault:
         return Fault(kind, chance.randint(1, MOST_CALLS[kind.split()[0]]))
     end = "source" if is_file else chance.choice(["source", "target", "target"])
     direction = chance.choice(["asks", "asks", "answers"])
+    if end == "target" and round_.setting.target == "mariadb":
+        direction = "asks"  # its driver (3.1.15) crashes on a result of which a part has come
     return Fault(kind, chance.randint(1, 1 + round_.steps.get((end, direction), 30)), end, direction)
 
 

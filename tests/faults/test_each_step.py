@@ -1,6 +1,7 @@
 """Step 1 fails, then step 2, then 3, until a run ends without the fault: no row is lost, none doubled, no state is ahead of its data.
 
-Four sessions change the source meanwhile, in every way that makes a copy lose rows. Reads from PostgreSQL 15, loads into 18.
+Four sessions change the source meanwhile, in every way that makes a copy lose rows. Reads from PostgreSQL 15, loads into 18,
+MariaDB, and DuckDB and SQLite files.
 """
 
 from __future__ import annotations
@@ -35,7 +36,11 @@ OTHERS = {
     "cursor, audits and sweeps": ("lose answer", Setting(capture="cursor", removes=True)),
     "three readers": ("terminate", Setting(shape="partitions", connections=3)),
 }
-INTO_A_FILE = {"file kill": 1, "kill": 1, "cancel": 2, "rival": 4}
+INTO_MARIADB = ("cut", "lose answer", "kill", "kill after", "terminate", "rival", "zombie")
+INTO_A_FILE = {
+    "duckdb": {"file kill": 1, "kill": 1, "cancel": 2, "rival": 4},
+    "sqlite": {"file kill": 2, "kill": 1, "rival": 2},
+}
 CALLS = {"malloc": 20} | dict.fromkeys(("recv short", "recv EINTR", "recv reset", "send short", "send EINTR", "send reset", "poll EINTR"), 4)
 
 
@@ -45,7 +50,8 @@ def start(request: pytest.FixtureRequest, pg15: Server, pg18: Server, program: P
     rounds: list[Round] = []
 
     def begin(setting: Setting) -> Round:
-        rounds.append(Round(zlib.crc32(request.node.name.encode()), setting, (pg15, pg18), program, tmp_path))
+        target = request.getfixturevalue("mariadb") if setting.target == "mariadb" else pg18
+        rounds.append(Round(zlib.crc32(request.node.name.encode()), setting, (pg15, target), program, tmp_path))
         return rounds[-1]
 
     yield begin
@@ -88,12 +94,28 @@ def test_no_step_of_another_way_to_load_loses_or_doubles_a_row_when_it_fails(sta
     round_.settle()
 
 
-@pytest.mark.parametrize("fault", INTO_A_FILE)
-def test_no_step_of_a_load_into_a_file_loses_or_doubles_a_row_when_it_fails(start: Callable[[Setting], Round], fault: str) -> None:
+@pytest.mark.parametrize("fault", INTO_MARIADB)
+def test_no_step_of_a_load_into_mariadb_loses_or_doubles_a_row_when_it_fails(start: Callable[[Setting], Round], fault: str) -> None:
+    """One packet of each few, drawn."""
+    round_ = start(Setting(target="mariadb", removes=True))
+    round_.strike()
+    assert round_.every_step(fault, *AT_TARGET[0], stride=3) >= 10
+    round_.settle()
+
+
+def test_no_step_of_a_first_load_into_mariadb_loses_or_doubles_a_row_when_it_fails(start: Callable[[Setting], Round]) -> None:
+    """Each CREATE commits by itself there."""
+    round_ = start(Setting(target="mariadb"))
+    assert round_.every_step("cut", *AT_TARGET[0]) >= 10
+    round_.settle()
+
+
+@pytest.mark.parametrize(("target", "fault"), [(target, fault) for target, faults in INTO_A_FILE.items() for fault in faults])
+def test_no_step_of_a_load_into_a_file_loses_or_doubles_a_row_when_it_fails(start: Callable[[Setting], Round], target: str, fault: str) -> None:
     """At the source, or at each change of the file; one of each few, drawn."""
-    round_ = start(Setting(target="duckdb", removes=True))
+    round_ = start(Setting(target=target, removes=True))
     round_.strike(Fault("holder"))
-    assert round_.every_step(fault, "source", "asks", stride=INTO_A_FILE[fault]) >= 4
+    assert round_.every_step(fault, "source", "asks", stride=INTO_A_FILE[target][fault]) >= 4
     round_.settle()
 
 

@@ -83,15 +83,27 @@ static void refuse(const char *uri) {
     rf_arena_free(&arena);
 }
 
-/* Of a target behind ODBC; what is wrong with it names an option and nothing else. */
+static enum rf_code read_odbc(const char *uri, struct rf_arena *arena, struct rf_error *err) {
+    struct rf_odbc_uri read;
+    enum rf_code code = rf_odbc_uri_read(uri, arena, &read, err);
+    if (code == RF_OK && !read.pairs) abort();
+    return code;
+}
+
+static enum rf_code read_snowflake(const char *uri, struct rf_arena *arena, struct rf_error *err) {
+    struct rf_snowflake_uri read;
+    enum rf_code code = rf_snowflake_uri_read(uri, arena, &read, err);
+    if (code == RF_OK && (!read.user || !read.account || !read.authenticator)) abort();
+    return code;
+}
+
+/* Of a target; what is wrong with it names an option and nothing else. */
 static void read_target(const char *uri) {
     struct rf_error err = {0};
-    struct rf_odbc_uri read;
     struct rf_arena arena;
-    if (!rf_is_odbc(uri)) return;
+    if (!rf_is_odbc(uri) && !rf_is_snowflake(uri)) return;
     rf_arena_init(&arena, 1 << 20);
-    enum rf_code code = rf_odbc_uri_read(uri, &arena, &read, &err);
-    if (code == RF_OK && !read.pairs) abort();
+    enum rf_code code = rf_is_odbc(uri) ? read_odbc(uri, &arena, &err) : read_snowflake(uri, &arena, &err);
     if (code != RF_OK && holds_secret(err.message) && !strstr(err.message, "not known: ")) abort();
     rf_arena_free(&arena);
 }

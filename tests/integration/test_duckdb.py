@@ -12,6 +12,7 @@ from typing import Any
 import duckdb
 import pytest
 from duckdb_file import ROWS, Into
+from file_holder import held
 from route import started, until
 
 import rowferry
@@ -280,3 +281,52 @@ def test_a_disk_that_fills_up_leaves_the_file_as_it_was_and_the_next_try_with_mo
     subprocess.run(["mount", "-o", "remount,size=512m", str(small_disk)], check=True)
     verification = items.run(verify=True).verification
     assert verification is not None and verification.equal == ROWS + 600
+
+
+# ---- doctor ----------------------------------------------------------------------------------------------
+
+
+def looked_at(into: Into, target: str) -> tuple[dict[str, Any], set[str]]:
+    """Facts of the target, and the rules that found something."""
+    found = rowferry.doctor(into.source, target)
+    return dict(found.target or {}), {finding.rule for finding in found.findings} - {"no-read-all-stats"}
+
+
+def test_doctor_looks_at_a_file_and_makes_none(items: Into) -> None:
+    facts, found = looked_at(items, f"duckdb://{items.path}?memory_limit=1GB&threads=2")
+    assert (facts["database"], facts["version"], facts["threads"], facts["path"]) == ("DuckDB", duckdb_version(), "2", str(items.path))
+    assert facts["memory_limit"] == "953.6 MiB" and facts["free_bytes"] > 0
+    assert (facts["exists"], facts["writable"], facts["control_tables"], facts["held_by"], facts["refused"]) == (False, True, False, None, None)
+    assert not found and not items.path.exists()
+    items.run()
+    facts, found = looked_at(items, f"duckdb://{items.path}")
+    assert (facts["exists"], facts["control_tables"], facts["bytes"]) == (True, True, items.path.stat().st_size)
+    assert not found
+
+
+def test_doctor_names_the_process_that_has_the_file_and_does_not_wait_for_it(items: Into) -> None:
+    items.run()
+    with held(items.path) as holder:
+        facts, found = looked_at(items, f"duckdb://{items.path}")
+        assert f"PID {holder.pid}" in facts["held_by"] and facts["control_tables"] is None
+        assert found == {"held"} and facts["version"] == duckdb_version()
+
+
+def test_doctor_says_what_would_keep_a_run_from_the_file(items: Into, tmp_path: Path) -> None:
+    other = tmp_path / "other.duckdb"
+    other.write_text("no database" * 1000)
+    facts, found = looked_at(items, f"duckdb://{other}")
+    assert found == {"refused"} and "not a valid DuckDB database" in facts["refused"]
+    facts, found = looked_at(items, f"duckdb://{tmp_path}/nowhere/new.duckdb")
+    assert found == {"not-writable"} and not facts["writable"]
+
+
+def test_doctor_tells_people_of_a_file(items: Into) -> None:
+    command = [sys.executable, "-m", "rowferry", "doctor", "--source", items.source, "--target", f"duckdb://{items.path}"]
+    told = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+    assert f"target: DuckDB {duckdb_version()} through ADBC, no control tables yet" in told and f"file: {items.path}, not there yet, " in told
+
+
+def duckdb_version() -> str:
+    with duckdb.connect() as session:
+        return session.execute("SELECT version()").fetchall()[0][0]

@@ -145,6 +145,18 @@ def test_a_database_without_control_tables_has_no_loads(scripted: Path, tmp_path
     assert "version 10.6 or newer" in state_of(scripted, tmp_path, [VERSION.replace("10.11.4-MariaDB", "0.0")], TELL)[0]
 
 
+# ---- arrays ----------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("rows", [34, 36, 60])
+def test_a_row_that_goes_by_itself_between_arrays_changes_nothing_of_the_next(into: Into, rows: int) -> None:
+    """Of 64 kB, sixteen such rows make an array and the seventeenth is alone."""
+    into.write(f"TRUNCATE {{t}}; INSERT INTO {{t}} SELECT i, repeat(chr(97 + i % 26), 4000) FROM generate_series(1, {rows}) i")
+    into.write("ALTER TABLE {t} ADD at timestamptz NOT NULL DEFAULT now()")
+    assert into.job(batch_bytes=65536).run().this_try.inserted == rows
+    into.assert_equal()
+
+
 # ---- rights ----------------------------------------------------------------------------------------------
 
 GRANTS = (

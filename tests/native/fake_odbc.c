@@ -259,8 +259,8 @@ SQLRETURN SQLPrepare(SQLHSTMT statement, SQLCHAR *text, SQLINTEGER length) {
     struct handle *handle = statement;
     (void)length;
     note(fake_odbc->statements, sizeof fake_odbc->statements, (const char *)text, "\n");
+    if (strcmp(handle->insert, (const char *)text) != 0) fake_odbc->n_loaded = 0;
     snprintf(handle->insert, sizeof handle->insert, "%s", (const char *)text);
-    fake_odbc->n_loaded = 0;
     return call_fails() || statement_fails((const char *)text) ? fail(handle, fake_odbc->failure) : SQL_SUCCESS;
 }
 

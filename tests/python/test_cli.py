@@ -357,3 +357,10 @@ def test_the_table_of_types_is_json_with_what_was_asked_for(capsys: pytest.Captu
     assert json.loads(capsys.readouterr().out) == json.loads(_native.type_table())
     assert cli.main(["types", "--target", "arrow", "--json"]) == 0
     assert {"postgres", "arrow", "sent_as", "note"} == set(json.loads(capsys.readouterr().out)["types"][0])
+
+
+@pytest.mark.parametrize("target", ["mariadb", "sqlite"])
+def test_the_table_of_types_says_that_a_negative_zero_loses_its_sign_there(capsys: pytest.CaptureFixture[str], target: str) -> None:
+    assert cli.main(["types", "--target", target, "--json"]) == 0
+    notes = {row["postgres"]: row[f"{target}_note"] for row in json.loads(capsys.readouterr().out)["types"]}
+    assert {name for name, note in notes.items() if note and "−0 becomes 0" in note} == {"float4", "float8"}
