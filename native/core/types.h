@@ -37,10 +37,14 @@ enum rf_wire {
     RF_WIRE_ARRAY,     /* int32 dimensions, int32 has NULLs, int32 oid; per dimension int32 length, int32 lower bound; values */
 };
 
-/* What the bytes of a column are. */
+/* What the bytes of a column are: as PostgreSQL sends the wire, unless more is said. */
 struct rf_form {
     enum rf_wire wire;
-    enum rf_wire element; /* of RF_WIRE_ARRAY */
+    enum rf_wire element;  /* of RF_WIRE_ARRAY */
+    bool printed;          /* the text that a database prints of such a value (core/value_read.h) */
+    bool shortest;         /* of RF_WIRE_FLOAT4: stands for the double that its shortest text says */
+    bool unsigned_zero;    /* of floats: -0 is 0, since the target keeps no sign of it */
+    bool json;             /* of texts and jsonb: what the JSON says counts, and not how it is written */
 };
 
 struct rf_type_row;
