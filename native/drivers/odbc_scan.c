@@ -13,7 +13,7 @@ enum { LENGTH_BYTES = 4 };
 struct rf_odbc_scan {
     const char *role;
     void *statement;
-    bool *is_double; /* of each column, shape (n_columns,) */
+    SQLSMALLINT *c_types; /* of each column, shape (n_columns,) */
     int n_columns;
     size_t batch_bytes;
     bool begun;
@@ -49,8 +49,8 @@ static enum rf_code add_value(struct rf_odbc *odbc, int column, struct rf_error 
     bool is_null = false;
     add_number(piece, 0, LENGTH_BYTES);
     RF_TRY(rf_text_check(piece, err));
-    if (scan->is_double[column]) RF_TRY(add_double(odbc, column, &is_null, err));
-    else RF_TRY(rf_odbc_read_value(odbc, scan->statement, scan->role, column + 1, SQL_C_BINARY, piece, &is_null, err));
+    if (scan->c_types[column] == SQL_C_DOUBLE) RF_TRY(add_double(odbc, column, &is_null, err));
+    else RF_TRY(rf_odbc_read_value(odbc, scan->statement, scan->role, column + 1, scan->c_types[column], piece, &is_null, err));
     size_t n_bytes = piece->length - begin - LENGTH_BYTES;
     if (n_bytes > INT32_MAX) return rf_fail(err, RF_DATA, "target: %s: a value is larger than any of PostgreSQL's", scan->role);
     uint32_t length = htobe32(is_null ? UINT32_MAX : (uint32_t)n_bytes);
@@ -69,6 +69,14 @@ static enum rf_code add_row(struct rf_odbc *odbc, bool *got, struct rf_error *er
 
 /* ---- all of them ---- */
 
+/* A text may hold a NUL where it is read as bytes. psqlODBC, whose texts never do, puts one in the place of the last byte of a
+ * long value that is read so. */
+static SQLSMALLINT c_type_of(const struct rf_odbc *odbc, const struct rf_form *form) {
+    if (form->wire == RF_WIRE_FLOAT8 && !form->printed) return SQL_C_DOUBLE;
+    bool keeps_bytes = odbc->dialect == RF_DIALECT_MARIADB || odbc->dialect == RF_DIALECT_SQLITE || form->wire == RF_WIRE_BYTES;
+    return keeps_bytes ? SQL_C_BINARY : SQL_C_CHAR;
+}
+
 static enum rf_code check_columns(struct rf_odbc *odbc, struct rf_error *err) {
     struct rf_odbc_scan *scan = odbc->scan;
     SQLSMALLINT n = 0;
@@ -78,9 +86,9 @@ static enum rf_code check_columns(struct rf_odbc *odbc, struct rf_error *err) {
 
 static enum rf_code start(struct rf_odbc *odbc, const struct rf_text *sql, const struct rf_form *given, struct rf_error *err) {
     struct rf_odbc_scan *scan = odbc->scan;
-    scan->is_double = calloc((size_t)scan->n_columns, sizeof *scan->is_double);
-    if (!scan->is_double) return rf_no_memory(err);
-    for (int i = 0; i < scan->n_columns; i++) scan->is_double[i] = given[i].wire == RF_WIRE_FLOAT8 && !given[i].printed;
+    scan->c_types = calloc((size_t)scan->n_columns, sizeof *scan->c_types);
+    if (!scan->c_types) return rf_no_memory(err);
+    for (int i = 0; i < scan->n_columns; i++) scan->c_types[i] = c_type_of(odbc, &given[i]);
     RF_TRY(rf_text_check(sql, err));
     RF_TRY(rf_odbc_begin_statement(odbc, scan->role, &scan->statement, err));
     RF_TRY(rf_odbc_run(odbc, scan->statement, scan->role, sql, err));
@@ -125,7 +133,7 @@ void rf_odbc_end_scan(void *self) {
     struct rf_odbc_scan *scan = odbc->scan;
     if (!scan) return;
     rf_odbc_end_statement(odbc, scan->statement);
-    free(scan->is_double);
+    free(scan->c_types);
     rf_text_free(&scan->piece);
     free(scan);
     odbc->scan = NULL;
