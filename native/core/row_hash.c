@@ -41,22 +41,12 @@ static bool add_integer(struct rf_siphash *hash, const struct rf_field *field, b
     }
 }
 
-static double as_its_text_says(double narrow) {
-    char text[RF_PRINT_BYTES];
-    if (!isfinite(narrow)) return narrow;
-    rf_print_float(narrow, true, text);
-    double value = narrow;
-    (void)rf_parse_float(text, strlen(text), false, &value);
-    return value;
-}
-
 /* A NaN is one value, whatever its bits. */
 static bool add_float(struct rf_siphash *hash, const struct rf_form *form, const struct rf_field *field) {
     double value;
     if (field->n_bytes == 4) value = (double)rf_read_float(field->bytes);
     else if (field->n_bytes == 8) value = rf_read_double(field->bytes);
     else return false;
-    if (form->shortest) value = as_its_text_says(value);
     if (form->unsigned_zero && value == 0) value = 0;
     uint64_t bits = 0x7ff8000000000000;
     if (!isnan(value)) memcpy(&bits, &value, sizeof bits);

@@ -137,14 +137,20 @@ static struct rf_form form_given(const struct rf_form *sent, bool has_doubles) {
     case RF_WIRE_FLOAT8:
         given.printed = !has_doubles;
         if (has_doubles) given.wire = RF_WIRE_FLOAT8;
-        given.shortest = false;
         break;
     default: given.printed = true;
     }
     return given;
 }
 
-/* No dialect of these keeps the sign of a zero. Into Snowflake a float4 goes as its text, and is read there as a double. */
+/* What is compared as its text says a double where it is one there, and else is just that text. */
+static void set_compared_as(struct rf_form *sent) {
+    bool is_number = is_float(sent->wire);
+    sent->wire = is_number ? RF_WIRE_FLOAT8 : RF_WIRE_TEXT;
+    sent->printed = is_number;
+}
+
+/* None of these dialects keeps the sign of a zero. */
 enum rf_code rf_target_compared(const struct rf_plan *plan, const struct rf_columns_field *columns, bool has_doubles, struct rf_arena *arena,
                                 struct rf_compared *compared, struct rf_error *err) {
     int n = plan->source->n_columns;
@@ -156,7 +162,7 @@ enum rf_code rf_target_compared(const struct rf_plan *plan, const struct rf_colu
         sent[i].json = in_snowflake && is_json_there(column);
         if (column->through) sent[i].wire = RF_WIRE_TEXT;
         sent[i].unsigned_zero = is_float(sent[i].wire);
-        sent[i].shortest = in_snowflake && sent[i].wire == RF_WIRE_FLOAT4;
+        if (column->compared_as) set_compared_as(&sent[i]);
         given[i] = form_given(&sent[i], has_doubles);
     }
     *compared = (struct rf_compared){.sent = sent, .given = given};

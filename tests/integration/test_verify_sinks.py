@@ -17,7 +17,7 @@ from typing import Any, ClassVar
 import psycopg
 import pytest
 from conformance import KEPT, Mariadb, Pair, Psqlodbc, Sink, Snowflake, Sqlite
-from edges import EXTENSIONS, OWN, all_types, lay
+from edges import EDGES, EXTENSIONS, OWN, all_types, lay
 from route import AT_THE_GATE, GATE, started, until, waits_for
 
 import rowferry
@@ -90,14 +90,17 @@ STOPS: dict[type[Sink], dict[str, list[str]]] = {
     Mariadb: NO_FORM | dict.fromkeys(("real", "double precision"), ["'NaN'", "'Infinity'", "'-Infinity'"]),
     Sqlite: NO_FORM | dict.fromkeys(("real", "double precision"), ["'NaN'"]),
     Psqlodbc: {},
-    Snowflake: NO_FORM | {"time": ["'24:00'"], "json": ["""'{"b": 1, "a": 1.50,  "a": 2}'"""]},
+    # of the digits the emulator, not Snowflake, makes a whole number of 64 bits
+    Snowflake: NO_FORM | {"time": ["'24:00'"], "json": ["""'{"b": 1, "a": 1.50,  "a": 2}'"""], "numeric(38)": EDGES["numeric(p,s)"]["numeric(38)"]},
 }
 """Values that a sink has no form for: they stop a run, as `test_types_odbc` and `test_snowflake` show."""
 
 
-def lay_types(pair: Pair, **more: list[str]) -> dict[str, str]:
+def lay_types(pair: Pair, *names: str) -> dict[str, str]:
+    """A table with a column of each of these types, or of all."""
     stops = STOPS[type(pair.sink)]
-    return lay(pair.at_source, {name: [value for value in values if value not in stops.get(name, ())] for name, values in all_types().items()}, pair.table)
+    kept = {name: [value for value in values if value not in stops.get(name, ())] for name, values in all_types().items() if not names or name in names}
+    return lay(pair.at_source, {name: values for name, values in kept.items() if values}, pair.table)
 
 
 def test_no_value_of_any_type_is_taken_for_another(pair: Pair) -> None:
@@ -109,7 +112,8 @@ def test_no_value_of_any_type_is_taken_for_another(pair: Pair) -> None:
 
 
 def test_a_change_of_a_value_of_every_type_is_found(pair: Pair) -> None:
-    columns = lay_types(pair)
+    one_of_each_row = [next(iter(types)) for types in EDGES.values()] if isinstance(pair.sink, Snowflake) else []  # an UPDATE takes the emulator long
+    columns = lay_types(pair, *one_of_each_row)
     for n, column in enumerate(columns):
         held = f"(SELECT {column} FROM {pair.table} WHERE {column} IS NOT NULL ORDER BY id LIMIT 1)"
         pair.write(f"INSERT INTO {{t}} (id, {column}) VALUES ({2000 + n}, {held})")
