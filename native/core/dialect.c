@@ -12,6 +12,18 @@
 #define POSTGRES_LOCK "hashtextextended('rowferry lease ' || {label}, 0)"
 #define POSTGRES_TABLE "pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace WHERE n.nspname = {schema} AND c.relname = {table}"
 
+/* The driver does not see into a cast, and prints a double with all of its digits. */
+static const struct rf_asked MARIADB_ASKED[] = {{"longtext", "%s"}, {"longblob", "%s"}, {"var", "%s"}, {"char", "%s"}, {"", "CAST(%s AS CHAR)"}};
+
+/* As bytes: of a text the driver would give what is in front of a NUL. A value may be held as what its column does not say, and
+ * then is told apart from all that was loaded. Printed with 17 digits, one double in some hundreds is read back as its neighbour. */
+#define HELD_AS(class, shown) "CASE typeof(%s) WHEN '" class "' THEN " shown " WHEN 'null' THEN NULL ELSE CAST(char(0) || 'held as ' || typeof(%s) || ': ' || %s AS BLOB) END"
+static const struct rf_asked SQLITE_ASKED[] = {
+    {"TEXT", HELD_AS("text", "CAST(%s AS BLOB)")}, {"BLOB", HELD_AS("blob", "%s")}, {"DOUBLE", HELD_AS("real", "printf('%!.20g', %s)")},
+    {"", HELD_AS("integer", "CAST(%s AS TEXT)")}};
+
+static const struct rf_asked POSTGRES_ASKED[] = {{"", "CAST(%s AS text)"}};
+
 static const struct rf_dialect_row ROWS[RF_DIALECTS] = {
     [RF_DIALECT_MARIADB] = {
         .name = "MariaDB", .oldest = 100600,
@@ -39,6 +51,9 @@ static const struct rf_dialect_row ROWS[RF_DIALECTS] = {
         .holder = "SELECT IS_USED_LOCK(" MARIADB_LOCK ")",
         .end_session = {"KILL CONNECTION ", ""},
         .session = "CONNECTION_ID(), NULL",
+        .begin_looking = "SET SESSION idle_transaction_timeout = 0;SET TRANSACTION ISOLATION LEVEL REPEATABLE READ;START TRANSACTION READ ONLY, WITH CONSISTENT SNAPSHOT",
+        .idle_limit = {"SET SESSION idle_transaction_timeout = ", ""},
+        .asked = MARIADB_ASKED, .paging = RF_PAGES_BY_KEY,
         .account = "SELECT CURRENT_USER(), VERSION(), " FLAG("@@read_only = 1"),
         .schema_exists = "SELECT " FLAG("COUNT(*) > 0") " FROM information_schema.schemata WHERE schema_name = {schema}",
         .control_exists = "SELECT COUNT(CASE WHEN table_name = 'loads' THEN 1 END), COUNT(CASE WHEN table_name = 'leases' THEN 1 END)"
@@ -70,6 +85,8 @@ static const struct rf_dialect_row ROWS[RF_DIALECTS] = {
         .file_is_lease = true,
         .arrival = "rowid",
         .begin_session = "PRAGMA synchronous = FULL",
+        .begin_looking = "BEGIN",
+        .asked = SQLITE_ASKED, .paging = RF_PAGES_NONE,
         .account = "SELECT '', sqlite_version(), 'false'",
         .control_exists = "SELECT COUNT(CASE WHEN name = {control} || '.loads' THEN 1 END), 1 FROM sqlite_master WHERE type = 'table'",
         .find = "SELECT replace(strftime('%Y-%m-%d %H:%M:%f', 'now'), ' ', 'T') || '000+00:00', sqlite_version(),"
@@ -97,7 +114,7 @@ static const struct rf_dialect_row ROWS[RF_DIALECTS] = {
         .differs = {"", ""}, .differs_between = " IS DISTINCT FROM ",
         .arrival = "ctid",
         .begin_session = "SET search_path = pg_catalog;SET timezone = 'UTC';SET datestyle = 'ISO, YMD';SET intervalstyle = 'postgres';SET extra_float_digits = 1;"
-                         "SET statement_timeout = 0;SET default_transaction_isolation = 'read committed';SET standard_conforming_strings = on;"
+                         "SET bytea_output = 'hex';SET statement_timeout = 0;SET default_transaction_isolation = 'read committed';SET standard_conforming_strings = on;"
                          "SET lock_timeout = '{lock}s';SET idle_in_transaction_session_timeout = '{lease}s'",
         .lock = "SELECT " FLAG("pg_try_advisory_lock(" POSTGRES_LOCK ")"),
         .holder = "SELECT pid FROM pg_locks, (SELECT " POSTGRES_LOCK " AS k) l WHERE locktype = 'advisory' AND granted AND objsubid = 1"
@@ -105,6 +122,9 @@ static const struct rf_dialect_row ROWS[RF_DIALECTS] = {
                   " AND classid::bigint = (k >> 32) & 4294967295 AND objid::bigint = k & 4294967295",
         .end_session = {"SELECT pg_terminate_backend(", ")"},
         .session = "pg_backend_pid(), (SELECT backend_start FROM pg_stat_activity WHERE pid = pg_backend_pid())",
+        .begin_looking = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY;SET LOCAL idle_in_transaction_session_timeout = 0",
+        .idle_limit = {"SET LOCAL idle_in_transaction_session_timeout = '", "s'"},
+        .asked = POSTGRES_ASKED, .paging = RF_PAGES_CURSOR,
         .account = "SELECT current_user, current_setting('server_version'), " FLAG("pg_is_in_recovery()"),
         .schema_exists = "SELECT " FLAG("COUNT(*) > 0") " FROM pg_namespace WHERE nspname = {schema}",
         .control_exists = "SELECT COUNT(CASE WHEN c.relname = 'loads' THEN 1 END), COUNT(CASE WHEN c.relname = 'leases' THEN 1 END)"

@@ -18,6 +18,19 @@ struct rf_around {
     const char *after;
 };
 
+/* How the value of a column is asked for, as a text or as bytes. */
+struct rf_asked {
+    const char *type;     /* what the column's begins with; "" any other */
+    const char *template; /* the name stands in each %s */
+};
+
+/* How the rows of a table are asked for, of which a driver may keep all in memory that one statement gives. */
+enum rf_paging {
+    RF_PAGES_NONE,   /* by one statement: the driver gives row by row */
+    RF_PAGES_CURSOR, /* from a cursor of the server's */
+    RF_PAGES_BY_KEY, /* behind the key of the page before, which the server keeps in variables */
+};
+
 struct rf_dialect_row {
     const char *name; /* of the database, for people */
     int oldest;       /* version that will do: 10.7 → 100700 */
@@ -58,6 +71,12 @@ struct rf_dialect_row {
     const char *holder;         /* → pid of the session that holds it, or nothing */
     struct rf_around end_session; /* of a pid */
     const char *session;        /* of the lease's row: pid, backend_start */
+    const char *begin_looking;  /* begins a transaction that sees one state of all tables and may idle; as begin_session */
+    struct rf_around idle_limit; /* of whole seconds: how long an open transaction may idle, 0 for ever; NULL where nothing ends it */
+
+    /* comparing */
+    const struct rf_asked *asked; /* the first that fits a column's type */
+    enum rf_paging paging;
 
     /* catalogs */
     const char *account;        /* → user, version as it is, is nothing written here */

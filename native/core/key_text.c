@@ -3,6 +3,7 @@
 #include "core/network_order.h"
 #include "core/numeric.h"
 #include "core/print.h"
+#include "core/value_read.h"
 
 #include <inttypes.h>
 #include <math.h>
@@ -57,12 +58,21 @@ static int32_t length_of(enum rf_wire wire) {
 }
 
 /* Intervals and arrays, which are no keys where this is needed, are shown as bytes. */
-static void add_value(const struct rf_column *column, enum rf_wire wire, const struct rf_field *field, struct rf_text *out) {
+static void add_known(const struct rf_column *column, enum rf_wire wire, const struct rf_field *field, struct rf_text *out) {
     bool is_jsonb = wire == RF_WIRE_JSONB && field->n_bytes > 0;
     if (wire == RF_WIRE_TEXT || is_jsonb) rf_text_add_bytes(out, (const char *)field->bytes + is_jsonb, (size_t)field->n_bytes - is_jsonb);
     else if (wire == RF_WIRE_NUMERIC) add_numeric(field, out);
     else if (length_of(wire) > 0 && length_of(wire) == field->n_bytes) add_fixed(column, wire, field->bytes, out);
     else add_hex(field, out);
+}
+
+/* What a database prints and is none of its type is shown as it is. */
+static void add_value(const struct rf_column *column, const struct rf_form *form, const struct rf_field *field, struct rf_text *out) {
+    uint8_t bytes[RF_VALUE_BYTES];
+    struct rf_form read_form;
+    struct rf_field read;
+    bool is_read = rf_value_read(form, field, bytes, &read_form, &read);
+    add_known(column, is_read ? read_form.wire : RF_WIRE_TEXT, &read, out);
 }
 
 /* ---- rows ---- */
@@ -85,7 +95,7 @@ void rf_key_text(const struct rf_plan *plan, const struct rf_form *forms, const 
         struct rf_text value = {0};
         rf_text_add(out, k > 0 ? "," : "(");
         if (fields[i].bytes) {
-            add_value(&plan->source->columns[i], forms[i].wire, &fields[i], &value);
+            add_value(&plan->source->columns[i], &forms[i], &fields[i], &value);
             if (value.failed) out->failed = true;
             add_quoted(&value, out);
         }

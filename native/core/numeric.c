@@ -199,17 +199,36 @@ static bool add_special(const char *text, size_t n_bytes, struct rf_text *out) {
     return false;
 }
 
+/* How many digits to the base of 10,000 it has, and what the first of them is worth. */
+static int measure(const struct decimal *decimal, int *weight) {
+    bool is_zero = finest_place(decimal) == INT32_MIN;
+    int last = -groups_of(decimal->n_fraction);
+    *weight = groups_of(decimal->n_whole) - 1;
+    while (!is_zero && group_at(decimal, *weight) == 0) --*weight;
+    while (!is_zero && group_at(decimal, last) == 0) last++;
+    return is_zero ? 0 : *weight - last + 1;
+}
+
+bool rf_numeric_parse(const char *text, size_t n_bytes, struct rf_numeric *out) {
+    struct decimal decimal;
+    int weight;
+    if (!read_decimal(text, text + n_bytes, &decimal)) return false;
+    int n = measure(&decimal, &weight);
+    if (n > RF_NUMERIC_DIGITS) return false;
+    *out = (struct rf_numeric){.n = n, .weight = n ? weight : 0, .scale = decimal.n_fraction, .negative = n && decimal.negative};
+    for (int i = 0; i < n; i++) out->digits[i] = (uint16_t)group_at(&decimal, weight - i);
+    return true;
+}
+
 bool rf_numeric_from_text(const char *text, size_t n_bytes, struct rf_text *out, int32_t *finest) {
     struct decimal decimal;
+    int weight;
     *finest = INT32_MIN;
     if (n_bytes > 0 && add_special(text, n_bytes, out)) return true;
     if (!read_decimal(text, text + n_bytes, &decimal)) return false;
     *finest = finest_place(&decimal);
-    bool is_zero = *finest == INT32_MIN;
-    int weight = groups_of(decimal.n_whole) - 1, last = -groups_of(decimal.n_fraction);
-    while (!is_zero && group_at(&decimal, weight) == 0) weight--;
-    while (!is_zero && group_at(&decimal, last) == 0) last++;
-    size_t n = is_zero ? 0 : (size_t)(weight - last + 1);
+    size_t n = (size_t)measure(&decimal, &weight);
+    bool is_zero = n == 0;
     uint8_t *to = (uint8_t *)rf_text_room(out, RF_NUMERIC_HEAD_BYTES + 2 * n);
     if (!to) return true; /* `out` says so */
     to = put_u16(to, (unsigned)n);

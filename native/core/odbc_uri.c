@@ -153,7 +153,8 @@ static enum rf_code read_sqlite(struct reading *reading, const char *at, struct 
     if (at[strlen(at) - 1] == '/') return wrong(err, "names a directory", SQLITE_FORM);
     RF_TRY(decode(reading, at, strlen(at), &reading->out->path, err));
     if (strpbrk(reading->out->path, ";{}")) return wrong(err, "has a ; or a brace in its path, which a connection string cannot hold", SQLITE_FORM);
-    rf_text_addf(&reading->pairs, "DATABASE=%s;TIMEOUT=1;", reading->out->path); /* the file is waited for here, where a cancel is heard */
+    /* The file is waited for here, where a cancel is heard; a result is given row by row, and not held in memory. */
+    rf_text_addf(&reading->pairs, "DATABASE=%s;TIMEOUT=1;STEPAPI=1;", reading->out->path);
     return RF_OK;
 }
 

@@ -1,6 +1,7 @@
 #include "core/print.h"
 
 #include <inttypes.h>
+#include <locale.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -25,6 +26,24 @@ void rf_print_float(double value, bool narrow, char *to) {
         same = digits >= 17 || (narrow ? (double)strtof(to, NULL) : strtod(to, NULL)) == value;
     }
     use_point(to);
+}
+
+bool rf_parse_float(const char *text, size_t n_bytes, bool narrow, double *value) {
+    char copy[RF_PRINT_BYTES];
+    const char *sign = localeconv()->decimal_point;
+    size_t whole = 0, n_sign = strlen(sign);
+    while (whole < n_bytes && text[whole] != '.') whole++;
+    if (n_bytes == 0 || n_bytes + n_sign >= sizeof copy || memchr(text, '\0', n_bytes) || *text == ' ') return false;
+    bool has_point = whole < n_bytes;
+    size_t rest = n_bytes - whole - has_point;
+    memcpy(copy, text, whole);
+    if (has_point) memcpy(copy + whole, sign, n_sign);
+    else n_sign = 0;
+    memcpy(copy + whole + n_sign, text + n_bytes - rest, rest);
+    copy[whole + n_sign + rest] = '\0';
+    char *end;
+    *value = narrow ? (double)strtof(copy, &end) : strtod(copy, &end);
+    return *end == '\0';
 }
 
 /* ---- times ---- */

@@ -3,6 +3,7 @@
 #define RF_PRINT_H
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 enum {
@@ -15,6 +16,9 @@ void rf_print_uuid(const uint8_t *uuid, char *to);
 
 /* With the fewest digits that are read back as the same number; `narrow`: as a float of 4 bytes. Not of NaN and infinities. */
 void rf_print_float(double value, bool narrow, char *to);
+
+/* Back from a text: 1.5, 1e-45, Infinity, nan. False when it is none. */
+bool rf_parse_float(const char *text, size_t n_bytes, bool narrow, double *value);
 
 /* `from` days since 2000-01-01; "infinity" at the ends of an int32, " BC" behind what is before the year 1. */
 void rf_print_date(int32_t days, char *to);

@@ -1,15 +1,18 @@
 #include "core/row_hash.h"
 
+#include "core/json_hash.h"
 #include "core/network_order.h"
 #include "core/numeric.h"
 #include "core/print.h"
 #include "core/siphash.h"
+#include "core/value_read.h"
 
 #include <math.h>
 #include <string.h>
 
 /* What stands before a value, in place of a length. */
-static const uint64_t NOTHING = UINT64_MAX, WHOLE_NUMBER = UINT64_MAX - 1, DIGITS = UINT64_MAX - 2, FLOAT = UINT64_MAX - 3, ARRAY = UINT64_MAX - 4;
+static const uint64_t NOTHING = UINT64_MAX, WHOLE_NUMBER = UINT64_MAX - 1, DIGITS = UINT64_MAX - 2, FLOAT = UINT64_MAX - 3, ARRAY = UINT64_MAX - 4,
+                      JSON = UINT64_MAX - 5, UNREAD = UINT64_MAX - 6;
 
 static const uint64_t KEY_0 = 0x726f776665727279, KEY_1 = 0x616c6c206f662069;
 
@@ -39,11 +42,12 @@ static bool add_integer(struct rf_siphash *hash, const struct rf_field *field, b
 }
 
 /* A NaN is one value, whatever its bits. */
-static bool add_float(struct rf_siphash *hash, const struct rf_field *field) {
+static bool add_float(struct rf_siphash *hash, const struct rf_form *form, const struct rf_field *field) {
     double value;
     if (field->n_bytes == 4) value = (double)rf_read_float(field->bytes);
     else if (field->n_bytes == 8) value = rf_read_double(field->bytes);
     else return false;
+    if (form->unsigned_zero && value == 0) value = 0;
     uint64_t bits = 0x7ff8000000000000;
     if (!isnan(value)) memcpy(&bits, &value, sizeof bits);
     rf_siphash_add(hash, FLOAT);
@@ -93,6 +97,15 @@ static bool add_jsonb(struct rf_siphash *hash, const struct rf_field *field) {
     return true;
 }
 
+static bool add_json(struct rf_siphash *hash, const struct rf_form *form, const struct rf_field *field) {
+    uint64_t said;
+    bool has_version = form->wire == RF_WIRE_JSONB && field->n_bytes > 0 && field->bytes[0] == 1;
+    if (!rf_hash_json((const char *)field->bytes + has_version, (size_t)field->n_bytes - has_version, &said)) return false;
+    rf_siphash_add(hash, JSON);
+    rf_siphash_add(hash, said);
+    return true;
+}
+
 static void add_value(struct rf_siphash *hash, const struct rf_form *form, const struct rf_field *field);
 
 /* Of its head the number of dimensions counts, and their lengths and first indices; not whether there may be NULLs, nor
@@ -123,7 +136,7 @@ static bool add_as(struct rf_siphash *hash, const struct rf_form *form, const st
     case RF_WIRE_INT8: return add_integer(hash, field, true);
     case RF_WIRE_UINT4: return add_integer(hash, field, false);
     case RF_WIRE_FLOAT4:
-    case RF_WIRE_FLOAT8: return add_float(hash, field);
+    case RF_WIRE_FLOAT8: return add_float(hash, form, field);
     case RF_WIRE_NUMERIC: return add_numeric(hash, field);
     case RF_WIRE_UUID: return add_uuid(hash, field);
     case RF_WIRE_JSONB: return add_jsonb(hash, field);
@@ -133,8 +146,13 @@ static bool add_as(struct rf_siphash *hash, const struct rf_form *form, const st
 }
 
 static void add_value(struct rf_siphash *hash, const struct rf_form *form, const struct rf_field *field) {
+    uint8_t bytes[RF_VALUE_BYTES];
+    struct rf_form read_form;
+    struct rf_field read;
+    bool is_read = rf_value_read(form, field, bytes, &read_form, &read);
+    if (!is_read) rf_siphash_add(hash, UNREAD);
     if (!field->bytes) rf_siphash_add(hash, NOTHING);
-    else if (!add_as(hash, form, field)) add_bytes(hash, field->bytes, (size_t)field->n_bytes);
+    else if (form->json ? !add_json(hash, form, field) : !is_read || !add_as(hash, &read_form, &read)) add_bytes(hash, read.bytes, (size_t)read.n_bytes);
 }
 
 void rf_hash_row(const struct rf_form *forms, const struct rf_field *fields, int n_fields, const int *keys, int n_keys, struct rf_row_hash *out) {

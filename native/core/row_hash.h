@@ -2,7 +2,8 @@
  *
  * Two values have one hash when they are the same value, in whichever form of their family they are written: an integer of
  * any width or a numeric without places, a numeric with zeros behind it, a float4 or the float8 of its value, jsonb or its
- * text, a uuid or its text. All else is told apart: -0 from 0, NULL from an empty text, an array from one that counts from 0.
+ * text, a uuid or its text, and each of them as a database prints it where its form says so. All else is told apart: -0 from 0,
+ * NULL from an empty text, an array from one that counts from 0; unless the form says what does not count.
  */
 #ifndef RF_ROW_HASH_H
 #define RF_ROW_HASH_H

@@ -3,6 +3,8 @@
 #include "core/sql_target.h"
 
 #include <inttypes.h>
+#include <math.h>
+#include <stdio.h>
 #include <string.h>
 
 /* ---- control tables ---- */
@@ -742,4 +744,98 @@ void rf_plain_count_missed(const struct rf_plan *plan, struct rf_text *out) {
         add_difference(plan, i, out);
     }
     rf_text_add(out, plan->mark_gone ? ")))" : ")");
+}
+
+/* ---- comparing ---- */
+
+void rf_plain_idle_limit(const struct rf_dialect_row *row, double seconds, struct rf_text *out) {
+    char text[24];
+    snprintf(text, sizeof text, "%" PRId64, (int64_t)ceil(seconds));
+    rf_dialect_around(row->idle_limit, text, out);
+}
+
+static void add_asked(const struct rf_plan *plan, int i, struct rf_text *out) {
+    const struct rf_asked *asked = row_of(plan)->asked;
+    struct rf_text name = {0};
+    while (strncmp(plan->source->columns[i].arrives_as, asked->type, strlen(asked->type)) != 0) asked++;
+    rf_text_identifier(&name, plan->source->columns[i].name);
+    if (!name.failed) rf_text_fill(out, asked->template, name.data);
+    out->failed |= name.failed;
+    rf_text_free(&name);
+}
+
+static void add_rows(const struct rf_plan *plan, struct rf_text *out) {
+    rf_text_add(out, "SELECT ");
+    for (int i = 0; i < plan->source->n_columns; i++) {
+        rf_text_add(out, i > 0 ? ", " : "");
+        add_asked(plan, i, out);
+    }
+}
+
+static void add_from(const struct rf_plan *plan, struct rf_text *out) {
+    rf_text_add(out, " FROM ");
+    add_target(plan, out);
+    rf_text_add(out, " WHERE \"_deleted_at\" IS NULL");
+}
+
+#define CURSOR "rowferry_rows"
+
+static bool has(const struct rf_plan *plan, enum rf_paging paging) {
+    return row_of(plan)->paging == paging;
+}
+
+void rf_plain_open_rows(const struct rf_plan *plan, struct rf_text *out) {
+    if (!has(plan, RF_PAGES_CURSOR)) return;
+    rf_text_add(out, "DECLARE " CURSOR " NO SCROLL CURSOR FOR ");
+    add_rows(plan, out);
+    add_from(plan, out);
+}
+
+void rf_plain_close_rows(const struct rf_plan *plan, struct rf_text *out) {
+    if (has(plan, RF_PAGES_CURSOR)) rf_text_add(out, "CLOSE " CURSOR);
+}
+
+#define KEY_VARIABLE "@rowferry_key_%d"
+
+/* (a > @1 OR (a = @1 AND (b > @2))), in the order of the key: of such a condition MariaDB makes a range of the primary key. */
+static void add_behind(const struct rf_plan *plan, struct rf_text *out) {
+    int n = plan->source->n_keys;
+    for (int k = 0; k < n; k++) {
+        const char *name = plan->source->columns[plan->source->keys[k]].name;
+        rf_text_add(out, " (");
+        rf_text_identifier(out, name);
+        rf_text_addf(out, " > " KEY_VARIABLE, k);
+        if (k == n - 1) break;
+        rf_text_add(out, " OR (");
+        rf_text_identifier(out, name);
+        rf_text_addf(out, " = " KEY_VARIABLE " AND", k);
+    }
+    for (int k = 0; k < 2 * n - 1; k++) rf_text_add(out, ")");
+}
+
+static void add_page(const struct rf_plan *plan, bool is_first, int from, int n, struct rf_text *out) {
+    add_from(plan, out);
+    if (!is_first) rf_text_add(out, " AND");
+    if (!is_first) add_behind(plan, out);
+    rf_text_add(out, " ORDER BY ");
+    rf_sql_add_keys(plan, out);
+    rf_text_addf(out, " LIMIT %d OFFSET %d", n, from);
+}
+
+void rf_plain_page(const struct rf_plan *plan, bool is_first, struct rf_text *out) {
+    if (has(plan, RF_PAGES_CURSOR)) {
+        rf_text_addf(out, "FETCH %d FROM " CURSOR, RF_PLAIN_PAGE_ROWS);
+        return;
+    }
+    add_rows(plan, out);
+    if (has(plan, RF_PAGES_BY_KEY)) add_page(plan, is_first, 0, RF_PLAIN_PAGE_ROWS, out);
+    else add_from(plan, out);
+}
+
+void rf_plain_pass_page(const struct rf_plan *plan, bool is_first, struct rf_text *out) {
+    if (!has(plan, RF_PAGES_BY_KEY)) return;
+    rf_text_add(out, "SELECT ");
+    rf_sql_add_keys(plan, out);
+    for (int k = 0; k < plan->source->n_keys; k++) rf_text_addf(out, k > 0 ? ", " KEY_VARIABLE : " INTO " KEY_VARIABLE, k);
+    add_page(plan, is_first, RF_PLAIN_PAGE_ROWS - 1, 1, out);
 }

@@ -88,4 +88,17 @@ void rf_plain_close_absent(const struct rf_plan *plan, struct rf_text *out);
 void rf_plain_sweep(const struct rf_plan *plan, struct rf_text *out);
 void rf_plain_count_live(const struct rf_plan *plan, struct rf_text *out);
 
+/* ---- comparing ---- */
+
+/* Seconds that an open transaction may idle. */
+void rf_plain_idle_limit(const struct rf_dialect_row *row, double seconds, struct rf_text *out);
+
+/* The rows that are not closed, page by page. A text that stays empty is not sent: what comes before the first page; a page;
+ * what comes between it and the next; what comes after the last, which has fewer rows than the others. */
+enum { RF_PLAIN_PAGE_ROWS = 256 };
+void rf_plain_open_rows(const struct rf_plan *plan, struct rf_text *out);
+void rf_plain_page(const struct rf_plan *plan, bool is_first, struct rf_text *out);
+void rf_plain_pass_page(const struct rf_plan *plan, bool is_first, struct rf_text *out);
+void rf_plain_close_rows(const struct rf_plan *plan, struct rf_text *out);
+
 #endif

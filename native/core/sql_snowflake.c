@@ -583,6 +583,46 @@ void rf_snowflake_count_target(const struct rf_plan *plan, struct rf_text *out) 
     rf_text_addf(out, " WHERE \"_LOAD_ID\" = %" PRId64 ")::VARCHAR", plan->load_id);
 }
 
+/* ---- comparing ---- */
+
+/* As a text Snowflake gives a double with fewer digits than it has. */
+static const struct asked {
+    const char *type; /* what a column's begins with; the first that fits */
+    const char *template;
+} ASKED[] = {
+    {"VARCHAR", "%s"},
+    {"FLOAT", "%s"},
+    {"BINARY", "%s"},
+    {"VARIANT", "TO_JSON(%s)"},
+    {"ARRAY", "TO_JSON(%s)"},
+    {"DATE", "TO_CHAR(%s, 'YYYY-MM-DD')"},
+    {"TIMESTAMP_TZ", "TO_CHAR(CONVERT_TIMEZONE('UTC', %s), 'YYYY-MM-DD HH24:MI:SS.FF9')"},
+    {"TIMESTAMP", "TO_CHAR(%s, 'YYYY-MM-DD HH24:MI:SS.FF9')"},
+    {"TIME", "TO_CHAR(%s, 'HH24:MI:SS.FF9')"},
+    {"", "%s::VARCHAR"},
+};
+
+static void add_asked(const struct rf_column *column, struct rf_text *out) {
+    const struct asked *asked = ASKED;
+    struct rf_text name = {0};
+    while (strncmp(column->arrives_as, asked->type, strlen(asked->type)) != 0) asked++;
+    rf_snowflake_identifier(&name, column->name);
+    if (!name.failed) rf_text_fill(out, asked->template, name.data);
+    out->failed |= name.failed;
+    rf_text_free(&name);
+}
+
+void rf_snowflake_values(const struct rf_plan *plan, struct rf_text *out) {
+    rf_text_add(out, "SELECT ");
+    for (int i = 0; i < plan->source->n_columns; i++) {
+        if (i > 0) rf_text_add(out, ", ");
+        add_asked(column(plan, i), out);
+    }
+    rf_text_add(out, " FROM ");
+    add_target(plan, out);
+    rf_text_add(out, " WHERE \"_DELETED_AT\" IS NULL");
+}
+
 /* ---- what is asked of the stage ---- */
 
 static void count_stage(const struct rf_plan *plan, struct rf_text *out) {

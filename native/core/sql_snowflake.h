@@ -88,6 +88,10 @@ void rf_snowflake_merge(const struct rf_plan *plan, struct rf_text *out);
 /* → rows of the target, and those that carry this load */
 void rf_snowflake_count_target(const struct rf_plan *plan, struct rf_text *out);
 
+/* → the columns of the rows that are not closed, in any order: bytes and doubles as they are, all else as texts. Times have nine
+ * places, JSON is as Snowflake writes it. */
+void rf_snowflake_values(const struct rf_plan *plan, struct rf_text *out);
+
 /* What is done with a stage, in Snowflake's words. */
 extern const struct rf_stage_makers rf_snowflake_makers;
 

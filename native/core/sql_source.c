@@ -556,7 +556,12 @@ void rf_sql_target_rows(const struct rf_plan *plan, struct rf_text *out) {
 
 void rf_sql_source_values(const struct rf_plan *plan, uint64_t since, struct rf_text *out) {
     rf_text_add(out, "COPY (SELECT ");
-    add_columns(plan, out);
+    for (int i = 0; i < plan->source->n_columns; i++) {
+        struct rf_column column = plan->source->columns[i];
+        if (column.compared_as) column.cast = column.compared_as;
+        rf_text_add(out, i > 0 ? ", " : "");
+        add_column(&column, out);
+    }
     if (since) {
         rf_text_add(out, ", ");
         add_pending(plan, since, out);

@@ -62,6 +62,14 @@ static void add_doubling(struct rf_text *text, const char *value, char quote, bo
     }
 }
 
+void rf_text_fill(struct rf_text *text, const char *template, const char *inside) {
+    for (const char *place; (place = strstr(template, "%s")); template = place + 2) {
+        rf_text_add_bytes(text, template, (size_t)(place - template));
+        rf_text_add(text, inside);
+    }
+    rf_text_add(text, template);
+}
+
 void rf_text_identifier(struct rf_text *text, const char *name) {
     rf_text_add(text, "\"");
     add_doubling(text, name, '"', false);

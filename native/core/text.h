@@ -26,6 +26,9 @@ void rf_text_addf(struct rf_text *text, const char *format, ...) RF_PRINTF(2, 3)
 /* Where n_bytes more may be written; whoever does adds them to `length`. NULL, and `failed`, when memory is short. */
 char *rf_text_room(struct rf_text *text, size_t n_bytes);
 
+/* A template, in each %s of which `inside` stands. */
+void rf_text_fill(struct rf_text *text, const char *template, const char *inside);
+
 /* "name" with inner double quotes doubled. */
 void rf_text_identifier(struct rf_text *text, const char *name);
 

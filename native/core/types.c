@@ -286,8 +286,10 @@ static void add_type(const char *type, const char *inside, struct rf_text *out) 
     rf_text_add(out, star + 1);
 }
 
-/* Arrays go as JSON: what they print as otherwise only PostgreSQL reads. */
+/* Arrays go as JSON: what they print as otherwise only PostgreSQL reads. What is there is what the text said, and not what the
+ * bytes say, of a float4 (0.1, and not the float nearest to it) and of an interval. */
 void rf_type_sent_to_snowflake(const struct rf_type *type, struct rf_column *column) {
+    column->compared_as = type->wire == RF_WIRE_FLOAT4 || type->wire == RF_WIRE_INTERVAL ? "::pg_catalog.text" : NULL;
     column->through = type->element ? "pg_catalog.array_to_json" : NULL;
     column->read_by = type->element ? READ_ARRAY : type->row->on[RF_DIALECT_SNOWFLAKE].read_by;
 }

@@ -37,10 +37,13 @@ enum rf_wire {
     RF_WIRE_ARRAY,     /* int32 dimensions, int32 has NULLs, int32 oid; per dimension int32 length, int32 lower bound; values */
 };
 
-/* What the bytes of a column are. */
+/* What the bytes of a column are: as PostgreSQL sends the wire, unless more is said. */
 struct rf_form {
     enum rf_wire wire;
-    enum rf_wire element; /* of RF_WIRE_ARRAY */
+    enum rf_wire element;  /* of RF_WIRE_ARRAY */
+    bool printed;          /* the text that a database prints of such a value (core/value_read.h) */
+    bool unsigned_zero;    /* of floats: -0 is 0, since the target keeps no sign of it */
+    bool json;             /* of texts and jsonb: what the JSON says counts, and not how it is written */
 };
 
 struct rf_type_row;
@@ -86,7 +89,7 @@ struct rf_form *rf_forms_of(const struct rf_columns_field *fields, int n_fields,
 /* Writes the type of the target's column: "DECIMAL(12,2)", "UUID", "ENUM('a','b')", "BIGINT[]". */
 void rf_type_on(const struct rf_type *type, enum rf_dialect dialect, struct rf_text *out);
 
-/* Sets how a column is sent to Snowflake, in texts, and read there. */
+/* Sets how a column is sent to Snowflake, in texts, and read there; and how it is compared with what it became. */
 void rf_type_sent_to_snowflake(const struct rf_type *type, struct rf_column *column);
 
 /* The whole table as JSON, {"types": [{"postgres", "sent_as", "arrow", "duckdb", "mariadb", …, "to_postgres", "note"}, …]}, to be freed with free(); NULL when

@@ -32,16 +32,17 @@ enum rf_code rf_odbc_ask(struct rf_sink_odbc *sink, const char *role, const char
 
 /* ---- connecting ---- */
 
-static enum rf_code set_up_session(struct rf_sink_odbc *sink, struct rf_error *err) {
+/* Statements parted by semicolons. */
+static enum rf_code execute_all(struct rf_sink_odbc *sink, const char *role, const char *template, struct rf_error *err) {
     struct rf_text all = {0};
-    rf_dialect_fill(sink->row, sink->row->begin_session, sink->job, &all);
+    rf_dialect_fill(sink->row, template, sink->job, &all);
     enum rf_code code = rf_text_check(&all, err);
     for (char *at = all.data, *rest = NULL; code == RF_OK && at; at = rest) {
         struct rf_text one = {0};
         rest = strchr(at, ';');
         if (rest) *rest++ = '\0';
         rf_text_add(&one, at);
-        code = rf_odbc_execute(sink, "set up the session", &one, NULL, err);
+        code = rf_odbc_execute(sink, role, &one, NULL, err);
     }
     rf_text_free(&all);
     return code;
@@ -69,7 +70,7 @@ enum rf_code rf_odbc_connect(struct rf_sink_odbc *sink, struct rf_error *err) {
         return rf_hint(err, "Write sqlite:///directory/file.sqlite: what two runs wait for is the file.");
     }
     RF_TRY(check_version(sink, err)); /* before a setting that an older one, or MySQL, does not know */
-    return set_up_session(sink, err);
+    return execute_all(sink, "set up the session", sink->row->begin_session, err);
 }
 
 /* ---- a file ---- */
@@ -178,7 +179,10 @@ enum rf_code rf_odbc_open_target(void *self, bool prepare, struct rf_error *err)
     } else {
         RF_TRY(rf_odbc_connect(sink, err));
     }
-    return prepare ? bootstrap(sink, err) : look_for_control(sink, err);
+    if (prepare) return bootstrap(sink, err);
+    /* Looking without writing: one state for the newest record and the rows. */
+    RF_TRY(execute_all(sink, "begin", sink->row->begin_looking, err));
+    return look_for_control(sink, err);
 }
 
 void rf_odbc_close_target(void *self) {

@@ -162,6 +162,7 @@ enum rf_code rf_snowflake_newest(void *self, struct rf_load *last, struct rf_run
     rf_snowflake_newest_load(sink->job, &newest);
     RF_TRY(rf_snowflake_read(sink, "read the newest load record", &newest, &rows, err));
     rf_target_fill_load(&rows, last);
+    sink->newest_load_id = last->load_id;
     if (!sink->job->source_label) return RF_OK;
     rf_snowflake_run_total(sink->job, &run);
     RF_TRY(rf_snowflake_read(sink, "read the run's earlier loads", &run, &rows, err));

@@ -81,6 +81,8 @@ struct rf_sink_snowflake {
     char token[33];          /* what our taking of the lease is told by; "" before and after */
     const char *session_id;  /* Snowflake's number of our session */
     const char *transaction; /* its number of the load's transaction; NULL before */
+    int64_t newest_load_id;  /* of the newest load record when it was read; 0: there was none */
+    struct rf_columns_field *fields; /* of the source's columns */
     struct rf_lease_keeper *keeper;
     struct rf_spool_folder folder;
     struct rf_spool *spool;  /* of rows, or of keys once these follow */
@@ -89,6 +91,13 @@ struct rf_sink_snowflake {
     bool keys_follow;
     bool has_control;        /* the control tables exist */
     bool has_temporary;      /* temporary tables and files exist, which go with the session */
+};
+
+/* The target's rows, while they are read in pages. */
+struct rf_odbc_pages {
+    const struct rf_form *given; /* what their bytes are; NULL when none are being read */
+    int64_t n;                   /* pages that were passed */
+    int64_t n_rows;              /* of the present one so far */
 };
 
 struct rf_sink_odbc {
@@ -111,6 +120,7 @@ struct rf_sink_odbc {
     bool has_control; /* the control tables exist */
     bool has_loads;   /* and hold a record of the target */
     bool has_remains; /* the target is an empty table that a first load left, and is made anew */
+    struct rf_odbc_pages pages;
     struct rf_lease_keeper *keeper;
 };
 

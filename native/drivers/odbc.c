@@ -235,6 +235,7 @@ static enum rf_code allocate(struct rf_odbc *odbc, struct rf_error *err) {
 
 static void close_session(void *self) {
     struct rf_odbc *odbc = self;
+    rf_odbc_end_scan(odbc);
     unwatch_cancel(odbc);
     if (!odbc->api) return;
     if (odbc->is_open) {
@@ -288,7 +289,7 @@ void rf_odbc_end_statement(struct rf_odbc *odbc, void *statement) {
     (void)odbc->api->SQLFreeHandle(SQL_HANDLE_STMT, statement);
 }
 
-static enum rf_code execute_direct(struct rf_odbc *odbc, void *statement, const char *role, const struct rf_text *sql, struct rf_error *err) {
+enum rf_code rf_odbc_run(struct rf_odbc *odbc, void *statement, const char *role, const struct rf_text *sql, struct rf_error *err) {
     rf_odbc_set_busy(odbc, true);
     SQLRETURN returned = odbc->api->SQLExecDirect(statement, (SQLCHAR *)sql->data, SQL_NTS);
     rf_odbc_set_busy(odbc, false);
@@ -309,7 +310,7 @@ static enum rf_code execute(void *self, const char *role, struct rf_text *sql, i
     void *statement = NULL;
     enum rf_code code = rf_text_check(sql, err);
     if (code == RF_OK) code = rf_odbc_begin_statement(odbc, role, &statement, err);
-    if (code == RF_OK) code = execute_direct(odbc, statement, role, sql, err);
+    if (code == RF_OK) code = rf_odbc_run(odbc, statement, role, sql, err);
     if (code == RF_OK && n_rows) code = read_count(odbc, statement, role, n_rows, err);
     rf_odbc_end_statement(odbc, statement);
     rf_text_free(sql);
@@ -320,27 +321,31 @@ static enum rf_code execute(void *self, const char *role, struct rf_text *sql, i
 
 enum { PIECE_BYTES = 4096 };
 
-/* A value longer than a piece comes in several, each with its terminating NUL; *is_null instead of any. */
-static enum rf_code read_value(struct rf_odbc *odbc, void *statement, const char *role, int column, struct rf_text *value, bool *is_null, struct rf_error *err) {
-    for (;;) {
+/* A value longer than a piece comes in several, each of a text with its terminating NUL; *is_null instead of any. The first says how
+ * long the rest is. */
+enum rf_code rf_odbc_read_value(struct rf_odbc *odbc, void *statement, const char *role, int column, int c_type, struct rf_text *value, bool *is_null,
+                                struct rf_error *err) {
+    SQLLEN end = c_type == SQL_C_CHAR;
+    for (SQLLEN size = PIECE_BYTES;;) {
         SQLLEN left = 0;
-        char *room = rf_text_room(value, PIECE_BYTES);
+        char *room = rf_text_room(value, (size_t)size);
         if (!room) return rf_no_memory(err);
-        SQLRETURN returned = odbc->api->SQLGetData(statement, (SQLUSMALLINT)column, SQL_C_CHAR, room, PIECE_BYTES, &left);
+        SQLRETURN returned = odbc->api->SQLGetData(statement, (SQLUSMALLINT)column, (SQLSMALLINT)c_type, room, size, &left);
         if (returned == SQL_NO_DATA) return RF_OK; /* behind the last piece */
         RF_TRY(rf_odbc_judge(odbc, role, returned, statement, err));
         *is_null = left == SQL_NULL_DATA;
         if (*is_null) return RF_OK;
-        bool more = left == SQL_NO_TOTAL || left >= PIECE_BYTES;
-        value->length += more ? PIECE_BYTES - 1 : (size_t)left;
+        bool more = left == SQL_NO_TOTAL || left > size - end;
+        value->length += more ? (size_t)(size - end) : (size_t)left;
         if (!more) return RF_OK;
+        if (left != SQL_NO_TOTAL) size = left - (size - end) + end;
     }
 }
 
 static enum rf_code read_cell(struct rf_odbc *odbc, void *statement, const char *role, int column, struct rf_arena *arena, const char **cell, struct rf_error *err) {
     struct rf_text value = {0};
     bool is_null = false;
-    enum rf_code code = read_value(odbc, statement, role, column, &value, &is_null, err);
+    enum rf_code code = rf_odbc_read_value(odbc, statement, role, column, SQL_C_CHAR, &value, &is_null, err);
     char *copy = code == RF_OK && !is_null ? rf_arena_take(arena, value.length + 1) : NULL;
     if (copy && value.length > 0) memcpy(copy, value.data, value.length);
     rf_text_free(&value);
@@ -348,7 +353,7 @@ static enum rf_code read_cell(struct rf_odbc *odbc, void *statement, const char 
     return code == RF_OK && !is_null && !copy ? rf_no_memory(err) : code;
 }
 
-static enum rf_code fetch(struct rf_odbc *odbc, void *statement, const char *role, bool *got, struct rf_error *err) {
+enum rf_code rf_odbc_fetch(struct rf_odbc *odbc, void *statement, const char *role, bool *got, struct rf_error *err) {
     rf_odbc_set_busy(odbc, true);
     SQLRETURN returned = odbc->api->SQLFetch(statement);
     rf_odbc_set_busy(odbc, false);
@@ -363,7 +368,7 @@ static enum rf_code read_all(struct rf_odbc *odbc, void *statement, const char *
     rows->n_columns = n_columns;
     for (;; rows->n_rows++) {
         bool got;
-        RF_TRY(fetch(odbc, statement, role, &got, err));
+        RF_TRY(rf_odbc_fetch(odbc, statement, role, &got, err));
         if (!got) return RF_OK;
         RF_TRY(rf_result_reserve(rows, 1, arena, err));
         for (int i = 0; i < n_columns; i++)
@@ -377,7 +382,7 @@ static enum rf_code read_rows(void *self, const char *role, struct rf_text *sql,
     *rows = (struct rf_result){0};
     enum rf_code code = rf_text_check(sql, err);
     if (code == RF_OK) code = rf_odbc_begin_statement(odbc, role, &statement, err);
-    if (code == RF_OK) code = execute_direct(odbc, statement, role, sql, err);
+    if (code == RF_OK) code = rf_odbc_run(odbc, statement, role, sql, err);
     if (code == RF_OK) code = read_all(odbc, statement, role, arena, rows, err);
     rf_odbc_end_statement(odbc, statement);
     rf_text_free(sql);
@@ -435,6 +440,9 @@ static const struct rf_session_ops ops = {
     .execute = execute,
     .read = read_rows,
     .append = rf_odbc_append,
+    .scan = rf_odbc_scan,
+    .next = rf_odbc_next,
+    .end_scan = rf_odbc_end_scan,
     .begin = begin,
     .commit = commit,
     .rollback = rollback,

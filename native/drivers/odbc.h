@@ -14,6 +14,7 @@
 
 struct rf_odbc_api;
 struct rf_odbc_interrupt; /* what the cancel token holds of a session */
+struct rf_odbc_scan;      /* rows that are being read */
 
 struct rf_odbc {
     const struct rf_odbc_uri *uri;
@@ -34,12 +35,13 @@ struct rf_odbc {
     bool past_cancel;        /* from a commit's beginning to the next transaction: its outcome is waited for, in new sessions too */
     struct rf_cancel_slot *slot;
     struct rf_odbc_interrupt *interrupt;
+    struct rf_odbc_scan *scan; /* NULL: none */
 };
 
 /* Borrows *odbc, whose first part is filled and the rest zeroed, and which must outlive the session. */
 struct rf_session rf_session_over_odbc(struct rf_odbc *odbc);
 
-/* ---- between odbc.c and odbc_rows.c ---- */
+/* ---- between odbc.c, odbc_rows.c and odbc_scan.c ---- */
 
 /* Makes a statement, which the cancel token interrupts while it is busy. */
 enum rf_code rf_odbc_begin_statement(struct rf_odbc *odbc, const char *role, void **statement, struct rf_error *err);
@@ -56,5 +58,16 @@ bool rf_odbc_read_said(struct rf_odbc *odbc, int handle_type, void *handle, stru
 
 enum rf_code rf_odbc_append(void *self, const char *role, struct rf_text *insert, struct rf_text *count, const struct rf_columns_field *fields, int n_fields,
                             struct ArrowArrayStream *stream, struct rf_error *err);
+
+enum rf_code rf_odbc_run(struct rf_odbc *odbc, void *statement, const char *role, const struct rf_text *sql, struct rf_error *err);
+/* The next row of a result; *got is false behind the last. */
+enum rf_code rf_odbc_fetch(struct rf_odbc *odbc, void *statement, const char *role, bool *got, struct rf_error *err);
+/* Appends a value of the row, of any length, as SQL_C_CHAR or SQL_C_BINARY. */
+enum rf_code rf_odbc_read_value(struct rf_odbc *odbc, void *statement, const char *role, int column, int c_type, struct rf_text *value, bool *is_null,
+                                struct rf_error *err);
+
+enum rf_code rf_odbc_scan(void *self, const char *role, struct rf_text *sql, const struct rf_form *given, int n_columns, size_t batch_bytes, struct rf_error *err);
+enum rf_code rf_odbc_next(void *self, struct rf_batch *batch, struct rf_error *err);
+void rf_odbc_end_scan(void *self);
 
 #endif

@@ -10,6 +10,7 @@
 #define RF_SESSION_H
 
 #include "core/arena.h"
+#include "core/batch.h"
 #include "core/cancel.h"
 #include "core/columns.h"
 #include "core/error.h"
@@ -32,6 +33,13 @@ struct rf_session_ops {
      * and the whole has to be counted after. NULL on a channel whose rows come another way. */
     enum rf_code (*append)(void *self, const char *role, struct rf_text *insert, struct rf_text *count, const struct rf_columns_field *fields,
                            int n_fields, struct ArrowArrayStream *stream, struct rf_error *err);
+    /* Asks for rows, and frees the text. What the bytes of each column are, shape (n_columns,), must be one of three: a text, or any
+     * form that is printed; bytes; a double. Until the rows have ended nothing else may be executed. */
+    enum rf_code (*scan)(void *self, const char *role, struct rf_text *sql, const struct rf_form *given, int n_columns, size_t batch_bytes, struct rf_error *err);
+    /* About batch_bytes of whole rows as COPY BINARY, borrowed until the next call; n_bytes is 0 at their end. */
+    enum rf_code (*next)(void *self, struct rf_batch *batch, struct rf_error *err);
+    /* Ends the rows, if there are any; so does `close`. */
+    void (*end_scan)(void *self);
     /* From here on nothing is committed before `commit`. */
     enum rf_code (*begin)(void *self, struct rf_error *err);
     /* Any failure but RF_CANCELLED leaves in doubt whether the transaction was committed. Once it was, statements commit by

@@ -3,6 +3,7 @@
 #define RF_SESSION_ADBC_H
 
 #include "drivers/adbc.h"
+#include "drivers/scan.h"
 #include "drivers/session.h"
 
 struct rf_session_adbc {
@@ -12,6 +13,7 @@ struct rf_session_adbc {
     int n_options;
     struct rf_cancel *cancel;
     struct rf_adbc adbc; /* zeroed */
+    struct rf_scan *scan; /* rows that are being read; NULL: none */
 };
 
 /* Borrows *made, which must outlive the session. */

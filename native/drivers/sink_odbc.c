@@ -6,6 +6,7 @@
  */
 #include "drivers/sink_odbc.h"
 
+#include "core/copy_binary.h"
 #include "core/merge.h"
 #include "core/sql_plain.h"
 #include "drivers/target.h"
@@ -72,7 +73,6 @@ static enum rf_code describe_target(void *self, struct rf_source_facts *source, 
     enum rf_dialect dialect = sink->odbc.dialect;
     struct rf_result rows;
     *facts = (struct rf_target_facts){.dialect = dialect, .server = {.utf8 = true, .lc_monetary = ""}};
-    if (job->verify) return rf_fail(err, RF_CONFIG, "this release does not compare a %s target with its source; leave \"verify\" out", sink->row->name);
     RF_TRY(rf_target_types(job, source, dialect, sink->row->name, sink->arena, &sink->fields, err));
     if (dialect == RF_DIALECT_MARIADB) RF_TRY(shorten_keys(sink, source, err));
     RF_TRY(rf_odbc_ask(sink, "look for the target table", sink->row->find, &rows, err));
@@ -232,11 +232,24 @@ static enum rf_code merge_rows(void *self, const struct rf_plan *plan, struct rf
     }
 }
 
+/* A text that stayed empty is not sent. */
+static enum rf_code send_some(struct rf_sink_odbc *sink, const char *role, struct rf_text *sql, struct rf_error *err) {
+    return sql->data || sql->failed ? rf_odbc_execute(sink, role, sql, NULL, err) : RF_OK;
+}
+
+/* An open transaction that idles is one whose client has stopped, or one that waits for the source. */
+static enum rf_code limit_idling(struct rf_sink_odbc *sink, double seconds, struct rf_error *err) {
+    struct rf_text sql = {0};
+    if (sink->row->idle_limit.before) rf_plain_idle_limit(sink->row, seconds, &sql);
+    return send_some(sink, "limit the time to idle", &sql, err);
+}
+
 /* ---- record ---- */
 
 static enum rf_code record_load(void *self, const struct rf_report *report, struct rf_error *err) {
     struct rf_sink_odbc *sink = self;
     struct rf_record record;
+    if (report->verification.done) RF_TRY(limit_idling(sink, sink->job->lease_seconds, err));
     enum rf_code code = rf_record_load(report, &record, err);
     if (code == RF_OK) code = rf_odbc_add_record(sink, &record, err);
     rf_record_drop(&record);
@@ -245,15 +258,63 @@ static enum rf_code record_load(void *self, const struct rf_report *report, stru
 
 /* ---- comparing ---- */
 
-static enum rf_code read_target(void *self, const char *sql, struct rf_error *err) {
-    const struct rf_sink_odbc *sink = self;
-    (void)sql;
-    return rf_fail(err, RF_CONFIG, "this release does not compare a %s target with its source", sink->row->name);
+static enum rf_code ask_for_page(struct rf_sink_odbc *sink, struct rf_error *err) {
+    struct rf_text sql = {0};
+    rf_plain_page(sink->plan, sink->pages.n == 0, &sql);
+    sink->pages.n_rows = 0;
+    return sink->session.ops->scan(sink->session.self, "read the target's rows", &sql, sink->pages.given, sink->plan->source->n_columns,
+                                   (size_t)sink->job->batch_bytes, err);
 }
 
+static enum rf_code close_rows(struct rf_sink_odbc *sink, struct rf_error *err) {
+    struct rf_text sql = {0};
+    if (!sink->pages.given) return RF_OK;
+    sink->pages.given = NULL;
+    rf_plain_close_rows(sink->plan, &sql);
+    return send_some(sink, "close the target's rows", &sql, err);
+}
+
+/* While the source is read after this, the transaction idles: a stopped client's lease expires, and whoever takes it ends the session. */
+static enum rf_code read_rows_of_target(void *self, const struct rf_plan *plan, struct rf_compared *compared, struct rf_error *err) {
+    struct rf_sink_odbc *sink = self;
+    struct rf_text sql = {0};
+    sink->plan = plan;
+    if (sink->odbc.in_transaction) RF_TRY(limit_idling(sink, 0, err));
+    RF_TRY(rf_target_compared(plan, sink->fields, false, sink->arena, compared, err));
+    rf_plain_open_rows(plan, &sql);
+    RF_TRY(send_some(sink, "open the target's rows", &sql, err));
+    sink->pages = (struct rf_odbc_pages){.given = compared->given};
+    return ask_for_page(sink, err);
+}
+
+static bool has_more_pages(const struct rf_sink_odbc *sink) {
+    return sink->row->paging != RF_PAGES_NONE && sink->pages.n_rows == RF_PLAIN_PAGE_ROWS;
+}
+
+static enum rf_code pass_page(struct rf_sink_odbc *sink, struct rf_error *err) {
+    struct rf_text sql = {0};
+    rf_plain_pass_page(sink->plan, sink->pages.n++ == 0, &sql);
+    RF_TRY(send_some(sink, "pass the target's rows", &sql, err));
+    return ask_for_page(sink, err);
+}
+
+/* All pages are one stream, which has one header. */
 static enum rf_code next_of_target(void *self, struct rf_batch *batch, struct rf_error *err) {
-    (void)batch;
-    return read_target(self, NULL, err);
+    struct rf_sink_odbc *sink = self;
+    struct rf_odbc_pages *pages = &sink->pages;
+    *batch = (struct rf_batch){0};
+    while (pages->given) {
+        RF_TRY(sink->session.ops->next(sink->session.self, batch, err));
+        bool is_later = pages->n > 0 && pages->n_rows == 0 && batch->n_bytes > 0;
+        pages->n_rows += batch->n_rows;
+        if (is_later) {
+            batch->bytes += RF_COPY_HEADER_BYTES;
+            batch->n_bytes -= RF_COPY_HEADER_BYTES;
+        }
+        if (batch->n_bytes > 0) return RF_OK;
+        RF_TRY(has_more_pages(sink) ? pass_page(sink, err) : close_rows(sink, err));
+    }
+    return RF_OK;
 }
 
 const struct rf_sink_ops rf_sink_odbc_ops = {
@@ -267,7 +328,7 @@ const struct rf_sink_ops rf_sink_odbc_ops = {
     .merge = merge_rows,
     .record = record_load,
     .commit = rf_odbc_commit_load,
-    .read = read_target,
+    .read_rows = read_rows_of_target,
     .next = next_of_target,
     .state = rf_odbc_state,
     .reset = rf_odbc_reset,

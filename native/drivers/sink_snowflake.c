@@ -30,9 +30,8 @@ static enum rf_code check_names(const struct rf_source_facts *source, struct rf_
 }
 
 static enum rf_code set_types(struct rf_sink_snowflake *sink, struct rf_source_facts *source, struct rf_error *err) {
-    struct rf_columns_field *fields = NULL;
-    RF_TRY(rf_target_types(sink->job, source, RF_DIALECT_SNOWFLAKE, "Snowflake", sink->arena, &fields, err));
-    for (int i = 0; i < source->n_columns; i++) rf_type_sent_to_snowflake(&fields[i].type, &source->columns[i]);
+    RF_TRY(rf_target_types(sink->job, source, RF_DIALECT_SNOWFLAKE, "Snowflake", sink->arena, &sink->fields, err));
+    for (int i = 0; i < source->n_columns; i++) rf_type_sent_to_snowflake(&sink->fields[i].type, &source->columns[i]);
     return RF_OK;
 }
 
@@ -93,7 +92,6 @@ static enum rf_code describe_existing(struct rf_sink_snowflake *sink, const stru
 }
 
 static enum rf_code refuse(const struct rf_sink_snowflake *sink, struct rf_error *err) {
-    if (sink->job->verify) return rf_fail(err, RF_CONFIG, "this release does not compare a Snowflake target with its source; leave \"verify\" out");
     if (sink->job->capture != RF_CAPTURE_GIVEN) return RF_OK;
     rf_fail(err, RF_CONFIG, "this release loads tables of PostgreSQL into Snowflake, and no streams");
     return rf_hint(err, "Load the stream into a table of PostgreSQL, and that one into Snowflake.");
@@ -301,15 +299,33 @@ static enum rf_code record_load(void *self, const struct rf_report *report, stru
 
 /* ---- comparing ---- */
 
-static enum rf_code read_target(void *self, const char *sql, struct rf_error *err) {
-    (void)self;
-    (void)sql;
-    return rf_fail(err, RF_CONFIG, "this release does not compare a Snowflake target with its source");
+static enum rf_code read_rows_of_target(void *self, const struct rf_plan *plan, struct rf_compared *compared, struct rf_error *err) {
+    struct rf_sink_snowflake *sink = self;
+    struct rf_text sql = {0};
+    RF_TRY(rf_target_compared(plan, sink->fields, true, sink->arena, compared, err));
+    rf_snowflake_values(plan, &sql);
+    return sink->session.ops->scan(sink->session.self, "read the target's rows", &sql, compared->given, plan->source->n_columns,
+                                   (size_t)sink->job->batch_bytes, err);
+}
+
+/* Outside of a load each statement sees what is committed when it begins. Once the rows have ended, the newest record must still be
+ * the one that was read before them: then they are of that load, and of no later one. */
+static enum rf_code check_newest(struct rf_sink_snowflake *sink, struct rf_error *err) {
+    struct rf_load now;
+    struct rf_run_total ignored;
+    if (sink->plan) return RF_OK; /* a load's, in its transaction */
+    int64_t before = sink->newest_load_id;
+    RF_TRY(rf_snowflake_newest(sink, &now, &ignored, err));
+    if (now.load_id == before) return RF_OK;
+    rf_fail(err, RF_TARGET, "%s was loaded while it was compared with its source", sink->job->target_label);
+    err->retryable = true;
+    return rf_hint(err, "Run it again when no load is under way.");
 }
 
 static enum rf_code next_of_target(void *self, struct rf_batch *batch, struct rf_error *err) {
-    (void)batch;
-    return read_target(self, NULL, err);
+    struct rf_sink_snowflake *sink = self;
+    RF_TRY(sink->session.ops->next(sink->session.self, batch, err));
+    return batch->n_bytes > 0 ? RF_OK : check_newest(sink, err);
 }
 
 const struct rf_sink_ops rf_sink_snowflake_ops = {
@@ -323,7 +339,7 @@ const struct rf_sink_ops rf_sink_snowflake_ops = {
     .merge = merge_rows,
     .record = record_load,
     .commit = rf_snowflake_commit,
-    .read = read_target,
+    .read_rows = read_rows_of_target,
     .next = next_of_target,
     .state = rf_snowflake_state,
     .reset = rf_snowflake_reset,

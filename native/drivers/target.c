@@ -115,6 +115,60 @@ enum rf_code rf_target_key_fields(const struct rf_plan *plan, const struct rf_co
     return RF_OK;
 }
 
+/* ---- comparing ---- */
+
+static bool is_float(enum rf_wire wire) {
+    return wire == RF_WIRE_FLOAT4 || wire == RF_WIRE_FLOAT8;
+}
+
+/* What a value of Snowflake's keeps of JSON is what it says. An array goes there as JSON too. */
+static bool is_json_there(const struct rf_column *column) {
+    return strcmp(column->arrives_as, "VARIANT") == 0 || strcmp(column->arrives_as, "ARRAY") == 0;
+}
+
+static struct rf_form form_given(const struct rf_form *sent, bool has_doubles) {
+    struct rf_form given = *sent;
+    switch (sent->wire) {
+    case RF_WIRE_TEXT:
+    case RF_WIRE_BYTES: break;
+    case RF_WIRE_JSONB:
+    case RF_WIRE_UUID: given.wire = RF_WIRE_TEXT; break;
+    case RF_WIRE_FLOAT4:
+    case RF_WIRE_FLOAT8:
+        given.printed = !has_doubles;
+        if (has_doubles) given.wire = RF_WIRE_FLOAT8;
+        break;
+    default: given.printed = true;
+    }
+    return given;
+}
+
+/* What is compared as its text says a double where it is one there, and else is just that text. */
+static void set_compared_as(struct rf_form *sent) {
+    bool is_number = is_float(sent->wire);
+    sent->wire = is_number ? RF_WIRE_FLOAT8 : RF_WIRE_TEXT;
+    sent->printed = is_number;
+}
+
+/* None of these dialects keeps the sign of a zero. */
+enum rf_code rf_target_compared(const struct rf_plan *plan, const struct rf_columns_field *columns, bool has_doubles, struct rf_arena *arena,
+                                struct rf_compared *compared, struct rf_error *err) {
+    int n = plan->source->n_columns;
+    bool in_snowflake = plan->target->dialect == RF_DIALECT_SNOWFLAKE;
+    struct rf_form *sent = rf_forms_of(columns, n, arena), *given = rf_arena_take(arena, (size_t)n * sizeof *given);
+    if (!sent || !given) return rf_no_memory(err);
+    for (int i = 0; i < n; i++) {
+        const struct rf_column *column = &plan->source->columns[i];
+        sent[i].json = in_snowflake && is_json_there(column);
+        if (column->through) sent[i].wire = RF_WIRE_TEXT;
+        sent[i].unsigned_zero = is_float(sent[i].wire);
+        if (column->compared_as) set_compared_as(&sent[i]);
+        given[i] = form_given(&sent[i], has_doubles);
+    }
+    *compared = (struct rf_compared){.sent = sent, .given = given};
+    return RF_OK;
+}
+
 /* ---- load records ---- */
 
 void rf_target_fill_load(const struct rf_result *rows, struct rf_load *load) {

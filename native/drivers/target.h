@@ -6,6 +6,7 @@
 #include "core/columns.h"
 #include "core/plan.h"
 #include "core/report.h"
+#include "core/sink.h"
 #include "drivers/result.h"
 
 /* Decides as what each column of the source is sent, and sets its arrives_as to the type of the target. RF_CONFIG names a
@@ -28,6 +29,11 @@ enum rf_code rf_target_row_fields(const struct rf_plan *plan, const struct rf_co
                                   struct rf_columns_field **out, int *n, struct rf_error *err);
 enum rf_code rf_target_key_fields(const struct rf_plan *plan, const struct rf_columns_field *columns, struct rf_arena *arena,
                                   struct rf_columns_field **out, int *n, struct rf_error *err);
+
+/* For comparing: what the source sends of each column, and what the target gives of it when it prints all but texts, bytes and,
+ * with `has_doubles`, floats. In `arena`. */
+enum rf_code rf_target_compared(const struct rf_plan *plan, const struct rf_columns_field *columns, bool has_doubles, struct rf_arena *arena,
+                                struct rf_compared *compared, struct rf_error *err);
 
 /* From what rf_sql_newest_load, or its like of a dialect, gives; none when there is no row. */
 void rf_target_fill_load(const struct rf_result *rows, struct rf_load *load);

@@ -206,7 +206,6 @@ class Snowflake(Sink):
     name, channel = "snowflake", "adbc"
     settings: ClassVar[dict[str, Any]] = {"target_table": "raw_postgres.{table}", "lease_seconds": 3}
     cannot: ClassVar[dict[str, str]] = {
-        "verify": "a Snowflake target is not compared with its source in this release",
         "enforce keys": "Snowflake enforces no key but NOT NULL",
         "apostrophes": "the emulator makes no column whose name holds an apostrophe",
     }
@@ -279,7 +278,6 @@ class Psqlodbc(Postgres):
 
     name, channel = "psqlodbc", "odbc"
     versions: ClassVar[tuple[int, ...]] = (18,)
-    cannot: ClassVar[dict[str, str]] = {"verify": "a target behind ODBC is not compared with its source in this release"}
 
     def __init__(self, server: Server, folder: Path, fixture: Callable[[str], Any]) -> None:
         super().__init__(server, folder, fixture)
@@ -291,7 +289,6 @@ class Psqlodbc(Postgres):
 
 class Mariadb(Sink):
     name, channel = "mariadb", "odbc"
-    cannot: ClassVar[dict[str, str]] = {"verify": "a target behind ODBC is not compared with its source in this release"}
     types: ClassVar[dict[str, str]] = {
         "id": "bigint(20) NOT NULL",
         "n": "decimal(12,2)",
@@ -342,7 +339,6 @@ class Mariadb(Sink):
 class Sqlite(Sink):
     name, channel = "sqlite", "odbc"
     cannot: ClassVar[dict[str, str]] = {
-        "verify": "a target behind ODBC is not compared with its source in this release",
         "another type": "SQLite keeps numbers with digits behind the point, and times, as texts: one text takes them all",
     }
     types: ClassVar[dict[str, str]] = {

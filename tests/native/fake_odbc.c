@@ -222,7 +222,7 @@ SQLRETURN SQLFetch(SQLHSTMT statement) {
     return *handle->rows ? SQL_SUCCESS : SQL_NO_DATA;
 }
 
-/* In pieces, as long as the buffer; numbers as numbers. */
+/* In pieces, as long as the buffer, texts with a NUL behind each; numbers as numbers. */
 SQLRETURN SQLGetData(SQLHSTMT statement, SQLUSMALLINT column, SQLSMALLINT type, SQLPOINTER to, SQLLEN size, SQLLEN *length) {
     struct handle *handle = statement;
     if (call_fails()) return fail(handle, fake_odbc->failure);
@@ -239,10 +239,15 @@ SQLRETURN SQLGetData(SQLHSTMT statement, SQLUSMALLINT column, SQLSMALLINT type, 
         *(int64_t *)to = strtoll(at, NULL, 10);
         return SQL_SUCCESS;
     }
-    size_t left = n_bytes - handle->read, fits = left < (size_t)size ? left : (size_t)size - 1;
+    if (type == SQL_C_DOUBLE) {
+        *(double *)to = strtod(at, NULL);
+        return SQL_SUCCESS;
+    }
+    bool is_text = type == SQL_C_CHAR;
+    size_t left = n_bytes - handle->read, room = (size_t)size - is_text, fits = left < room ? left : room;
     *length = (SQLLEN)left;
     memcpy(to, at + handle->read, fits);
-    ((char *)to)[fits] = '\0';
+    if (is_text) ((char *)to)[fits] = '\0';
     handle->read += fits;
     return fits < left ? SQL_SUCCESS_WITH_INFO : SQL_SUCCESS;
 }

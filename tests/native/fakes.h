@@ -9,7 +9,7 @@
 #include "core/transfer.h"
 #include "facts.h"
 
-enum { MOST_STREAMS = 4, MOST_PIECES = 8, STREAM_BYTES = 4096 };
+enum { MOST_STREAMS = 4, MOST_PIECES = 8, STREAM_BYTES = 12288 };
 
 /* The answer to one COPY … TO STDOUT. */
 struct fake_stream {

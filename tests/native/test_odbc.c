@@ -369,6 +369,128 @@ TEST(rows_that_are_being_taken_are_interrupted) {
     check_cancelled("INSERT INTO \"_rowferry\".\"rowferry_stage_8\"");
 }
 
+/* ---- comparing ---------------------------------------------------------------------------------------------- */
+
+static char page[16384];
+
+/* As the target gives rows from `from` to before `to`, in a place of its own behind those of before. */
+static const char *print_rows(size_t *used, int from, int to) {
+    const char *begin = page + *used;
+    for (int i = from; i < to; i++) *used += (size_t)snprintf(page + *used, sizeof page - *used, "%s%d|~|note", i > from ? ";" : "", i);
+    *used += 1;
+    page[*used - 1] = '\0';
+    return begin;
+}
+
+/* A run into an existing table that compares: the source sends its rows once for the load, and for each pass over it. */
+static void make_comparing_world(struct world *world, int n_rows, const char *first_page, const char *second_page) {
+    make_world_of(world, true, ",\"verify\":true,\"lock_timeout\":0");
+    world->fakes.source.n_streams = 0;
+    add_source_rows(&world->fakes.source, 3);
+    add_source_rows(&world->fakes.source, n_rows);
+    add_source_rows(&world->fakes.source, n_rows);
+    memmove(world->odbc.replies + 2, world->odbc.replies, (size_t)world->odbc.n_replies * sizeof *world->odbc.replies);
+    world->odbc.n_replies += 2;
+    world->odbc.replies[0] = (struct fake_reply){.part = "AND (\"id\" > @rowferry_key_0) ORDER BY \"id\" LIMIT 256 OFFSET 0", .rows = second_page};
+    world->odbc.replies[1] = (struct fake_reply){.part = "SELECT CAST(\"id\" AS CHAR), CAST(\"amount\" AS CHAR), \"note\" FROM \"raw_postgres\".\"orders\""
+                                                         " WHERE \"_deleted_at\" IS NULL ORDER BY \"id\" LIMIT 256 OFFSET 0", .rows = first_page};
+}
+
+TEST(a_run_compares_what_its_transaction_holds_and_commits_what_is_equal) {
+    static struct world world;
+    make_comparing_world(&world, 3, "2|~|note;0|~|note;1|~|note", NULL);
+    assert_code(run(&world), RF_OK, &world.fakes.facts.err);
+    assert_true(world.odbc.committed && world.fakes.run.report.verification.exact);
+    assert_int_equal(world.fakes.run.report.verification.equal, 3);
+    const char *wait = strstr(world.odbc.statements, "idle_transaction_timeout = 0\n"), *limit = strstr(world.odbc.statements, "idle_transaction_timeout = 120\nINSERT INTO \"_rowferry\".\"loads\"");
+    assert_true(wait && limit && wait < limit);
+    drop_world(&world);
+}
+
+TEST(rows_are_read_page_by_page_each_behind_the_key_of_the_one_before) {
+    static struct world world;
+    size_t used = 0;
+    const char *first = print_rows(&used, 0, 256), *second = print_rows(&used, 256, 260);
+    make_comparing_world(&world, 3, first, second);
+    assert_code(run(&world), RF_OK, &world.fakes.facts.err); /* by row versions no delete is seen */
+    assert_int_equal(world.fakes.run.report.verification.equal, 3);
+    assert_int_equal(world.fakes.run.report.verification.target_only, 257);
+    assert_contains(world.odbc.statements, "SELECT \"id\" INTO @rowferry_key_0 FROM \"raw_postgres\".\"orders\" WHERE \"_deleted_at\" IS NULL ORDER BY \"id\" LIMIT 1 OFFSET 255\n");
+    drop_world(&world);
+}
+
+TEST(a_difference_is_named_and_commits_nothing) {
+    static const struct { const char *held, *message; } cases[] = {
+        {"0|~|note;1|~|Note;2|~|note", "1 rows differ, 0 are missing, 0 are only in the target; first key (1)"},
+        {"0|~|note;1|0.0001|note;2|~|note", "1 rows differ, 0 are missing, 0 are only in the target; first key (1)"},
+        {"0|~|note;2|~|note", "0 rows differ, 1 are missing, 0 are only in the target; first key (1)"},
+        {"0|~|note;one|~|note;2|~|note", "0 rows differ, 1 are missing, 1 are only in the target; first key (1)"},
+    };
+    for (size_t i = 0; i < N_OF(cases); i++) {
+        static struct world world;
+        make_comparing_world(&world, 3, cases[i].held, NULL);
+        assert_code(run(&world), RF_DATA, &world.fakes.facts.err);
+        assert_contains(world.fakes.facts.err.message, cases[i].message);
+        assert_false(world.odbc.committed);
+        drop_world(&world);
+    }
+}
+
+TEST(whichever_call_fails_while_rows_are_compared_nothing_is_committed_or_left) {
+    bool failed = true;
+    for (int nth = 1; failed && !memory_is_scarce; nth++) {
+        static struct world world;
+        assert_true(nth < 1000);
+        make_comparing_world(&world, 3, "0|~|note;1|~|note;2|~|note", NULL);
+        world.odbc.fail_nth = nth;
+        failed = run(&world) != RF_OK;
+        assert_always(failed != world.odbc.committed || world.odbc.n_connects > 1);
+        drop_world(&world);
+    }
+}
+
+TEST(a_value_of_several_pieces_is_compared_to_its_last_byte) {
+    static char held[12000];
+    static struct world world;
+    static uint8_t note[10001];
+    memset(note, 'x', sizeof note);
+    int used = snprintf(held, sizeof held, "0|~|%.*s", (int)sizeof note, (const char *)note);
+    for (int damaged = 0; damaged < 2; damaged++) {
+        make_comparing_world(&world, 3, held, NULL);
+        world.fakes.source.n_streams = 0;
+        add_source_rows(&world.fakes.source, 3);
+        for (int pass = 0; pass < 2; pass++) {
+            struct fake_stream *stream = add_stream(&world.fakes.source);
+            begin_copy(stream);
+            add_row(stream, 3);
+            add_field(stream, (uint8_t[8]){0}, 8);
+            add_field(stream, NULL, -1);
+            add_field(stream, note, sizeof note);
+            end_copy(stream, 1);
+        }
+        held[used - 1] = damaged ? 'y' : 'x';
+        assert_code(run(&world), damaged ? RF_DATA : RF_OK, &world.fakes.facts.err);
+        drop_world(&world);
+    }
+}
+
+TEST(verifying_later_sees_one_state_and_writes_nothing) {
+    static struct world world;
+    char *json = NULL;
+    make_comparing_world(&world, 3, "0|~|note;1|~|note;2|~|note", NULL);
+    memmove(world.fakes.source.streams, world.fakes.source.streams + 1, 2 * sizeof *world.fakes.source.streams);
+    enum rf_code code = rf_transfer_verify(&world.fakes.run, &json, &world.fakes.facts.err);
+    assert_always(atomic_load(&world.odbc.n_alive) == 0);
+    assert_code(code, RF_OK, &world.fakes.facts.err);
+    assert_contains(json, "\"equal\":3");
+    const char *begun = strstr(world.odbc.statements, "START TRANSACTION READ ONLY, WITH CONSISTENT SNAPSHOT\n"), *newest = strstr(world.odbc.statements, "n.kind = 'reset'");
+    assert_true(begun && newest && begun < newest);
+    assert_lacks(world.odbc.statements, "UPDATE");
+    assert_lacks(world.odbc.statements, "INSERT");
+    free(json);
+    drop_world(&world);
+}
+
 /* ---- connecting --------------------------------------------------------------------------------------------- */
 
 TEST(a_driver_is_found_by_its_name_and_told_what_the_uri_says) {
@@ -456,7 +578,7 @@ TEST(a_connection_is_read_from_its_uri) {
         {"mariadb://u@/db?socket=/run/m.sock", "UID=u;SERVER=localhost;DATABASE=db;CHARSET=utf8mb4;SOCKET=/run/m.sock;"},
         {"mariadb://u:a%7Bb@h?sslrootcert=%2Fca.pem", "UID=u;PWD={a{b};SERVER=h;CHARSET=utf8mb4;SSLCA=/ca.pem;TCPIP=1;FORCETLS=1;SSLVERIFY=1;"},
         {"mariadb://h?sslmode=disable", "SERVER=h;CHARSET=utf8mb4;TCPIP=1;"},
-        {"sqlite:///tmp/a%20b.sqlite", "DATABASE=/tmp/a b.sqlite;TIMEOUT=1;"},
+        {"sqlite:///tmp/a%20b.sqlite", "DATABASE=/tmp/a b.sqlite;TIMEOUT=1;STEPAPI=1;"},
         {"odbc:DSN=warehouse;UID=u", "DSN=warehouse;UID=u;"},
         {"odbc:driver = {A; B};pwd={x;y}}z}", "driver = {A; B};pwd={x;y}}z};"},
     };
@@ -547,6 +669,12 @@ int main(void) {
         cmocka_unit_test(a_merge_that_fails_for_another_reason_is_not_tried_again),
         cmocka_unit_test(a_statement_that_runs_is_interrupted),
         cmocka_unit_test(rows_that_are_being_taken_are_interrupted),
+        cmocka_unit_test(a_run_compares_what_its_transaction_holds_and_commits_what_is_equal),
+        cmocka_unit_test(rows_are_read_page_by_page_each_behind_the_key_of_the_one_before),
+        cmocka_unit_test(a_difference_is_named_and_commits_nothing),
+        cmocka_unit_test(whichever_call_fails_while_rows_are_compared_nothing_is_committed_or_left),
+        cmocka_unit_test(a_value_of_several_pieces_is_compared_to_its_last_byte),
+        cmocka_unit_test(verifying_later_sees_one_state_and_writes_nothing),
         cmocka_unit_test(a_driver_is_found_by_its_name_and_told_what_the_uri_says),
         cmocka_unit_test(without_a_driver_the_error_names_the_package),
         cmocka_unit_test(a_driver_that_cannot_be_loaded_is_named_with_what_it_lacks),

@@ -363,6 +363,24 @@ TEST(the_merge_lists_its_columns_guards_newer_rows_and_takes_the_newest_of_a_key
     drop_facts(&facts);
 }
 
+TEST(rows_are_asked_for_as_texts_but_for_bytes_and_doubles) {
+    static const char *const types[] = {"TIMESTAMP_TZ", "TIMESTAMP_NTZ", "TIME", "DATE", "VARIANT", "ARRAY", "FLOAT", "BINARY", "BOOLEAN"};
+    struct facts facts;
+    make_load(&facts, "", true);
+    for (size_t i = 0; i < N_OF(types); i++) add_source_column(&facts, (const char *[]){"tz", "ntz", "t", "d", "v", "a", "f", "b", "o"}[i], "x", "x", -1)->arrives_as = types[i];
+    facts.source_columns[2].compared_as = "::pg_catalog.text";
+    facts.plan = (struct rf_plan){.job = &facts.job, .source = &facts.source, .target = &facts.target};
+    makes(&facts, rf_snowflake_values,
+          "SELECT \"ID\"::VARCHAR, \"AMOUNT\"::VARCHAR, \"NOTE\", TO_CHAR(CONVERT_TIMEZONE('UTC', \"TZ\"), 'YYYY-MM-DD HH24:MI:SS.FF9'), TO_CHAR(\"NTZ\", 'YYYY-MM-DD HH24:MI:SS.FF9'),"
+          " TO_CHAR(\"T\", 'HH24:MI:SS.FF9'), TO_CHAR(\"D\", 'YYYY-MM-DD'), TO_JSON(\"V\"), TO_JSON(\"A\"), \"F\", \"B\", \"O\"::VARCHAR FROM " TARGET " WHERE \"_DELETED_AT\" IS NULL");
+    facts.source.n_columns = 3;
+    struct rf_text sql = {0};
+    rf_sql_source_values(&facts.plan, 0, &sql);
+    assert_string_equal(whole(&sql), "COPY (SELECT \"id\", \"amount\", \"note\"::pg_catalog.text AS \"note\" FROM \"public\".\"orders\") TO STDOUT (FORMAT binary)");
+    rf_text_free(&sql);
+    drop_facts(&facts);
+}
+
 TEST(gone_absent_and_swept_rows_are_closed_or_removed_word_for_word) {
     struct facts facts;
     make_load(&facts, ",\"where\":\"paid\",\"sweep\":\"always\"", false);
@@ -419,6 +437,7 @@ int main(void) {
         cmocka_unit_test(all_ddl_of_a_load_word_for_word),
         cmocka_unit_test(files_are_sent_and_loaded_word_for_word),
         cmocka_unit_test(the_merge_lists_its_columns_guards_newer_rows_and_takes_the_newest_of_a_key),
+        cmocka_unit_test(rows_are_asked_for_as_texts_but_for_bytes_and_doubles),
         cmocka_unit_test(gone_absent_and_swept_rows_are_closed_or_removed_word_for_word),
         cmocka_unit_test(a_load_record_goes_in_once_for_a_lease_that_is_still_ours),
     };
