@@ -1,6 +1,8 @@
 #include "core/print.h"
 
+#include <float.h>
 #include <inttypes.h>
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -19,8 +21,8 @@ static void use_point(char *text) {
 }
 
 void rf_print_float(double value, bool narrow, char *to) {
-    bool same = false;
-    for (int digits = narrow ? 6 : 15; !same; digits++) {
+    bool same = false, is_subnormal = fabs(value) < (narrow ? (double)FLT_MIN : DBL_MIN);
+    for (int digits = is_subnormal ? 1 : narrow ? 6 : 15; !same; digits++) {
         snprintf(to, RF_PRINT_BYTES, "%.*g", digits, value);
         same = digits >= 17 || (narrow ? (double)strtof(to, NULL) : strtod(to, NULL)) == value;
     }

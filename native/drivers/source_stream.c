@@ -49,7 +49,10 @@ static enum rf_code set_keys(struct rf_source_stream *source, struct rf_source_f
     if (!facts->keys) return rf_no_memory(err);
     for (int k = 0; k < wanted->n; k++) {
         facts->keys[k] = rf_find_column(facts->columns, facts->n_columns, wanted->names[k]);
-        if (facts->keys[k] >= 0) continue;
+        if (facts->keys[k] >= 0) {
+            rf_rows_require(source->rows, facts->keys[k]);
+            continue;
+        }
         rf_fail(err, RF_CONFIG, "the stream has no column \"%s\", which \"keys\" of the job names", wanted->names[k]);
         return rf_hint(err, "Check the spelling; capital letters count.");
     }

@@ -224,7 +224,14 @@ def test_keys_that_repeat_can_be_refused(account: Account) -> None:
 def test_a_key_that_is_null_is_refused(account: Account) -> None:
     account.load(table(n=[1]))
     error = account.refused(errors.DataError, pa.table({"id": pa.array([5, None], pa.int32()), "n": [1, 2]}))
-    assert "100072" in error.message and "ID" in error.message
+    assert 'column "id" of row 2 is NULL' in error.message
+
+
+def test_a_null_is_refused_where_the_table_that_is_there_has_none(account: Account) -> None:
+    account.load(pa.table([[1], [1]], schema=pa.schema([pa.field("id", pa.int32()), pa.field("n", pa.int64(), nullable=False)])))
+    account.load(table(n=[2]))
+    error = account.refused(errors.DataError, table(n=pa.array([None], pa.int64())))
+    assert "100072" in error.message and "column: N" in error.message
 
 
 def test_a_row_that_the_stream_does_not_bring_stays(account: Account) -> None:
