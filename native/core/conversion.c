@@ -82,11 +82,7 @@ static void convert(const struct rf_job *job, const struct rf_source_facts *sour
 
 enum rf_code rf_convert_columns(const struct rf_job *job, struct rf_source_facts *source, struct rf_target_facts *target, struct rf_error *err) {
     RF_TRY(rf_check_as_text(job, source, err));
-    if (!source->can_cast && job->as_text.n > 0) {
-        rf_fail(err, RF_CONFIG, "\"as_text\" of the job names columns, and %s comes as it is", job->source_label);
-        return rf_hint(err, "Turn them into texts where they are made.");
-    }
-    for (int i = 0; i < source->n_columns && source->can_cast; i++) {
+    for (int i = 0; i < source->n_columns; i++) {
         int at = rf_find_column(target->columns, target->n_columns, source->columns[i].name);
         convert(job, source, target, &source->columns[i], at < 0 ? NULL : &target->columns[at]);
     }

@@ -115,23 +115,47 @@ bool rf_numeric_read(const uint8_t *bytes, size_t n_bytes, struct rf_numeric *ou
 
 /* ---- as text ---- */
 
-static unsigned digit_of(const struct rf_numeric *numeric, int weight) {
-    int i = numeric->weight - weight;
-    return i >= 0 && i < numeric->n ? numeric->digits[i] : 0;
+static const struct { const char *text; unsigned sign; } SPECIALS[] = {{"NaN", NOT_A_NUMBER}, {"Infinity", PLUS_INFINITY}, {"-Infinity", MINUS_INFINITY}};
+
+static bool print_special(unsigned sign, struct rf_text *out) {
+    for (size_t i = 0; i < sizeof SPECIALS / sizeof SPECIALS[0]; i++) {
+        if (SPECIALS[i].sign != sign) continue;
+        rf_text_add(out, SPECIALS[i].text);
+        return true;
+    }
+    return false;
 }
 
-void rf_numeric_print(const struct rf_numeric *numeric, struct rf_text *out) {
-    if (numeric->negative) rf_text_add(out, "-");
-    int weight = numeric->n && numeric->weight > 0 ? numeric->weight : 0;
-    rf_text_addf(out, "%u", digit_of(numeric, weight));
-    while (--weight >= 0) rf_text_addf(out, "%04u", digit_of(numeric, weight));
-    if (numeric->scale > 0) rf_text_add(out, ".");
-    for (int left = numeric->scale; left > 0; left -= BASE_DIGITS, weight--) {
+/* The digit worth 10,000^weight of n digits at `digits`, the first of them worth 10,000^first. */
+static unsigned digit_of(const uint8_t *digits, int n, int first, int weight) {
+    int i = first - weight;
+    return i >= 0 && i < n ? rf_read_2(digits + 2 * i) : 0;
+}
+
+bool rf_numeric_text(const uint8_t *bytes, size_t n_bytes, struct rf_text *out) {
+    if (n_bytes < RF_NUMERIC_HEAD_BYTES) return false;
+    int n = rf_read_2(bytes), first = (int16_t)rf_read_2(bytes + 2), weight = n && first > 0 ? first : 0;
+    unsigned sign = rf_read_2(bytes + 4);
+    if (print_special(sign, out)) return true;
+    if ((sign != POSITIVE && sign != NEGATIVE) || n_bytes != RF_NUMERIC_HEAD_BYTES + 2 * (size_t)n) return false;
+    const uint8_t *digits = bytes + RF_NUMERIC_HEAD_BYTES;
+    if (sign == NEGATIVE) rf_text_add(out, "-");
+    rf_text_addf(out, "%u", digit_of(digits, n, first, weight));
+    while (--weight >= 0) rf_text_addf(out, "%04u", digit_of(digits, n, first, weight));
+    int scale = rf_read_2(bytes + 6);
+    if (scale > 0) rf_text_add(out, ".");
+    for (int left = scale; left > 0; left -= BASE_DIGITS, weight--) {
         char four[8];
-        unsigned digit = digit_of(numeric, weight);
+        unsigned digit = digit_of(digits, n, first, weight);
         for (int i = BASE_DIGITS - 1; i >= 0; i--, digit /= 10) four[i] = (char)('0' + digit % 10);
         rf_text_add_bytes(out, four, left < BASE_DIGITS ? (size_t)left : BASE_DIGITS);
     }
+    return true;
+}
+
+void rf_numeric_print(const struct rf_numeric *numeric, struct rf_text *out) {
+    uint8_t bytes[RF_NUMERIC_HEAD_BYTES + 2 * RF_NUMERIC_DIGITS];
+    (void)rf_numeric_text(bytes, rf_numeric_send(numeric, bytes), out);
 }
 
 /* ---- from text ---- */
@@ -187,12 +211,10 @@ static int32_t finest_place(const struct decimal *decimal) {
 }
 
 static bool add_special(const char *text, size_t n_bytes, struct rf_text *out) {
-    static const struct { const char *text; unsigned sign; } specials[] = {
-        {"NaN", NOT_A_NUMBER}, {"Infinity", PLUS_INFINITY}, {"-Infinity", MINUS_INFINITY}};
-    for (size_t i = 0; i < sizeof specials / sizeof specials[0]; i++) {
-        if (strlen(specials[i].text) != n_bytes || memcmp(specials[i].text, text, n_bytes) != 0) continue;
+    for (size_t i = 0; i < sizeof SPECIALS / sizeof SPECIALS[0]; i++) {
+        if (strlen(SPECIALS[i].text) != n_bytes || memcmp(SPECIALS[i].text, text, n_bytes) != 0) continue;
         uint8_t bytes[RF_NUMERIC_HEAD_BYTES] = {0};
-        put_u16(bytes + 4, specials[i].sign);
+        put_u16(bytes + 4, SPECIALS[i].sign);
         rf_text_add_bytes(out, (const char *)bytes, sizeof bytes);
         return true;
     }

@@ -43,6 +43,9 @@ bool rf_numeric_read(const uint8_t *bytes, size_t n_bytes, struct rf_numeric *ou
 /* Back from a text of the form [-+]12[.50]. False when it is none, or longer than this struct. */
 bool rf_numeric_parse(const char *text, size_t n_bytes, struct rf_numeric *out);
 
+/* The binary form as numeric_out prints it, however long it is: -12.50, NaN. False when it is broken. */
+bool rf_numeric_text(const uint8_t *bytes, size_t n_bytes, struct rf_text *out);
+
 /* With every digit, as JSON and PostgreSQL read it: -12.50 */
 void rf_numeric_print(const struct rf_numeric *numeric, struct rf_text *out);
 

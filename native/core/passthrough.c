@@ -81,6 +81,7 @@ static bool reads_text(const struct rf_column *column) {
 enum rf_fit rf_fit_given(const struct rf_column *from, const struct rf_column *to) {
     enum rf_fit fit = rf_fit_column(from, to);
     if (fit != RF_FITS_NOT || from->refusal || to->refusal) return fit;
+    if (from->arrives_as) return from->always_null ? RF_FITS_WIDER : RF_FITS_NOT;
     bool is_text = strcmp(from->identity, "text") == 0;
     bool casts = from->always_null || (is_whole_number(from) && takes_whole_numbers(to)) || (is_text && reads_text(to));
     return casts ? RF_FITS_WIDER : RF_FITS_NOT;

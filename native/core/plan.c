@@ -110,7 +110,7 @@ bool rf_is_key(const struct rf_source_facts *source, int i) {
 }
 
 bool rf_sends_csv(const struct rf_plan *plan) {
-    return plan->target && plan->target->dialect == RF_DIALECT_SNOWFLAKE;
+    return plan->source->sends_csv;
 }
 
 /* Frames do not say which of their columns have no NULL: what a stream brings the target itself judges, row by row. */

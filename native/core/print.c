@@ -1,7 +1,9 @@
 #include "core/print.h"
 
+#include <float.h>
 #include <inttypes.h>
 #include <locale.h>
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -20,8 +22,8 @@ static void use_point(char *text) {
 }
 
 void rf_print_float(double value, bool narrow, char *to) {
-    bool same = false;
-    for (int digits = narrow ? 6 : 15; !same; digits++) {
+    bool same = false, is_subnormal = fabs(value) < (narrow ? (double)FLT_MIN : DBL_MIN);
+    for (int digits = is_subnormal ? 1 : narrow ? 6 : 15; !same; digits++) {
         snprintf(to, RF_PRINT_BYTES, "%.*g", digits, value);
         same = digits >= 17 || (narrow ? (double)strtof(to, NULL) : strtod(to, NULL)) == value;
     }
@@ -104,4 +106,31 @@ void rf_print_timestamp(int64_t micros, char between, const char *zone, char *to
     print_day((micros - of_day) / day_us, date, &is_bc);
     rf_print_time(of_day, time);
     snprintf(to, RF_PRINT_BYTES, "%s%c%s%s%s", date, between, time, zone, is_bc ? " BC" : "");
+}
+
+/* ---- intervals ---- */
+
+static void add_part(int value, const char *unit, bool *is_first, bool *is_before, char *to) {
+    if (value == 0) return;
+    size_t used = strlen(to);
+    snprintf(to + used, RF_PRINT_BYTES - used, "%s%s%d %s%s", *is_first ? "" : " ", *is_before && value > 0 ? "+" : "", value, unit, value != 1 ? "s" : "");
+    *is_before = value < 0;
+    *is_first = false;
+}
+
+/* Source: EncodeInterval of PostgreSQL's src/backend/utils/adt/datetime.c, INTSTYLE_POSTGRES. */
+void rf_print_interval(int64_t micros, int32_t days, int32_t months, char *to) {
+    char fraction[8];
+    bool is_first = true, is_before = false;
+    to[0] = '\0';
+    add_part(months / 12, "year", &is_first, &is_before, to);
+    add_part(months % 12, "mon", &is_first, &is_before, to);
+    add_part(days, "day", &is_first, &is_before, to);
+    if (micros == 0 && !is_first) return;
+    int64_t seconds = micros / 1000000;
+    rf_print_fraction(abs((int)(micros % 1000000)), fraction);
+    if (seconds < 0) seconds = -seconds;
+    size_t used = strlen(to);
+    snprintf(to + used, RF_PRINT_BYTES - used, "%s%s%02" PRId64 ":%02" PRId64 ":%02" PRId64 "%s", is_first ? "" : " ", micros < 0 ? "-" : is_before ? "+" : "",
+             seconds / 3600, seconds / 60 % 60, seconds % 60, fraction);
 }

@@ -32,4 +32,7 @@ void rf_print_fraction(int micros, char to[8]);
 /* Microseconds since 2000-01-01; "infinity" at the ends of an int64. Between date and time stands `between`, behind it `zone`. */
 void rf_print_timestamp(int64_t micros, char between, const char *zone, char *to);
 
+/* 1 year 2 mons -3 days +00:00:01.5 */
+void rf_print_interval(int64_t micros, int32_t days, int32_t months, char *to);
+
 #endif

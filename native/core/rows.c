@@ -329,6 +329,10 @@ void rf_rows_take_any(struct rf_rows *rows) {
     rows->takes_any = true;
 }
 
+void rf_rows_require(struct rf_rows *rows, int column) {
+    rows->root.children[column].is_key = true;
+}
+
 int rf_rows_width(const struct rf_rows *rows) {
     return rows->root.n_children;
 }
@@ -359,6 +363,7 @@ static enum rf_code put_row(struct rf_rows *rows) {
         bool is_null;
         rows->column = root->children[i].name;
         RF_TRY(put_field(rows, &root->children[i], at, &is_null));
+        if (is_null && root->children[i].is_key) return rf_rows_data(rows, "is NULL, and it is part of the key");
         if (is_null && root->children[i].not_null) return rf_rows_data(rows, "is NULL, and its schema says that it never is");
     }
     return RF_OK;

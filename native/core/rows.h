@@ -30,6 +30,9 @@ void rf_rows_free(struct rf_rows *rows);
  * Such a value equals none that PostgreSQL can send. */
 void rf_rows_take_any(struct rf_rows *rows);
 
+/* From here on a NULL in this column is RF_DATA: it is part of the key. */
+void rf_rows_require(struct rf_rows *rows, int column);
+
 /* How many columns the rows have, and what the bytes of one of them are. */
 int rf_rows_width(const struct rf_rows *rows);
 struct rf_form rf_rows_form(const struct rf_rows *rows, int column);

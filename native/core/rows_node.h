@@ -78,6 +78,7 @@ typedef enum rf_code rf_rows_put(struct rf_rows *rows, struct rf_rows_node *node
 struct rf_rows_node {
     const char *name;
     bool not_null;
+    bool is_key;
     enum rf_layout layout;
     enum rf_meaning meaning;
     int width;

@@ -111,7 +111,7 @@ struct rf_source_facts {
     const char *until;
     struct rf_leaf *leaves; /* shape (n_leaves,) */
     int n_leaves;
-    bool can_cast;      /* the source is a server that is asked in SQL */
+    bool sends_csv;     /* set by a target that loads files; else the source sends COPY BINARY */
     bool one_heap;      /* an ordinary table without children: COPY reads it directly */
     bool row_security;  /* policies hide rows from this role */
     int64_t bytes;

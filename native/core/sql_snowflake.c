@@ -405,11 +405,16 @@ void rf_snowflake_create_target(const struct rf_plan *plan, struct rf_text *out)
     rf_text_add(out, " (");
     for (int i = 0; i < plan->source->n_columns; i++) {
         rf_snowflake_identifier(out, column(plan, i)->name);
-        rf_text_addf(out, " %s%s, ", rf_target_column(plan, i)->type, column(plan, i)->not_null ? " NOT NULL" : "");
+        rf_text_addf(out, " %s%s, ", rf_target_column(plan, i)->type, column(plan, i)->not_null || rf_is_key(plan->source, i) ? " NOT NULL" : "");
     }
     rf_text_add(out, "\"_EXTRACTED_AT\" TIMESTAMP_TZ NOT NULL, \"_LOAD_ID\" NUMBER(19,0) NOT NULL, \"_DELETED_AT\" TIMESTAMP_TZ, PRIMARY KEY (");
     add_keys(plan, "", out);
     rf_text_add(out, "))");
+}
+
+/* The rows of a stream have no age: the later one is the newer, and its place is its number. */
+static bool is_given(const struct rf_plan *plan) {
+    return plan->reading == RF_READ_GIVEN;
 }
 
 static void add_staged_column(const struct rf_column *column, struct rf_text *out) {
@@ -425,7 +430,8 @@ void rf_snowflake_create_stage(const struct rf_plan *plan, struct rf_text *out) 
         if (i > 0) rf_text_add(out, ", ");
         add_staged_column(column(plan, i), out);
     }
-    if (plan->dedupe) rf_text_add(out, ", \"_ROWFERRY_AGE\" NUMBER(10,0), \"_ROWFERRY_PLACE\" VARCHAR");
+    if (is_given(plan)) rf_text_add(out, ", \"_ROWFERRY_PLACE\" NUMBER(19,0)");
+    else if (plan->dedupe) rf_text_add(out, ", \"_ROWFERRY_AGE\" NUMBER(10,0), \"_ROWFERRY_PLACE\" VARCHAR");
     if (plan->audit) rf_text_add(out, ", \"_ROWFERRY_LATE\" BOOLEAN");
     if (plan->mark_gone) rf_text_add(out, ", \"_ROWFERRY_GONE\" BOOLEAN");
     rf_text_add(out, ")");
@@ -521,7 +527,7 @@ static void add_newest(const struct rf_plan *plan, struct rf_text *out) {
     if (!plan->dedupe) return;
     rf_text_add(out, " QUALIFY ROW_NUMBER() OVER (PARTITION BY ");
     add_keys(plan, "", out);
-    rf_text_add(out, " ORDER BY \"_ROWFERRY_AGE\", \"_ROWFERRY_PLACE\" DESC) = 1");
+    rf_text_add(out, is_given(plan) ? " ORDER BY \"_ROWFERRY_PLACE\" DESC) = 1" : " ORDER BY \"_ROWFERRY_AGE\", \"_ROWFERRY_PLACE\" DESC) = 1");
 }
 
 static const char *live(const struct rf_plan *plan) {

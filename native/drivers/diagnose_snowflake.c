@@ -32,7 +32,7 @@ static const struct meaning {
     {100040, RF_DATA, false, "A date that Snowflake has no room for: years from 1 to 9999, no infinity. as_text carries the column as its text."},
     {100046, RF_DATA, false, "The target's column is narrower than the value."},
     {100069, RF_DATA, false, "A text that is no JSON to Snowflake, as one whose object has a key twice. as_text carries the column as its text."},
-    {100072, RF_DRIFT, false, "The target's column may not be NULL."},
+    {100072, RF_DATA, false, "The target's column may not be NULL."},
     {100078, RF_DATA, false, "The target's column is shorter than the text: ALTER TABLE … ALTER COLUMN … SET DATA TYPE VARCHAR."},
     {100080, RF_INTERNAL, false, NULL},
     {100090, RF_DATA, false, "The target holds a key more than once; it was not loaded by rowferry alone."},

@@ -23,7 +23,7 @@
 static enum rf_code set_types(struct rf_sink_duckdb *sink, struct rf_source_facts *source, struct rf_error *err) {
     struct rf_text sql = {0};
     struct rf_result rows;
-    RF_TRY(rf_target_types(sink->job, source, RF_DIALECT_DUCKDB, "DuckDB", sink->arena, &sink->fields, err));
+    RF_TRY(rf_target_types(sink->job, source, RF_DIALECT_DUCKDB, sink->arena, &sink->fields, err));
     rf_duckdb_print_types(source->columns, source->n_columns, &sql);
     RF_TRY(rf_adbc_read(&sink->adbc, "name the types", &sql, sink->arena, &rows, err));
     for (int i = 0; i < source->n_columns; i++) {

@@ -40,11 +40,12 @@ static enum rf_code shorten_keys(struct rf_sink_odbc *sink, struct rf_source_fac
     return RF_OK;
 }
 
-static enum rf_code describe_existing(struct rf_sink_odbc *sink, const struct rf_source_facts *source, struct rf_target_facts *facts, struct rf_error *err) {
+static enum rf_code describe_existing(struct rf_sink_odbc *sink, struct rf_source_facts *source, struct rf_target_facts *facts, struct rf_error *err) {
     struct rf_text sql = {0};
     struct rf_result rows;
     RF_TRY(rf_odbc_ask(sink, "read the target's columns", sink->row->columns, &rows, err));
     RF_TRY(rf_target_columns(&rows, sink->arena, facts, err));
+    rf_target_take_nulls(source, facts);
     RF_TRY(rf_odbc_ask(sink, "read the target's keys", sink->row->unique_keys, &rows, err));
     facts->key_unique = rf_target_has_key(&rows, source, facts);
     facts->is_ours = rf_has_metadata(facts);
@@ -73,7 +74,7 @@ static enum rf_code describe_target(void *self, struct rf_source_facts *source, 
     enum rf_dialect dialect = sink->odbc.dialect;
     struct rf_result rows;
     *facts = (struct rf_target_facts){.dialect = dialect, .server = {.utf8 = true, .lc_monetary = ""}};
-    RF_TRY(rf_target_types(job, source, dialect, sink->row->name, sink->arena, &sink->fields, err));
+    RF_TRY(rf_target_types(job, source, dialect, sink->arena, &sink->fields, err));
     if (dialect == RF_DIALECT_MARIADB) RF_TRY(shorten_keys(sink, source, err));
     RF_TRY(rf_odbc_ask(sink, "look for the target table", sink->row->find, &rows, err));
     facts->server.clock = rf_result_cell(&rows, 0, 0);

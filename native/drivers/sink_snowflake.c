@@ -30,7 +30,7 @@ static enum rf_code check_names(const struct rf_source_facts *source, struct rf_
 }
 
 static enum rf_code set_types(struct rf_sink_snowflake *sink, struct rf_source_facts *source, struct rf_error *err) {
-    RF_TRY(rf_target_types(sink->job, source, RF_DIALECT_SNOWFLAKE, "Snowflake", sink->arena, &sink->fields, err));
+    RF_TRY(rf_target_types(sink->job, source, RF_DIALECT_SNOWFLAKE, sink->arena, &sink->fields, err));
     for (int i = 0; i < source->n_columns; i++) rf_type_sent_to_snowflake(&sink->fields[i].type, &source->columns[i]);
     return RF_OK;
 }
@@ -79,22 +79,17 @@ static enum rf_code read_key(struct rf_sink_snowflake *sink, const struct rf_sou
     return RF_OK;
 }
 
-static enum rf_code describe_existing(struct rf_sink_snowflake *sink, const struct rf_source_facts *source, struct rf_target_facts *facts, struct rf_error *err) {
+static enum rf_code describe_existing(struct rf_sink_snowflake *sink, struct rf_source_facts *source, struct rf_target_facts *facts, struct rf_error *err) {
     struct rf_text sql = {0};
     struct rf_result rows;
     RF_TRY(read_columns(sink, source, facts, err));
+    rf_target_take_nulls(source, facts);
     RF_TRY(read_key(sink, source, facts, err));
     if (!facts->is_ours) return RF_OK;
     rf_snowflake_file(sink->job, &sql);
     RF_TRY(rf_snowflake_read(sink, "look at the target table", &sql, &rows, err));
     facts->file = rf_result_cell(&rows, 0, 0);
     return RF_OK;
-}
-
-static enum rf_code refuse(const struct rf_sink_snowflake *sink, struct rf_error *err) {
-    if (sink->job->capture != RF_CAPTURE_GIVEN) return RF_OK;
-    rf_fail(err, RF_CONFIG, "this release loads tables of PostgreSQL into Snowflake, and no streams");
-    return rf_hint(err, "Load the stream into a table of PostgreSQL, and that one into Snowflake.");
 }
 
 /* "8.40.1" → 84001, as PostgreSQL numbers its versions. */
@@ -108,9 +103,9 @@ static enum rf_code describe_target(void *self, struct rf_source_facts *source, 
     struct rf_text sql = {0};
     struct rf_result rows;
     *facts = (struct rf_target_facts){.dialect = RF_DIALECT_SNOWFLAKE, .server = {.utf8 = true, .lc_monetary = ""}};
-    RF_TRY(refuse(sink, err));
     RF_TRY(check_names(source, err));
     RF_TRY(set_types(sink, source, err));
+    source->sends_csv = true;
     rf_snowflake_find_target(sink->job, &sql);
     RF_TRY(rf_snowflake_read(sink, "look for the target table", &sql, &rows, err));
     const char *kind = rf_result_cell(&rows, 0, 2);

@@ -349,7 +349,6 @@ static enum rf_code introspect(struct rf_source_postgres *source, const struct r
     RF_TRY(rf_pg_relation(&source->pg, job->source_schema, job->source_table, source->arena, &relation, err));
     RF_TRY(check_relation(source, &relation, err));
     facts->identity.table_oid = relation.oid;
-    facts->can_cast = true;
     facts->bytes = relation.bytes;
     facts->rows_estimate = relation.rows;
     facts->row_security = relation.row_security;

@@ -22,6 +22,8 @@ static void close_stream(void *self) {
     release_array(&source->array);
     rf_rows_free(source->rows);
     source->rows = NULL;
+    rf_casting_end(&source->casting);
+    rf_text_free(&source->uncast);
     rf_text_free(&source->out);
     rf_release_stream(source->stream);
 }
@@ -47,7 +49,10 @@ static enum rf_code set_keys(struct rf_source_stream *source, struct rf_source_f
     if (!facts->keys) return rf_no_memory(err);
     for (int k = 0; k < wanted->n; k++) {
         facts->keys[k] = rf_find_column(facts->columns, facts->n_columns, wanted->names[k]);
-        if (facts->keys[k] >= 0) continue;
+        if (facts->keys[k] >= 0) {
+            rf_rows_require(source->rows, facts->keys[k]);
+            continue;
+        }
         rf_fail(err, RF_CONFIG, "the stream has no column \"%s\", which \"keys\" of the job names", wanted->names[k]);
         return rf_hint(err, "Check the spelling; capital letters count.");
     }
@@ -70,6 +75,7 @@ static enum rf_code describe_stream(void *self, const struct rf_load *last, stru
     (void)last;
     *facts = (struct rf_source_facts){
         .server = {.utf8 = true, .lc_monetary = ""}, .schema = source->job->source_schema, .name = source->job->source_table, .rows_estimate = -1, .fingerprint = ""};
+    source->facts = facts;
     int failed = source->stream->get_schema(source->stream, &schema);
     if (failed) return fail_with_stream(source, failed, err);
     enum rf_code code = understand(source, &schema, facts, err);
@@ -79,10 +85,20 @@ static enum rf_code describe_stream(void *self, const struct rf_load *last, stru
 
 /* ---- its rows ---- */
 
+static enum rf_code begin_casting(struct rf_source_stream *source, struct rf_error *err) {
+    int n = source->facts->n_columns;
+    struct rf_form *forms = rf_arena_take(source->arena, (size_t)n * sizeof *forms);
+    if (!forms) return rf_no_memory(err);
+    for (int i = 0; i < n; i++) forms[i] = rf_rows_form(source->rows, i);
+    return rf_casting_begin(source->facts, forms, source->arena, &source->casting, err);
+}
+
 static enum rf_code read_stream(void *self, const char *sql, struct rf_error *err) {
     struct rf_source_stream *source = self;
     if (sql) return rf_fail(err, RF_INTERNAL, "a stream is asked by no statement");
-    rf_text_add_bytes(&source->out, (const char *)rf_copy_header, sizeof rf_copy_header);
+    source->casts = rf_rows_are_cast(source->facts);
+    if (source->casts) RF_TRY(begin_casting(source, err));
+    if (!source->facts->sends_csv) rf_text_add_bytes(&source->out, (const char *)rf_copy_header, sizeof rf_copy_header);
     return RF_OK;
 }
 
@@ -99,8 +115,15 @@ static enum rf_code next_array(struct rf_source_stream *source, struct rf_error 
     }
     if (source->array.release) return rf_rows_begin(source->rows, &source->array, err);
     source->ended = true;
-    rf_text_add_bytes(&source->out, (const char *)rf_copy_trailer, sizeof rf_copy_trailer);
+    if (!source->facts->sends_csv) rf_text_add_bytes(&source->out, (const char *)rf_copy_trailer, sizeof rf_copy_trailer);
     return RF_OK;
+}
+
+static enum rf_code write_rows(struct rf_source_stream *source, size_t n_bytes, int64_t *n_rows, struct rf_error *err) {
+    if (!source->casts) return rf_rows_write(source->rows, n_bytes, &source->out, n_rows, err);
+    source->uncast.length = 0;
+    RF_TRY(rf_rows_write(source->rows, n_bytes, &source->uncast, n_rows, err));
+    return rf_cast_rows(&source->casting, (const uint8_t *)source->uncast.data, source->uncast.length, &source->out, err);
 }
 
 /* Some rows of the batch in hand, or the next batch. */
@@ -108,7 +131,7 @@ static enum rf_code add_rows(struct rf_source_stream *source, size_t n_bytes, st
     int64_t n_rows = 0;
     if (rf_cancel_requested(source->cancel)) return rf_fail(err, RF_CANCELLED, "the run was cancelled");
     if (!source->array.release) return next_array(source, err);
-    RF_TRY(rf_rows_write(source->rows, n_bytes, &source->out, &n_rows, err));
+    RF_TRY(write_rows(source, n_bytes, &n_rows, err));
     source->n_rows += n_rows;
     if (n_rows == 0) release_array(&source->array);
     return RF_OK;

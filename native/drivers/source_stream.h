@@ -1,4 +1,5 @@
-/* An Arrow stream as a source: what another library holds in memory or makes as it goes, turned into COPY BINARY.
+/* An Arrow stream as a source: what another library holds in memory or makes as it goes, turned into COPY BINARY, or into what
+ * the target has its columns cast to.
  *
  * The stream's own functions are called on the thread of the core, which holds no lock of an interpreter then.
  */
@@ -8,6 +9,7 @@
 #include "core/arena.h"
 #include "core/arrow.h"
 #include "core/cancel.h"
+#include "core/cast_rows.h"
 #include "core/job.h"
 #include "core/rows.h"
 #include "core/source.h"
@@ -23,7 +25,11 @@ struct rf_source_stream {
     struct ArrowArrayStream *stream; /* the caller's memory; what it holds is released by close */
     struct rf_rows *rows;
     struct ArrowArray array; /* the batch that is being written; empty between two */
+    const struct rf_source_facts *facts;
+    struct rf_casting casting;
+    struct rf_text uncast; /* rows before their casts; empty where there are none */
     struct rf_text out;
+    bool casts;
     int64_t n_rows; /* written so far */
     bool begun;
     bool ended;

@@ -14,20 +14,9 @@ static enum rf_code copy_type(const struct rf_type *type, enum rf_dialect dialec
     return *out ? RF_OK : rf_no_memory(err);
 }
 
-/* What a stream brings nobody casts at its source. */
-static enum rf_code check_given(const struct rf_job *job, const struct rf_source_facts *source, const char *database, struct rf_error *err) {
-    for (int i = 0; job->capture == RF_CAPTURE_GIVEN && i < source->n_columns; i++) {
-        if (!source->columns[i].cast) continue;
-        rf_fail(err, RF_CONFIG, "column \"%s\" of the stream is of type %s, which %s has no type for", source->columns[i].name, source->columns[i].type, database);
-        return rf_hint(err, "Cast it before, to a decimal of at most 38 digits or to a text.");
-    }
-    return RF_OK;
-}
-
-enum rf_code rf_target_types(const struct rf_job *job, struct rf_source_facts *source, enum rf_dialect dialect, const char *database,
+enum rf_code rf_target_types(const struct rf_job *job, struct rf_source_facts *source, enum rf_dialect dialect,
                              struct rf_arena *arena, struct rf_columns_field **fields, struct rf_error *err) {
     RF_TRY(rf_types_of(job, source, dialect, arena, fields, err));
-    RF_TRY(check_given(job, source, database, err));
     for (int i = 0; i < source->n_columns; i++) {
         (*fields)[i].not_null = false; /* of a row that left the filter nothing but the key is sent */
         RF_TRY(copy_type(&(*fields)[i].type, dialect, arena, &source->columns[i].arrives_as, err));
@@ -58,6 +47,16 @@ enum rf_code rf_target_columns(const struct rf_result *rows, struct rf_arena *ar
                                                .not_null = rf_result_flag(rows, i, 2), .generated = rf_result_flag(rows, i, 3)};
     }
     return RF_OK;
+}
+
+void rf_target_take_nulls(struct rf_source_facts *source, const struct rf_target_facts *facts) {
+    for (int i = 0; i < source->n_columns; i++) {
+        struct rf_column *column = &source->columns[i];
+        int at = column->always_null ? rf_find_column(facts->columns, facts->n_columns, column->name) : -1;
+        if (at < 0) continue;
+        column->arrives_as = facts->columns[at].type;
+        column->read_by = NULL;
+    }
 }
 
 /* NULL conflicts with nothing. */

@@ -9,9 +9,8 @@
 #include "core/sink.h"
 #include "drivers/result.h"
 
-/* Decides as what each column of the source is sent, and sets its arrives_as to the type of the target. RF_CONFIG names a
- * column of a stream that would have to be cast, which nobody does for it; `database` says where. */
-enum rf_code rf_target_types(const struct rf_job *job, struct rf_source_facts *source, enum rf_dialect dialect, const char *database,
+/* Decides as what each column of the source is sent, and sets its arrives_as to the type of the target. */
+enum rf_code rf_target_types(const struct rf_job *job, struct rf_source_facts *source, enum rf_dialect dialect,
                              struct rf_arena *arena, struct rf_columns_field **fields, struct rf_error *err);
 
 /* Of a table that is still to be made. */
@@ -19,6 +18,9 @@ enum rf_code rf_target_twins(const struct rf_source_facts *source, struct rf_are
 
 /* Of one that is there: a row per column of name, type, may not be NULL, and, if there is a fourth, is computed. */
 enum rf_code rf_target_columns(const struct rf_result *rows, struct rf_arena *arena, struct rf_target_facts *facts, struct rf_error *err);
+
+/* A column of a stream that has neither a value nor a type takes the type of the column that is there. */
+void rf_target_take_nulls(struct rf_source_facts *source, const struct rf_target_facts *facts);
 
 /* Is one of the unique keys, of which each column is a row of (key, column), that of the job, and none of its columns NULL? */
 bool rf_target_has_key(const struct rf_result *rows, const struct rf_source_facts *source, const struct rf_target_facts *facts);

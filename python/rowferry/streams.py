@@ -24,7 +24,8 @@ def load(
     keys: Sequence[str],
     schema: Any = None,
     source_name: str = "stream",
-    target_table: str = "raw_{source}.{table}",
+    target_table: str | None = None,
+    as_text: Sequence[str] | None = None,
     on_duplicate: Literal["newest", "fail"] = "newest",
     run_id: str | None = None,
     try_number: int = 1,
@@ -35,6 +36,10 @@ def load(
     lease_seconds: float = 120,
     connect_timeout: int = 10,
     control_schema: str = "_rowferry",
+    driver: str | None = None,
+    channel: Literal["auto", "adbc", "odbc"] = "auto",
+    spool_dir: str | None = None,
+    spool_file_bytes: int = 167772160,
     on_progress: OnProgress | None = None,
 ) -> Report:
     """Merge the rows of `stream` into a table of the target, and commit them with their load record.
@@ -58,17 +63,18 @@ def load(
             target that was loaded from another table is refused.
         keys: Columns that identify a row, shape (n_keys,), at least one; none of them is ever NULL.
         schema: Of an iterable that may turn out to be empty: anything with `__arrow_c_schema__`.
+        as_text: Columns to carry as the texts that PostgreSQL prints, whatever their type; None: none.
         on_duplicate: Two rows of one key in one load: the later one wins (`newest`), or `fail`.
         run_id: Names the run; what is loaded again under it adds to its `run_total`.
     Raises:
         ConfigurationError: A setting, a column's type or what is given as a stream cannot work.
         SchemaDriftError: The columns do not fit those of the table that is there.
-        DataError: A value that PostgreSQL cannot hold, or keys that repeat under `on_duplicate="fail"`.
+        DataError: A value that PostgreSQL or the target cannot hold, or keys that repeat under `on_duplicate="fail"`.
         SourceError: The stream failed; caused by (`__cause__`) what an iterable raised.
         RowferryError: Any other of `rowferry.errors`.
     """
     settings = {name: value for name, value in locals().items() if name not in ("stream", "schema", "on_progress")}
-    call = Call({**settings, "keys": _names(keys)})
+    call = Call({**settings, "keys": _names(keys), "as_text": _names(as_text)})
     batches = None if hasattr(stream, "__arrow_c_stream__") else _Batches(_batches_of(stream), schema)
     try:
         return Report.from_dict(call.load(stream.__arrow_c_stream__() if batches is None else batches, on_progress))
@@ -78,9 +84,9 @@ def load(
         raise error from (batches and batches.raised)
 
 
-def _names(keys: Any) -> Any:
+def _names(names: Any) -> Any:
     """Lists become JSON as they are; what is none is the core's to refuse."""
-    return list(keys) if isinstance(keys, Sequence) and not isinstance(keys, str) else keys
+    return list(names) if isinstance(names, Sequence) and not isinstance(names, str) else names
 
 
 def _batches_of(stream: Any) -> Iterable[Any]:

@@ -31,6 +31,7 @@ DIFFERENCES = (
     "corrected here: what fakesnow cannot do is HTTP 500, which drivers try again for a minute",
     "corrected here: a session that is closed or ended does not roll back at once",
     "corrected here: what conflicts fails at once where Snowflake waits for a lock, and keys are enforced: told as 000625",
+    "corrected here: a NULL where none may be is told in DuckDB's words",
     "corrected here: a time that is NULL arrives as 1970",
     "columns whose names hold an apostrophe cannot be made",
     "corrected here: a MERGE needs a current schema, and cannot follow BEGIN (AUTOCOMMIT = FALSE does the same, and comes with it)",
@@ -54,6 +55,8 @@ _MERGE = re.compile(r'MERGE INTO ("[^"]+"\."[^"]+")\.')
 _FILES = re.compile(r"\b(rowferry_files_\d+)")
 _TABLE = re.compile(r'^CREATE TABLE IF NOT EXISTS "\w+"\."\w+"\."([^"]+)"')
 _CONFLICT = re.compile(r"Duplicate key .* violates primary key|Conflict on (tuple|update)|write-write conflict|TransactionContext Error: .*onflict", re.IGNORECASE)
+
+_NULL = re.compile(r"NOT NULL constraint failed: [^\n]*?\.?(\w+)$", re.MULTILINE)
 
 LOCKED = "Statement 'x' has locked table 'y' in transaction 1 and this lock has not yet been released."
 faults: list[dict[str, Any]] = []
@@ -174,7 +177,7 @@ def make_app() -> Any:
                 end_session(other)
             return f"SELECT '{len(ended)} ended' AS status"
         if table := _TABLE.match(sql):
-            arrays.update((table[1], name) for name in re.findall(r'"(\w+)" ARRAY', sql))
+            arrays.update((table[1], name) for name in re.findall(r'"([^"]+)" ARRAY', sql))
         if "INFORMATION_SCHEMA.COLUMNS" in sql and arrays:
             pairs = ", ".join(f"'{table}.{name}'" for table, name in sorted(arrays))
             sql = sql.replace("ELSE DATA_TYPE END", f"WHEN 'VARIANT' THEN IFF(TABLE_NAME || '.' || COLUMN_NAME IN ({pairs}), 'ARRAY', 'VARIANT') ELSE DATA_TYPE END")
@@ -229,6 +232,8 @@ def make_app() -> Any:
                     try:
                         return run(command, *more, **kw)
                     except duckdb.Error as error:
+                        if found := _NULL.search(str(error)):
+                            raise ProgrammingError(f"NULL result in a non-nullable column: {found[1]}", errno=100072, sqlstate="22000") from None
                         if not _CONFLICT.search(str(error)):
                             raise
                         raise ProgrammingError(LOCKED, errno=625, sqlstate="57014") from None

@@ -327,13 +327,6 @@ def test_a_channel_or_driver_that_is_not_there_is_told_with_what_brings_it(items
         items.run(driver="/nowhere/lib.so")
 
 
-def test_a_stream_is_refused_and_says_what_to_do(into: Into) -> None:
-    import pyarrow  # noqa: PLC0415
-
-    with pytest.raises(errors.ConfigurationError, match="no streams"):
-        rowferry.load(pyarrow.table({"id": [1]}), target=into.emulator.uri, table="numbers", keys=["id"])
-
-
 def test_columns_that_snowflake_cannot_tell_apart_are_refused_by_name(into: Into) -> None:
     into.write('CREATE TABLE {t} (id int8 PRIMARY KEY, note text, "NOTE" text)')
     with pytest.raises(errors.ConfigurationError, match='"note" and "NOTE"'):

@@ -36,7 +36,6 @@ static void make_source(struct facts *facts) {
         .keys = facts->keys,
         .n_keys = 1,
         .key_proven = true,
-        .can_cast = true,
         .one_heap = true,
         .bytes = 8192,
         .rows_estimate = 3,

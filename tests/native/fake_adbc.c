@@ -15,6 +15,11 @@ void answer(struct fake_adbc *fake, const char *part, const char *rows) {
     fake->answers[fake->n_answers++] = (struct fake_answer){.part = part, .rows = rows, .n_changed = -1};
 }
 
+void answer_by(struct fake_adbc *fake, const char *part, const char *(*tell)(const char *sql)) {
+    assert_true(fake->n_answers < MOST_ANSWERS);
+    fake->answers[fake->n_answers++] = (struct fake_answer){.part = part, .tell = tell, .n_changed = 1};
+}
+
 void answer_changed(struct fake_adbc *fake, const char *part, int64_t n_changed) {
     assert_true(fake->n_answers < MOST_ANSWERS);
     fake->answers[fake->n_answers++] = (struct fake_answer){.part = part, .n_changed = n_changed};
@@ -39,6 +44,11 @@ static AdbcStatusCode refuse(struct AdbcError *error, const char *message) {
 static AdbcStatusCode called(struct AdbcError *error) {
     bool fails = atomic_fetch_add(&fake_adbc->n_calls, 1) + 1 == fake_adbc->fail_nth;
     return fails ? refuse(error, fake_adbc->fail_message ? fake_adbc->fail_message : "it was told to fail\nhere") : ADBC_STATUS_OK;
+}
+
+static void note(const char *statement) {
+    size_t used = strlen(fake_adbc->statements);
+    snprintf(fake_adbc->statements + used, STATEMENTS_BYTES - used, "%s\n", statement);
 }
 
 /* ---- databases, sessions, statements ------------------------------------------------------------------------ */
@@ -90,13 +100,15 @@ static AdbcStatusCode new_connection(struct AdbcConnection *connection, struct A
 
 static AdbcStatusCode init_connection(struct AdbcConnection *connection, struct AdbcDatabase *database, struct AdbcError *error) {
     assert_true(connection->private_data && database->private_data);
+    fake_adbc->autocommits = false;
     return called(error);
 }
 
 static AdbcStatusCode set_connection(struct AdbcConnection *connection, const char *name, const char *value, struct AdbcError *error) {
     assert_non_null(connection->private_data);
     assert_string_equal(name, "adbc.connection.autocommit");
-    assert_string_equal(value, "false");
+    if (strcmp(value, fake_adbc->autocommits ? "false" : "true") == 0) note(fake_adbc->autocommits ? "(begin)" : "(autocommit)");
+    fake_adbc->autocommits = strcmp(value, "true") == 0;
     return called(error);
 }
 
@@ -108,7 +120,9 @@ static AdbcStatusCode release_connection(struct AdbcConnection *connection, stru
 static AdbcStatusCode commit(struct AdbcConnection *connection, struct AdbcError *error) {
     assert_non_null(connection->private_data);
     AdbcStatusCode status = called(error);
-    if (status == ADBC_STATUS_OK) fake_adbc->committed = true;
+    fake_adbc->n_calls_to_commit = atomic_load(&fake_adbc->n_calls);
+    if (status == ADBC_STATUS_OK || fake_adbc->loses_answers) fake_adbc->committed = true;
+    if (status == ADBC_STATUS_OK) note("(commit)");
     return status;
 }
 
@@ -116,6 +130,7 @@ static AdbcStatusCode rollback(struct AdbcConnection *connection, struct AdbcErr
     (void)error;
     assert_non_null(connection->private_data);
     fake_adbc->rolled_back = true;
+    note("(roll back)");
     return ADBC_STATUS_OK;
 }
 
@@ -140,9 +155,8 @@ static AdbcStatusCode release_statement(struct AdbcStatement *statement, struct 
 
 static AdbcStatusCode set_sql(struct AdbcStatement *statement, const char *sql, struct AdbcError *error) {
     struct fake_statement *fake = statement->private_data;
-    size_t used = strlen(fake_adbc->statements);
     snprintf(fake->sql, sizeof fake->sql, "%s", sql);
-    snprintf(fake_adbc->statements + used, STATEMENTS_BYTES - used, "%s\n", sql);
+    note(sql);
     return called(error);
 }
 
@@ -325,9 +339,10 @@ static AdbcStatusCode execute(struct AdbcStatement *statement, struct ArrowArray
     if (fake->stream.release) return ingest(fake, error);
     const struct fake_answer *found = find_answer(fake->sql);
     *n_changed = found ? found->n_changed : 1;
-    if (!found || !found->rows) return ADBC_STATUS_OK;
+    const char *rows = !found ? NULL : found->tell ? found->tell(fake->sql) : found->rows;
+    if (!rows) return ADBC_STATUS_OK;
     snprintf(loaded, sizeof loaded, "%lld", (long long)(fake_adbc->n_loaded + fake_adbc->lie));
-    give_result(stream, strcmp(found->rows, "loaded") == 0 ? loaded : found->rows);
+    give_result(stream, strcmp(rows, "loaded") == 0 ? loaded : rows);
     return ADBC_STATUS_OK;
 }
 

@@ -7,13 +7,14 @@
 
 #include <stdatomic.h>
 
-enum { MOST_ANSWERS = 32, STATEMENTS_BYTES = 32768 };
+enum { MOST_ANSWERS = 32, STATEMENTS_BYTES = 65536 };
 
 /* What a statement that contains `part` gives: rows of texts, "a|b;c|d" with ~ for NULL, or so many changed rows. */
 struct fake_answer {
     const char *part;
     const char *rows; /* NULL: no result */
     int64_t n_changed;
+    const char *(*tell)(const char *sql); /* NULL; or what gives the rows, in static memory, or no result */
 };
 
 struct fake_adbc {
@@ -29,12 +30,15 @@ struct fake_adbc {
     bool waits;               /* an ingest waits until it is interrupted */
     atomic_bool is_waiting;
     atomic_bool is_interrupted;
+    int n_calls_to_commit;    /* up to the newest and with it */
+    bool loses_answers;       /* a commit that fails was done */
+    bool autocommits; /* a session does, from when it is told so */
     bool committed;
     bool rolled_back;
     int64_t n_loaded; /* by the newest ingest */
     atomic_int n_alive; /* databases, sessions, statements, results, errors */
     char options[512];
-    char statements[STATEMENTS_BYTES]; /* all of them, a line each */
+    char statements[STATEMENTS_BYTES]; /* all of them, a line each; and where a transaction begins and ends: (begin), (commit), (roll back) */
 };
 
 /* There is one at a time: a driver's functions know no more. */
@@ -42,6 +46,7 @@ extern struct fake_adbc *fake_adbc;
 
 void fill_fake_driver(struct AdbcDriver *driver);
 void answer(struct fake_adbc *fake, const char *part, const char *rows);
+void answer_by(struct fake_adbc *fake, const char *part, const char *(*tell)(const char *sql));
 void answer_changed(struct fake_adbc *fake, const char *part, int64_t n_changed);
 
 #endif

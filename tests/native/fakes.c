@@ -64,6 +64,10 @@ void add_field(struct fake_stream *stream, const void *bytes, int32_t n_bytes) {
     if (n_bytes > 0) add_bytes(stream, bytes, (size_t)n_bytes);
 }
 
+void add_csv(struct fake_stream *stream, const char *rows) {
+    add_bytes(stream, rows, strlen(rows));
+}
+
 void end_piece(struct fake_stream *stream) {
     assert_true(stream->n_pieces < MOST_PIECES);
     stream->ends[stream->n_pieces++] = stream->n_bytes;
@@ -99,7 +103,7 @@ void prepare_equal_checksums(struct fakes *fakes) {
 static void start_stream(struct fake_end *end, const char *sql) {
     assert_true(end->n_reads < end->n_streams);
     assert_non_null(sql);
-    assert_string_equal(sql + strlen(sql) - 25, "TO STDOUT (FORMAT binary)");
+    assert_contains(sql, end->csv ? " TO STDOUT (FORMAT csv)" : " TO STDOUT (FORMAT binary)");
     snprintf(end->sql[end->n_reads++], sizeof end->sql[0], "%s", sql);
 }
 

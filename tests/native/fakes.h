@@ -27,6 +27,7 @@ struct fake_end {
     int n_reads;
     char sql[MOST_STREAMS][2048]; /* of each read */
     int n_closes;
+    bool csv; /* in place of COPY BINARY */
 };
 
 struct fakes {
@@ -67,6 +68,7 @@ struct fake_stream *add_stream(struct fake_end *end);
 void begin_copy(struct fake_stream *stream);
 void add_row(struct fake_stream *stream, int n_fields);
 void add_field(struct fake_stream *stream, const void *bytes, int32_t n_bytes); /* -1: NULL */
+void add_csv(struct fake_stream *stream, const char *rows);
 void end_piece(struct fake_stream *stream);
 void end_copy(struct fake_stream *stream, int64_t rows);
 

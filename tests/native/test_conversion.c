@@ -194,20 +194,10 @@ TEST(what_an_extension_sends_goes_as_text_unless_both_ends_are_in_utf8) {
     check_refused(&facts, RF_DRIFT, "made for one encoding), and that of raw_postgres.orders is hstore", "to text");
 }
 
-TEST(as_text_names_columns_that_are_read_from_a_server) {
+TEST(as_text_names_columns_that_are_read) {
     struct facts facts;
     make_odd(&facts, ",\"as_text\":[\"Odd\"]", "int4", "int4");
     check_refused(&facts, RF_CONFIG, "no column \"Odd\", which \"as_text\" of the job names", "capital letters");
-    make_odd(&facts, ",\"as_text\":[\"odd\"]", "int4", "int4");
-    facts.source.can_cast = false;
-    check_refused(&facts, RF_CONFIG, "\"as_text\" of the job names columns, and public.orders comes as it is", "where they are made");
-}
-
-TEST(what_is_no_server_converts_nothing) {
-    struct facts facts;
-    make_odd(&facts, "", "enum('a')", NULL);
-    facts.source.can_cast = false;
-    check_refused(&facts, RF_CONFIG, "the target's shop.odd cannot take it: there is no type of this name", "\"columns\"");
 }
 
 TEST(a_column_that_is_added_later_is_told_with_the_type_it_would_have) {
@@ -271,8 +261,7 @@ int main(void) {
         cmocka_unit_test(another_version_of_an_extension_is_drift_where_the_column_is_of_its_type),
         cmocka_unit_test(money_of_another_locale_goes_as_its_number),
         cmocka_unit_test(what_an_extension_sends_goes_as_text_unless_both_ends_are_in_utf8),
-        cmocka_unit_test(as_text_names_columns_that_are_read_from_a_server),
-        cmocka_unit_test(what_is_no_server_converts_nothing),
+        cmocka_unit_test(as_text_names_columns_that_are_read),
         cmocka_unit_test(a_column_that_is_added_later_is_told_with_the_type_it_would_have),
         cmocka_unit_test(a_converted_column_is_compared_as_what_it_was_sent_as),
         cmocka_unit_test(rows_are_hashed_and_ordered_by_their_bytes_in_utf8),

@@ -239,6 +239,7 @@ static void as_snowflake(struct facts *facts) {
     facts->job.target_schema = "postgres";
     facts->job.target_label = "raw.postgres.orders";
     facts->target.dialect = RF_DIALECT_SNOWFLAKE;
+    facts->source.sends_csv = true;
     for (int i = 0; i < 3; i++) {
         facts->source_columns[i].arrives_as = types[i];
         facts->target_columns[i].type = types[i];

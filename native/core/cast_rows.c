@@ -1,0 +1,119 @@
+#include "core/cast_rows.h"
+
+#include "core/field_text.h"
+
+#include <inttypes.h>
+#include <string.h>
+
+enum { MOST_FIELD_BYTES = 0x3fffffff, TEXT_OID = 25 };
+
+bool rf_rows_are_cast(const struct rf_source_facts *facts) {
+    bool any = facts->sends_csv;
+    for (int i = 0; i < facts->n_columns; i++) any |= facts->columns[i].cast || facts->columns[i].through;
+    return any;
+}
+
+enum rf_code rf_casting_begin(const struct rf_source_facts *facts, const struct rf_form *forms, struct rf_arena *arena, struct rf_casting *casting, struct rf_error *err) {
+    *casting = (struct rf_casting){.facts = facts, .forms = forms, .fields = rf_arena_take(arena, (size_t)facts->n_columns * sizeof *casting->fields)};
+    return casting->fields ? RF_OK : rf_no_memory(err);
+}
+
+void rf_casting_end(struct rf_casting *casting) {
+    rf_text_free(&casting->value);
+}
+
+/* The only function that values are sent through is array_to_json; a cast of bool is the only one that prints otherwise than the type does. */
+static void print_value(struct rf_casting *casting, int i) {
+    const struct rf_column *column = &casting->facts->columns[i];
+    casting->value.length = 0;
+    if (column->cast && casting->forms[i].wire == RF_WIRE_BOOL) rf_text_add(&casting->value, *casting->fields[i].bytes ? "true" : "false");
+    else if (column->through) rf_field_json(column->identity, casting->forms[i], column->cast != NULL, &casting->fields[i], &casting->value);
+    else rf_field_text(column->identity, casting->forms[i], &casting->fields[i], &casting->value);
+}
+
+/* ---- CSV, of which NULL is nothing at all ---- */
+
+static void add_quoted(const struct rf_text *value, struct rf_text *out) {
+    const char *at = value->data, *end = value->data + value->length, *quote;
+    rf_text_add(out, "\"");
+    for (; at < end && (quote = memchr(at, '"', (size_t)(end - at))); at = quote + 1) {
+        rf_text_add_bytes(out, at, (size_t)(quote + 1 - at));
+        rf_text_add(out, "\"");
+    }
+    if (at < end) rf_text_add_bytes(out, at, (size_t)(end - at));
+    rf_text_add(out, "\"");
+}
+
+static void add_csv(struct rf_casting *casting, struct rf_text *out) {
+    for (int i = 0; i < casting->facts->n_columns; i++) {
+        if (casting->fields[i].bytes) print_value(casting, i);
+        if (casting->fields[i].bytes) add_quoted(&casting->value, out);
+        rf_text_add(out, ",");
+    }
+    rf_text_addf(out, "%" PRId64 "\n", casting->n_rows);
+}
+
+/* ---- COPY BINARY ---- */
+
+static void add_number(uint32_t number, int n_bytes, struct rf_text *out) {
+    for (int shift = 8 * (n_bytes - 1); shift >= 0; shift -= 8) rf_text_add_bytes(out, &(char){(char)(number >> shift)}, 1);
+}
+
+static void add_field(const void *bytes, size_t n_bytes, struct rf_text *out) {
+    add_number((uint32_t)n_bytes, 4, out);
+    if (n_bytes > 0) rf_text_add_bytes(out, bytes, n_bytes);
+}
+
+/* An array of its elements' texts. */
+static void print_elements(struct rf_casting *casting, int i) {
+    const struct rf_form form = {.wire = casting->forms[i].element};
+    struct rf_elements elements;
+    struct rf_field element;
+    struct rf_text text = {0}, *out = &casting->value;
+    out->length = 0;
+    if (!rf_field_elements(&casting->fields[i], &elements)) elements.left = 0;
+    add_number(elements.left > 0, 4, out);
+    add_number(1, 4, out);
+    add_number(TEXT_OID, 4, out);
+    if (elements.left > 0) add_number((uint32_t)elements.left, 4, out);
+    if (elements.left > 0) add_number(1, 4, out);
+    while (rf_next_element(&elements, &element)) {
+        text.length = 0;
+        if (element.bytes) rf_field_text(casting->facts->columns[i].identity, form, &element, &text);
+        if (element.bytes) add_field(text.data, text.length, out);
+        else add_number(UINT32_MAX, 4, out);
+    }
+    out->failed |= text.failed;
+    rf_text_free(&text);
+}
+
+static enum rf_code add_binary(struct rf_casting *casting, struct rf_text *out, struct rf_error *err) {
+    add_number((uint32_t)casting->facts->n_columns, 2, out);
+    for (int i = 0; i < casting->facts->n_columns; i++) {
+        const struct rf_field *field = &casting->fields[i];
+        const char *cast = casting->facts->columns[i].cast;
+        if (!field->bytes) add_number(UINT32_MAX, 4, out);
+        else if (!cast) add_field(field->bytes, (size_t)field->n_bytes, out);
+        if (!field->bytes || !cast) continue;
+        if (strchr(cast, '[')) print_elements(casting, i);
+        else print_value(casting, i);
+        if (casting->value.length > MOST_FIELD_BYTES)
+            return rf_fail(err, RF_DATA, "column \"%s\" of row %" PRId64 " is, as its text, larger than 1 GB", casting->facts->columns[i].name, casting->n_rows);
+        add_field(casting->value.data, casting->value.length, out);
+    }
+    return RF_OK;
+}
+
+enum rf_code rf_cast_rows(struct rf_casting *casting, const uint8_t *rows, size_t n_bytes, struct rf_text *out, struct rf_error *err) {
+    struct rf_copy_reader reader = {.in_rows = true};
+    while (n_bytes > 0) {
+        if (rf_copy_next_row(&reader, &rows, &n_bytes, casting->fields, casting->facts->n_columns) != RF_COPY_ROW)
+            return rf_fail(err, RF_INTERNAL, "rows to be cast are not COPY BINARY");
+        casting->n_rows++;
+        if (casting->facts->sends_csv) add_csv(casting, out);
+        else RF_TRY(add_binary(casting, out, err));
+        RF_TRY(rf_text_check(&casting->value, err));
+        RF_TRY(rf_text_check(out, err));
+    }
+    return RF_OK;
+}
