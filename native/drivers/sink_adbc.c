@@ -87,8 +87,8 @@ static enum rf_code change(void *self, const char *role, rf_statement_maker *mak
     return rf_adbc_execute(&sink->adbc, role, &sql, n_rows, err);
 }
 
-/* About as many may come in while DuckDB compresses. */
-enum { BYTES_AHEAD = 16 * 1024 * 1024 };
+/* Some row groups: rows come in while DuckDB compresses. */
+enum { BYTES_AHEAD = 64 * 1024 * 1024 };
 
 static enum rf_code load_rows(void *self, struct ArrowArrayStream *stream, struct rf_error *err) {
     struct rf_sink_duckdb *sink = self;
