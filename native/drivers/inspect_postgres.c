@@ -50,6 +50,7 @@ enum rf_code rf_postgres_inspect(const struct rf_job *job, struct rf_cancel *can
         out.length--; /* the closing brace: the target is one more member */
         rf_text_add(&out, ", \"target\": ");
         if (job->target && rf_is_odbc(job->target)) code = rf_odbc_inspect(job, cancel, arena, &out, err);
+        else if (job->target && rf_is_snowflake(job->target)) code = rf_snowflake_inspect(job, cancel, arena, &out, err);
         else if (job->target) code = look_at_target(job, cancel, &out, err);
         else rf_text_add(&out, "null");
         rf_text_add(&out, "}");

@@ -37,7 +37,11 @@ struct rf_session_ops {
     /* Any failure but RF_CANCELLED leaves in doubt whether the transaction was committed. Once it was, statements commit by
      * themselves again. */
     enum rf_code (*commit)(void *self, struct rf_error *err);
+    /* RF_OK, too, where there is nothing to roll back. */
     enum rf_code (*rollback)(void *self, struct rf_error *err);
+    /* From here on nothing that the token says is heard, in sessions that are opened after either: for what is found out or
+     * tidied up behind a cancel. */
+    void (*stop_listening)(void *self);
     /* Rolls back what is not committed and disconnects; may be called at any time, twice, and opened again after. */
     void (*close)(void *self);
 };

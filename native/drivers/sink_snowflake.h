@@ -7,7 +7,7 @@
 
 /* ---- control_snowflake.c ---- */
 
-/* Chooses the channel and connects. */
+/* Connects over the job's channel. RF_CONFIG names what it needs, under `auto` for either. */
 enum rf_code rf_snowflake_connect(struct rf_sink_snowflake *sink, struct rf_error *err);
 /* Connects; with `prepare` creates what schemas and control tables are missing. */
 enum rf_code rf_snowflake_open_target(void *self, bool prepare, struct rf_error *err);

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
-from rowferry.checkup import Checkup, TableCheckup, holder, is_odbc
+from rowferry.checkup import Checkup, TableCheckup, holder, names_database
 from rowferry.errors import RowferryError
 from rowferry.job import Job, Progress
 from rowferry.report import LoadRecord, Plan, Report, Verification
@@ -234,9 +234,10 @@ def server_lines(checkup: Checkup) -> Iterator[str]:
         yield "oldest transaction: none is open"
     if target:
         control = "its control tables are there" if target["control_tables"] else "no control tables yet"
-        product = f"{target['database']} {target['version']}" if is_odbc(target) else f"PostgreSQL {version(target['version'])}"
+        named = names_database(target)
+        product = f"{target['database']} {target['version']}" if named else f"PostgreSQL {version(target['version'])}"
         account = f", as {target['current_user']}" if target["current_user"] else ""
-        yield f"target: {product} through {'ODBC' if is_odbc(target) else 'libpq'}{account}, {control}"
+        yield f"target: {product} through {target['channel'].upper() if named else 'libpq'}{account}, {control}"
     for finding in checkup.findings:
         yield from _finding_lines(finding, "")
 
