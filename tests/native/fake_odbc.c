@@ -60,13 +60,17 @@ static void note(char *to, size_t size, const char *text, const char *end) {
     snprintf(to + used, size - used, "%s%s", text, end);
 }
 
-/* A statement, or a call that ends or begins what statements are in. */
-static void saw(const char *text) {
+/* A statement, or a call that ends or begins what statements are in, and what it was given. */
+static void saw_with(const char *text, const char *given) {
     note(fake_odbc->statements, sizeof fake_odbc->statements, text, "\n");
     FILE *file = fake_odbc->seen ? fopen(fake_odbc->seen, "ae") : NULL;
     if (!file) return;
-    fprintf(file, "%s\n", text);
+    fprintf(file, "%s%s%c", text, given, '\0');
     fclose(file);
+}
+
+static void saw(const char *text) {
+    saw_with(text, "");
 }
 
 /* ---- handles ---- */
@@ -114,7 +118,7 @@ SQLRETURN SQLDriverConnect(SQLHDBC connection, SQLHWND window, SQLCHAR *in, SQLS
     (void)window, (void)length, (void)out, (void)out_size, (void)out_length, (void)completion;
     snprintf(fake_odbc->connection_string, sizeof fake_odbc->connection_string, "%s", (const char *)in);
     fake_odbc->n_connects++;
-    saw("(connect)");
+    saw_with("(connect)", (const char *)in);
     if (call_fails()) return fail(connection, fake_odbc->failure);
     if (fake_odbc->fail_part && strcmp(fake_odbc->fail_part, "(connect)") == 0) return fail(connection, fake_odbc->failure);
     return SQL_SUCCESS;

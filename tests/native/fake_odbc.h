@@ -56,7 +56,7 @@ struct fake_odbc {
     int64_t most_rows;  /* of one of them */
     atomic_int n_alive; /* handles */
     char connection_string[512];
-    const char *seen;   /* a file that gets a line for all of below as it comes; NULL: none */
+    const char *seen;   /* a file that gets all of `statements` as they come, each with a NUL behind it; NULL: none */
     char token[64];
     char rows[FAKE_ROWS_BYTES]; /* those that were bound, "1|~|note;", as long as there is room */
     char statements[FAKE_STATEMENTS_BYTES]; /* all of them, a line each; between them (connect), (autocommit off), (commit), (rollback) … */
