@@ -19,27 +19,17 @@ from typing import Any
 import psycopg
 import pytest
 from account import Emulator
+from odbc_libraries import build_lacking
 
 import rowferry
 from rowferry.demo.servers import Server, clean_environment
 
 numbers = itertools.count(1)
-NATIVE = Path(__file__).parent.parent / "native"
-SCRIPTED = Path(__file__).parent / "scripted_odbc.c"
 TARGET = "snowflake://loader:geheim-4711@org-acc/RAW?warehouse=W&role=R"
 ROWS = 300
 LOST = "HY000,4,(4) REST request for URL https://org-acc.snowflakecomputing.com failed: CURLerror (curl_easy_perform() failed)"
 EXPIRED = "08001,390114,Authentication token has expired.  The user must authenticate again."
 RUN = "print(json.dumps(job.run().to_dict()))"
-
-
-@pytest.fixture(scope="module")
-def library(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The driver of the C units, for unixODBC to load."""
-    made = tmp_path_factory.mktemp("scripted") / "libscripted.so"
-    includes = [f"-I{NATIVE}", f"-I{NATIVE.parent.parent / 'native'}"]
-    subprocess.run(["gcc", "-std=c11", "-D_DEFAULT_SOURCE", "-shared", "-fPIC", *includes, NATIVE / "fake_odbc.c", SCRIPTED, "-o", made], check=True)
-    return made
 
 
 @pytest.fixture(scope="module")
@@ -119,8 +109,8 @@ class Scripted:
 
 
 @pytest.fixture
-def scripted(source: str, library: Path, tmp_path: Path) -> Scripted:
-    return Scripted(source, library, tmp_path)
+def scripted(source: str, scripted_odbc: Path, tmp_path: Path) -> Scripted:
+    return Scripted(source, scripted_odbc, tmp_path)
 
 
 def at(seen: list[str], begins: str) -> int:
@@ -321,19 +311,16 @@ def test_without_the_adbc_package_a_registered_driver_is_taken_and_without_both_
 
 
 def test_a_registered_snowflake_driver_whose_own_library_is_missing_names_that_library(scripted: Scripted, tmp_path: Path) -> None:
-    compile_c = ["gcc", "-shared", "-fPIC", "-x", "c", "-", "-o"]
-    subprocess.run([*compile_c, tmp_path / "libneeded.so"], input=b"int needed(void) { return 0; }", check=True)
-    subprocess.run([*compile_c, tmp_path / "libSnowflake.so", f"-L{tmp_path}", "-lneeded"], input=b"int needed(void); int SQLConnect(void) { return needed(); }", check=True)
-    (tmp_path / "libneeded.so").unlink()
-    scripted.register(f"[SnowflakeDSIIDriver]\nDriver={tmp_path}/libSnowflake.so\n")
+    library = build_lacking(tmp_path, "libSnowflake.so")
+    scripted.register(f"[SnowflakeDSIIDriver]\nDriver={library}\n")
     for channel, code in (("odbc", RUN), ("auto", f"\n    {WITHOUT_ADBC}{RUN}")):
         told = scripted.run(code=code, channel=channel)
         assert told["code"] == "configuration" and "libSnowflake.so" in told["message"] and "libneeded.so" in told["message"] and "ldd" in told["hint"]
 
 
-def test_a_driver_is_named_by_its_name_or_library_and_one_of_another_database_refused(scripted: Scripted, library: Path) -> None:
-    assert scripted.run(driver=str(library))["this_try"]["inserted"] == ROWS
-    scripted.register(f"[Another]\nDriver={library}\n")
+def test_a_driver_is_named_by_its_name_or_library_and_one_of_another_database_refused(scripted: Scripted, scripted_odbc: Path) -> None:
+    assert scripted.run(driver=str(scripted_odbc))["this_try"]["inserted"] == ROWS
+    scripted.register(f"[Another]\nDriver={scripted_odbc}\n")
     assert scripted.run(driver="Another")["this_try"]["inserted"] == ROWS
     told = scripted.run("dbms MariaDB", driver="Another")
     assert (told["code"], told["message"]) == ("configuration", 'the target is Snowflake, and the ODBC driver is one for "MariaDB"')
