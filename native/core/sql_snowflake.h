@@ -19,7 +19,7 @@
 void rf_snowflake_session(const struct rf_job *job, struct rf_text *out);
 /* → number of the session */
 extern const char RF_SNOWFLAKE_SESSION[];
-/* → user, version, role, warehouse; the last two NULL when there is none */
+/* → user, version, role; NULL where there is none */
 extern const char RF_SNOWFLAKE_ACCOUNT[];
 /* → are the control schema, its tables (two) and the target's schema there */
 void rf_snowflake_schemas(const struct rf_job *job, struct rf_text *out);

@@ -252,7 +252,6 @@ static enum rf_code inspect(struct rf_sink_snowflake *sink, struct rf_text *json
     rf_json_text(json, "current_user", rf_result_cell(&rows, 0, 0));
     rf_json_text(json, "version", rf_result_cell(&rows, 0, 1));
     rf_json_text(json, "role", rf_result_cell(&rows, 0, 2));
-    rf_json_text(json, "warehouse", rf_result_cell(&rows, 0, 3));
     rf_json_flag(json, "read_only", false);
     rf_json_integer(json, "control_tables", sink->has_control ? CONTROL_TABLES : 0);
     rf_json_close(json, '}');

@@ -66,7 +66,7 @@ class Scripted:
             "reply INFORMATION_SCHEMA.SCHEMATA=true|true|true",
             "reply SUM(rows_read)=0|0|0|0|0|0|0|0",
             "reply CURRENT_VERSION(), (SELECT MAX=2026-11-22T18:00:00.000000+00:00|9.4.1|~",
-            "reply CURRENT_USER()=LOADER|9.4.1|R|W",
+            "reply CURRENT_USER()=LOADER|9.4.1|R",
             'changed INSERT INTO "RAW"."_ROWFERRY"."LOADS"=1',
             "reply PUT 'file://=rows_0001.csv.zst|rows_0001.csv.zst|40|40|ZSTD|ZSTD|UPLOADED|~",
             f"reply COPY INTO=rowferry_files_1/rows/rows_0001.csv.zst|LOADED|{ROWS}|{ROWS}|1|0|~|~|~|~",
@@ -351,7 +351,7 @@ def test_each_way_to_sign_in_reaches_the_driver_by_the_names_of_its_documentatio
 def test_doctor_names_the_channel_of_a_snowflake_target(scripted: Scripted) -> None:
     facts = "print(json.dumps(rowferry.doctor(job.source, job.target, channel='odbc').target))"
     assert scripted.run(code=facts) == {
-        "channel": "odbc", "database": "Snowflake", "current_user": "LOADER", "version": "9.4.1", "role": "R", "warehouse": "W", "read_only": False, "control_tables": 2,
+        "channel": "odbc", "database": "Snowflake", "current_user": "LOADER", "version": "9.4.1", "role": "R", "read_only": False, "control_tables": 2,
     }  # fmt: skip
     printed = "from rowferry import checkup, terminal; lines = terminal.server_lines(checkup.doctor(job.source, job.target, channel='odbc')); print(json.dumps({'lines': list(lines)}))"
     assert "target: Snowflake 9.4.1 through ODBC, as LOADER, its control tables are there" in scripted.run(code=printed)["lines"]
