@@ -166,6 +166,7 @@ SQLRETURN SQLEndTran(SQLSMALLINT type, SQLHANDLE connection, SQLSMALLINT how) {
         fake_odbc->rolled_back = true;
         return SQL_SUCCESS;
     }
+    if (fake_odbc->cancel_at_commit) rf_cancel_request(fake_odbc->cancel_at_commit);
     if (call_fails()) fake_odbc->loses_commit = fake_odbc->commits_anyway = true;
     if (fake_odbc->loses_commit) {
         fake_odbc->loses_commit = false;

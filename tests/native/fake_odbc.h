@@ -3,6 +3,7 @@
 #ifndef FAKE_ODBC_H
 #define FAKE_ODBC_H
 
+#include "core/cancel.h"
 #include "drivers/odbc_load.h"
 
 #include <stdatomic.h>
@@ -44,6 +45,7 @@ struct fake_odbc {
     const char *wait_part; /* a statement that contains it runs until it is cancelled */
     bool loses_commit;    /* the commit's answer is lost, as `failure` says, … */
     bool commits_anyway;  /* … and it was committed or not */
+    struct rf_cancel *cancel_at_commit; /* requested while the commit is under way; NULL: none */
     atomic_int n_calls;
     atomic_bool is_waiting;
     atomic_bool is_interrupted;

@@ -289,6 +289,17 @@ TEST(a_commit_whose_answer_is_lost_is_looked_up_behind_the_end_of_its_transactio
     drop_world(&world);
 }
 
+TEST(a_cancel_while_the_commit_is_under_way_comes_too_late_and_its_outcome_is_found_out) {
+    static struct world world;
+    make_world(&world, false);
+    world.odbc.loses_commit = world.odbc.commits_anyway = true;
+    world.odbc.failure = LOST;
+    world.odbc.cancel_at_commit = world.cancel;
+    assert_code(run(&world), RF_OK, &world.fakes.facts.err);
+    assert_int_equal(world.odbc.n_connects, 2);
+    drop_world(&world);
+}
+
 TEST(a_commit_that_is_lost_with_its_answer_is_a_failure_that_may_be_tried_again) {
     static struct world world;
     make_world(&world, false);
@@ -420,6 +431,7 @@ int main(void) {
         cmocka_unit_test(a_lock_that_somebody_holds_is_waited_for),
         cmocka_unit_test(a_token_that_expires_before_the_load_is_renewed_and_within_it_never),
         cmocka_unit_test(a_commit_whose_answer_is_lost_is_looked_up_behind_the_end_of_its_transaction),
+        cmocka_unit_test(a_cancel_while_the_commit_is_under_way_comes_too_late_and_its_outcome_is_found_out),
         cmocka_unit_test(a_commit_that_is_lost_with_its_answer_is_a_failure_that_may_be_tried_again),
         cmocka_unit_test(a_commit_that_snowflake_refuses_leaves_no_doubt),
         cmocka_unit_test(a_merge_that_runs_is_interrupted_and_the_lease_given_back),
