@@ -123,8 +123,13 @@ enum rf_code rf_snowflake_execute(struct rf_sink_snowflake *sink, const char *ro
     return repeat(sink, execute_once, role, sql, n_rows, err);
 }
 
-enum rf_code rf_snowflake_read(struct rf_sink_snowflake *sink, const char *role, struct rf_text *sql, struct rf_result *rows, struct rf_error *err) {
+enum rf_code rf_snowflake_ask(struct rf_sink_snowflake *sink, const char *role, struct rf_text *sql, struct rf_result *rows, struct rf_error *err) {
     return repeat(sink, read_once, role, sql, rows, err);
+}
+
+enum rf_code rf_snowflake_read(struct rf_sink_snowflake *sink, const char *role, struct rf_text *sql, struct rf_result *rows, struct rf_error *err) {
+    RF_TRY(rf_snowflake_ask(sink, role, sql, rows, err));
+    return rf_result_require(rows, role, err);
 }
 
 /* ---- control tables ---- */

@@ -378,8 +378,8 @@ static enum rf_code fetch(struct rf_odbc *odbc, void *statement, const char *rol
 static enum rf_code read_all(struct rf_odbc *odbc, void *statement, const char *role, struct rf_arena *arena, struct rf_result *rows, struct rf_error *err) {
     SQLSMALLINT n_columns = 0;
     RF_TRY(rf_odbc_judge(odbc, role, odbc->api->SQLNumResultCols(statement, &n_columns), statement, err));
-    if (n_columns == 0) return rf_fail(err, RF_INTERNAL, "target: %s: there is no result", role);
     rows->n_columns = n_columns;
+    if (n_columns == 0) return RF_OK;
     for (;; rows->n_rows++) {
         bool got;
         RF_TRY(fetch(odbc, statement, role, &got, err));

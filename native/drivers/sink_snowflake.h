@@ -22,6 +22,8 @@ void rf_snowflake_close_target(void *self);
  * token has expired is opened anew, as long as nothing goes with it. */
 enum rf_code rf_snowflake_execute(struct rf_sink_snowflake *sink, const char *role, struct rf_text *sql, int64_t *n_rows, struct rf_error *err);
 enum rf_code rf_snowflake_read(struct rf_sink_snowflake *sink, const char *role, struct rf_text *sql, struct rf_result *rows, struct rf_error *err);
+/* The same of a statement whose result a driver may keep to itself: it has no columns then. */
+enum rf_code rf_snowflake_ask(struct rf_sink_snowflake *sink, const char *role, struct rf_text *sql, struct rf_result *rows, struct rf_error *err);
 
 /* ---- lease_snowflake.c ---- */
 

@@ -195,6 +195,15 @@ def test_on_the_script_files_that_count_right_and_a_stage_that_holds_fewer_rows_
     scripted.assert_nothing_is_loaded()
 
 
+def test_on_the_script_a_driver_that_keeps_the_answer_about_files_to_itself_is_held_to_what_the_stage_holds(scripted: Scripted) -> None:
+    silent = f"changed COPY INTO={ROWS}"
+    assert scripted.run(silent)["this_try"]["inserted"] == ROWS
+    scripted.seen_in.unlink()
+    told = scripted.run(silent, f'reply SELECT COUNT(*)::VARCHAR FROM "ROWFERRY_STAGE_1"={ROWS - 1}')
+    assert told["code"] == "target" and f"the source sent {ROWS} rows" in told["message"]
+    scripted.assert_nothing_is_loaded()
+
+
 def test_on_the_script_a_merge_that_fails_rolls_back(scripted: Scripted) -> None:
     told = scripted.run(f"fail MERGE INTO {scripted.target}=22018,100038,Numeric value 'NaN' is not recognized")
     assert (told["code"], told["retryable"], told["sqlstate"]) == ("data", False, "22018")

@@ -201,6 +201,22 @@ TEST(a_file_of_which_fewer_rows_or_none_were_loaded_is_named) {
     }
 }
 
+TEST(a_driver_that_keeps_the_answer_about_files_to_itself_is_held_to_what_the_stage_holds) {
+    static struct world world;
+    make_world(&world, false);
+    replace(&world.odbc, "COPY INTO", NULL, 3);
+    assert_code(run(&world), RF_OK, &world.fakes.facts.err);
+    assert_int_equal(world.fakes.run.report.this_try.inserted, 3);
+    drop_world(&world);
+    make_world(&world, false);
+    replace(&world.odbc, "COPY INTO", NULL, 3);
+    replace(&world.odbc, "SELECT COUNT(*)::VARCHAR FROM \"ROWFERRY_STAGE_8\"", "2", 0);
+    fails(&world, RF_TARGET, "the source sent 3 rows");
+    make_world(&world, false);
+    replace(&world.odbc, "SELECT COUNT(*)::VARCHAR FROM \"ROWFERRY_STAGE_8\"", NULL, 3);
+    fails(&world, RF_INTERNAL, "there is no result");
+}
+
 TEST(a_stage_that_holds_other_rows_than_were_sent_commits_nothing) {
     static struct world world;
     make_world(&world, false);
@@ -424,6 +440,7 @@ int main(void) {
         cmocka_unit_test(whichever_call_of_the_driver_fails_nothing_is_committed_or_left),
         cmocka_unit_test(a_file_that_was_not_sent_is_named_though_the_statement_succeeds),
         cmocka_unit_test(a_file_of_which_fewer_rows_or_none_were_loaded_is_named),
+        cmocka_unit_test(a_driver_that_keeps_the_answer_about_files_to_itself_is_held_to_what_the_stage_holds),
         cmocka_unit_test(a_stage_that_holds_other_rows_than_were_sent_commits_nothing),
         cmocka_unit_test(a_merge_that_counts_otherwise_than_the_table_commits_nothing),
         cmocka_unit_test(a_record_that_is_not_taken_commits_nothing),
