@@ -105,7 +105,7 @@ class PostgresToWarehouseOperator(BaseOperator):
     :param connect_timeout: for one connection, in seconds.
     :param control_schema: schema of rowferry's own tables on the target. (templated)
     :param driver: the library with the ADBC driver of DuckDB or Snowflake; by default that of its package.
-    :param channel: how Snowflake is reached; ``auto``: over ADBC.
+    :param channel: how Snowflake is reached, ``adbc`` or ``odbc``; ``auto``: over ADBC when its driver is installed, else over ODBC.
     :param spool_dir: folder of the worker for files on their way to Snowflake; by default that for temporary files.
     :param spool_file_bytes: about how large such a file becomes, compressed, in bytes.
     :param verify: compare source and target inside the run, before it commits.

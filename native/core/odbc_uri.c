@@ -1,6 +1,5 @@
 #include "core/odbc_uri.h"
 
-#include "core/text.h"
 #include "core/uri.h"
 
 #include <string.h>
@@ -45,16 +44,19 @@ static enum rf_code decode(struct reading *reading, const char *text, size_t n_b
     return *out ? RF_OK : rf_no_memory(err);
 }
 
-/* In braces, within which a } is written twice, where a driver might take a sign of the value for the end of it. */
-static void add_pair(struct reading *reading, const char *name, const char *value) {
-    struct rf_text *pairs = &reading->pairs;
-    bool plain = strcspn(value, ";{}[](),?*=!@ ") == strlen(value);
+void rf_odbc_add_pair(struct rf_text *pairs, const char *name, const char *value, const char *special) {
+    bool plain = strcspn(value, special) == strlen(value);
     rf_text_addf(pairs, plain ? "%s=" : "%s={", name);
     for (const char *p = value; *p; p++) {
         if (*p == '}') rf_text_add(pairs, "}");
         rf_text_add_bytes(pairs, p, 1);
     }
     rf_text_add(pairs, plain ? ";" : "};");
+}
+
+/* Where a driver might take a sign of the value for the end of it. */
+static void add_pair(struct reading *reading, const char *name, const char *value) {
+    rf_odbc_add_pair(&reading->pairs, name, value, ";{}[](),?*=!@ ");
 }
 
 /* ---- MariaDB ---- */
@@ -103,8 +105,8 @@ static enum rf_code read_user(struct reading *reading, const char *at, size_t n_
     RF_TRY(decode(reading, at, length, &user, err));
     add_pair(reading, "UID", user);
     if (!colon) return RF_OK;
-    RF_TRY(decode(reading, colon + 1, n_bytes - length - 1, &reading->out->secret, err));
-    add_pair(reading, "PWD", reading->out->secret);
+    RF_TRY(decode(reading, colon + 1, n_bytes - length - 1, &reading->out->secrets[0], err));
+    add_pair(reading, "PWD", reading->out->secrets[0]);
     return RF_OK;
 }
 
@@ -181,7 +183,7 @@ static enum rf_code copy_secret(struct reading *reading, const char *value, size
         *to++ = *p;
         if (braced && p[0] == '}' && p[1] == '}') p++;
     }
-    reading->out->secret = secret;
+    reading->out->secrets[0] = secret;
     return RF_OK;
 }
 

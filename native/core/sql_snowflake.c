@@ -105,6 +105,8 @@ void rf_snowflake_session(const struct rf_job *job, struct rf_text *out) {
 
 const char RF_SNOWFLAKE_SESSION[] = "SELECT CURRENT_SESSION()::VARCHAR";
 
+const char RF_SNOWFLAKE_ACCOUNT[] = "SELECT CURRENT_USER(), CURRENT_VERSION(), CURRENT_ROLE()";
+
 const char RF_SNOWFLAKE_TRANSACTION[] = "SELECT CURRENT_TRANSACTION()::VARCHAR";
 
 void rf_snowflake_abort(const char *transaction, struct rf_text *out) {

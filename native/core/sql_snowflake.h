@@ -19,6 +19,8 @@
 void rf_snowflake_session(const struct rf_job *job, struct rf_text *out);
 /* → number of the session */
 extern const char RF_SNOWFLAKE_SESSION[];
+/* → user, version, role; NULL where there is none */
+extern const char RF_SNOWFLAKE_ACCOUNT[];
 /* → are the control schema, its tables (two) and the target's schema there */
 void rf_snowflake_schemas(const struct rf_job *job, struct rf_text *out);
 void rf_snowflake_create_schema(const struct rf_job *job, const char *schema, struct rf_text *out);
@@ -75,7 +77,9 @@ void rf_snowflake_create_target(const struct rf_plan *plan, struct rf_text *out)
 void rf_snowflake_create_stage(const struct rf_plan *plan, struct rf_text *out);
 void rf_snowflake_create_keys(const struct rf_plan *plan, struct rf_text *out);
 void rf_snowflake_create_files(const struct rf_plan *plan, struct rf_text *out);
-/* Sends a file of this machine, a whole path without quotes, into a folder of the stage of files: "rows" or "keys". */
+/* Sends a file of this machine, a whole path without quotes, into a folder of the stage of files: "rows" or "keys".
+ * → per file: source, target, their sizes and compressions, status, message as PUT says */
+enum { RF_SNOWFLAKE_SENT_STATUS = 6, RF_SNOWFLAKE_SENT_MESSAGE = 7 };
 void rf_snowflake_put(const struct rf_plan *plan, const char *path, const char *folder, struct rf_text *out);
 /* → per file: name, status, rows in it, rows loaded, … as COPY INTO says */
 enum { RF_SNOWFLAKE_FILE = 0, RF_SNOWFLAKE_STATUS = 1, RF_SNOWFLAKE_LOADED = 3 };

@@ -68,39 +68,68 @@ enum rf_code rf_snowflake_adbc_options(const struct rf_snowflake_uri *uri, const
 
 /* ---- ODBC ---- */
 
-/* Between braces, in which a closing one is doubled. Source: SQLDriverConnect, "Connection Strings". */
+/* Its driver splits the string at semicolons; an = or @ within a value is no end of it. */
 static void add_attribute(struct rf_text *out, const char *name, const char *value) {
-    if (!value) return;
-    rf_text_addf(out, "%s={", name);
-    for (const char *p = value; *p; p++) {
-        if (*p == '}') rf_text_add(out, "}");
-        rf_text_add_bytes(out, p, 1);
-    }
-    rf_text_add(out, "};");
+    if (value) rf_odbc_add_pair(out, name, value, ";{} ");
 }
 
-enum rf_code rf_snowflake_odbc_string(const struct rf_snowflake_uri *uri, const struct rf_job *job, struct rf_text *out, struct rf_error *err) {
-    if (uri->private_key) {
-        rf_fail(err, RF_CONFIG, "Snowflake's ODBC driver takes a private key from a file only, and the target's URI holds it");
-        return rf_hint(err, "Write it into a file that private_key_file names, or take the channel adbc.");
+/* In the alphabet of RFC 4648, section 4. */
+static enum rf_code encode_key(const char *pem, struct rf_arena *arena, const char **out, struct rf_error *err) {
+    static const char alphabet[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+    size_t n_bytes = strlen(pem);
+    char *text = rf_arena_take(arena, (n_bytes + 2) / 3 * 4 + 1), *to = text;
+    if (!text) return rf_no_memory(err);
+    for (size_t i = 0; i < n_bytes; i += 3) {
+        size_t left = n_bytes - i;
+        unsigned word = (unsigned)(unsigned char)pem[i] << 16;
+        if (left > 1) word |= (unsigned)(unsigned char)pem[i + 1] << 8;
+        if (left > 2) word |= (unsigned char)pem[i + 2];
+        *to++ = alphabet[word >> 18];
+        *to++ = alphabet[word >> 12 & 63];
+        *to++ = left > 1 ? alphabet[word >> 6 & 63] : '=';
+        *to++ = left > 2 ? alphabet[word & 63] : '=';
     }
-    struct rf_text server = {0};
-    rf_text_addf(&server, "%s%s", uri->host ? uri->host : uri->account, uri->host ? "" : ".snowflakecomputing.com");
-    out->failed |= server.failed;
-    add_attribute(out, "Server", server.data);
-    rf_text_free(&server);
+    *to = '\0';
+    *out = text;
+    return RF_OK;
+}
+
+/* Each way to sign in by the names that the driver's documentation has for it: "ODBC configuration and connection parameters". */
+static void add_secrets(const struct rf_snowflake_uri *uri, const char *key, struct rf_text *out) {
+    add_attribute(out, "AUTHENTICATOR", uri->authenticator);
+    add_attribute(out, "PWD", uri->password);
+    add_attribute(out, "TOKEN", uri->token);
+    add_attribute(out, "PRIV_KEY_FILE", uri->private_key_file);
+    add_attribute(out, "PRIV_KEY_BASE64", key);
+    add_attribute(out, key ? "PRIV_KEY_PWD" : "PRIV_KEY_FILE_PWD", uri->private_key_file_pwd);
+}
+
+static void add_pairs(const struct rf_snowflake_uri *uri, const struct rf_job *job, const char *key, struct rf_text *out) {
+    if (uri->host) add_attribute(out, "Server", uri->host);
+    else rf_text_addf(out, "Server=%s.snowflakecomputing.com;", uri->account);
     add_attribute(out, "Port", uri->port);
     add_attribute(out, "Account", uri->account);
     add_attribute(out, "UID", uri->user);
-    add_attribute(out, "PWD", uri->password);
+    add_secrets(uri, key, out);
     add_attribute(out, "Database", uri->database);
     add_attribute(out, "Schema", uri->schema);
     add_attribute(out, "Warehouse", uri->warehouse);
     add_attribute(out, "Role", uri->role);
-    add_attribute(out, "AUTHENTICATOR", uri->authenticator);
-    add_attribute(out, "TOKEN", uri->token);
-    add_attribute(out, "PRIV_KEY_FILE", uri->private_key_file);
-    add_attribute(out, "PRIV_KEY_FILE_PWD", uri->private_key_file_pwd);
     rf_text_addf(out, "LOGIN_TIMEOUT=%d;NoExecuteInSQLPrepare=true;CLIENT_SESSION_KEEP_ALIVE=true;", job->connect_timeout);
-    return rf_text_check(out, err);
+}
+
+enum rf_code rf_snowflake_odbc_uri(const struct rf_snowflake_uri *uri, const struct rf_job *job, struct rf_arena *arena, struct rf_odbc_uri *out, struct rf_error *err) {
+    const char *key = NULL;
+    struct rf_text pairs = {0};
+    if (uri->protocol && strcmp(uri->protocol, "https") != 0) {
+        rf_fail(err, RF_CONFIG, "Snowflake's ODBC driver speaks https, and the target's URI asks for http");
+        return rf_hint(err, "Leave protocol out of the URI, or take the channel adbc.");
+    }
+    if (uri->private_key) RF_TRY(encode_key(uri->private_key, arena, &key, err));
+    add_pairs(uri, job, key, &pairs);
+    enum rf_code code = rf_text_check(&pairs, err);
+    *out = (struct rf_odbc_uri){.secrets = {uri->password, uri->token, key, uri->private_key_file_pwd}, .dialect = RF_DIALECT_SNOWFLAKE};
+    out->pairs = code == RF_OK ? rf_arena_copy(arena, pairs.data) : NULL;
+    rf_text_free(&pairs);
+    return code == RF_OK && !out->pairs ? rf_no_memory(err) : code;
 }

@@ -5,8 +5,8 @@
 #include "core/arena.h"
 #include "core/error.h"
 #include "core/job.h"
+#include "core/odbc_uri.h"
 #include "core/snowflake_uri.h"
-#include "core/text.h"
 #include "drivers/adbc.h"
 
 enum { RF_SNOWFLAKE_OPTIONS = 20 };
@@ -16,8 +16,8 @@ enum { RF_SNOWFLAKE_OPTIONS = 20 };
 enum rf_code rf_snowflake_adbc_options(const struct rf_snowflake_uri *uri, const struct rf_job *job, struct rf_arena *arena,
                                        struct rf_adbc_option options[RF_SNOWFLAKE_OPTIONS], int *n, struct rf_error *err);
 
-/* The connection string of Snowflake's ODBC driver, which holds secrets, but for the driver's name. A key has to be in a
- * file there: RF_CONFIG when it is not. */
-enum rf_code rf_snowflake_odbc_string(const struct rf_snowflake_uri *uri, const struct rf_job *job, struct rf_text *out, struct rf_error *err);
+/* The connection string of Snowflake's ODBC driver, but for the driver's name, with its secrets; in `arena`. A private key that
+ * the URI itself holds needs a driver from 3.11 on. RF_CONFIG when the URI asks for http, which that driver does not speak. */
+enum rf_code rf_snowflake_odbc_uri(const struct rf_snowflake_uri *uri, const struct rf_job *job, struct rf_arena *arena, struct rf_odbc_uri *out, struct rf_error *err);
 
 #endif

@@ -21,7 +21,8 @@ enum rf_code rf_odbc_execute(struct rf_sink_odbc *sink, const char *role, struct
 }
 
 enum rf_code rf_odbc_read(struct rf_sink_odbc *sink, const char *role, struct rf_text *sql, struct rf_result *rows, struct rf_error *err) {
-    return sink->session.ops->read(sink->session.self, role, sql, sink->arena, rows, err);
+    RF_TRY(sink->session.ops->read(sink->session.self, role, sql, sink->arena, rows, err));
+    return rf_result_require(rows, role, err);
 }
 
 enum rf_code rf_odbc_ask(struct rf_sink_odbc *sink, const char *role, const char *template, struct rf_result *rows, struct rf_error *err) {

@@ -4,6 +4,7 @@
  * what is open.
  */
 #include "core/clock.h"
+#include "core/json.h"
 #include "core/sql_snowflake.h"
 #include "drivers/diagnose_snowflake.h"
 #include "drivers/sink_snowflake.h"
@@ -14,19 +15,40 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { DOUBT_TRIES = 30, DOUBT_PAUSE_MS = 1000, LOCKED_PAUSE_MS = 500 };
+enum { DOUBT_TRIES = 30, DOUBT_PAUSE_MS = 1000, LOCKED_PAUSE_MS = 500, CONTROL_TABLES = 2 };
 
 /* ---- sessions ---- */
 
-static enum rf_code choose_channel(struct rf_sink_snowflake *sink, struct rf_error *err) {
-    const struct rf_job *job = sink->job;
-    if (job->channel == RF_CHANNEL_ODBC) {
-        rf_fail(err, RF_CONFIG, "this release reaches Snowflake over the channel adbc, and the job's is odbc");
-        return rf_hint(err, "Leave \"channel\" out; pip install 'rowferry[snowflake]' brings the driver.");
+const char *rf_snowflake_channel(const struct rf_job *job) {
+    return job->channel == RF_CHANNEL_ODBC || (job->channel == RF_CHANNEL_AUTO && !job->driver) ? "odbc" : "adbc";
+}
+
+static enum rf_code make_over_adbc(struct rf_sink_snowflake *sink, struct rf_error *err) {
+    int n = 0;
+    if (!sink->job->driver) {
+        rf_fail(err, RF_CONFIG, "the target is Snowflake, and the job does not say where the library of adbc-driver-snowflake is");
+        return rf_hint(err, "pip install 'rowferry[snowflake]'; or name the library in \"driver\".");
     }
-    if (job->driver) return RF_OK;
-    rf_fail(err, RF_CONFIG, "the target is Snowflake, and the job does not say where the library of adbc-driver-snowflake is");
-    return rf_hint(err, "pip install 'rowferry[snowflake]'; or name the library in \"driver\".");
+    RF_TRY(rf_snowflake_adbc_options(&sink->uri, sink->job, sink->arena, sink->options, &n, err));
+    sink->over_adbc = (struct rf_session_adbc){.library = sink->job->driver, .entry = "AdbcDriverSnowflakeInit", .options = sink->options, .n_options = n, .cancel = sink->cancel};
+    sink->over_adbc.adbc.ways = (struct rf_adbc_ways){.diagnose = rf_snowflake_diagnose, .by_statement = true, .any_types = true};
+    sink->session = rf_session_over_adbc(&sink->over_adbc);
+    return RF_OK;
+}
+
+static enum rf_code make_over_odbc(struct rf_sink_snowflake *sink, struct rf_error *err) {
+    RF_TRY(rf_snowflake_odbc_uri(&sink->uri, sink->job, sink->arena, &sink->odbc_uri, err));
+    sink->over_odbc = (struct rf_odbc){.uri = &sink->odbc_uri, .driver = sink->job->driver, .connect_timeout_s = sink->job->connect_timeout, .cancel = sink->cancel};
+    sink->session = rf_session_over_odbc(&sink->over_odbc);
+    return RF_OK;
+}
+
+/* Who left the choice to us learns of both. */
+static enum rf_code name_both(const struct rf_sink_snowflake *sink, struct rf_error *err) {
+    if (!sink->over_odbc.is_missing || sink->job->channel != RF_CHANNEL_AUTO) return err->code;
+    struct rf_error odbc = *err;
+    rf_fail(err, RF_CONFIG, "Snowflake is reached by its ADBC driver or by its ODBC driver, and neither is here: adbc-driver-snowflake is not installed, and %s", odbc.message);
+    return rf_hint(err, "pip install 'rowferry[snowflake]' brings the first. For the second: %s", odbc.hint);
 }
 
 static enum rf_code open_session(struct rf_sink_snowflake *sink, struct rf_error *err) {
@@ -42,14 +64,11 @@ static enum rf_code open_session(struct rf_sink_snowflake *sink, struct rf_error
 }
 
 enum rf_code rf_snowflake_connect(struct rf_sink_snowflake *sink, struct rf_error *err) {
-    int n = 0;
-    RF_TRY(choose_channel(sink, err));
+    bool is_odbc = strcmp(rf_snowflake_channel(sink->job), "odbc") == 0;
     RF_TRY(rf_snowflake_uri_read(sink->job->target, sink->arena, &sink->uri, err));
-    RF_TRY(rf_snowflake_adbc_options(&sink->uri, sink->job, sink->arena, sink->options, &n, err));
-    sink->over_adbc = (struct rf_session_adbc){.library = sink->job->driver, .entry = "AdbcDriverSnowflakeInit", .options = sink->options, .n_options = n, .cancel = sink->cancel};
-    sink->over_adbc.adbc.ways = (struct rf_adbc_ways){.diagnose = rf_snowflake_diagnose, .by_statement = true, .any_types = true};
-    sink->session = rf_session_over_adbc(&sink->over_adbc);
-    return open_session(sink, err);
+    RF_TRY(is_odbc ? make_over_odbc(sink, err) : make_over_adbc(sink, err));
+    enum rf_code code = open_session(sink, err);
+    return code == RF_CONFIG ? name_both(sink, err) : code;
 }
 
 /* ---- statements ---- */
@@ -104,8 +123,13 @@ enum rf_code rf_snowflake_execute(struct rf_sink_snowflake *sink, const char *ro
     return repeat(sink, execute_once, role, sql, n_rows, err);
 }
 
-enum rf_code rf_snowflake_read(struct rf_sink_snowflake *sink, const char *role, struct rf_text *sql, struct rf_result *rows, struct rf_error *err) {
+enum rf_code rf_snowflake_ask(struct rf_sink_snowflake *sink, const char *role, struct rf_text *sql, struct rf_result *rows, struct rf_error *err) {
     return repeat(sink, read_once, role, sql, rows, err);
+}
+
+enum rf_code rf_snowflake_read(struct rf_sink_snowflake *sink, const char *role, struct rf_text *sql, struct rf_result *rows, struct rf_error *err) {
+    RF_TRY(rf_snowflake_ask(sink, role, sql, rows, err));
+    return rf_result_require(rows, role, err);
 }
 
 /* ---- control tables ---- */
@@ -200,12 +224,12 @@ static enum rf_code resolve_doubt(struct rf_sink_snowflake *sink, struct rf_erro
     struct rf_error lost = *err, why;
     enum rf_code code = RF_TARGET;
     bool found = false;
-    sink->over_adbc.cancel = NULL; /* what was committed is found out, also behind a cancel */
+    sink->session.ops->stop_listening(sink->session.self); /* what was committed is found out, also behind a cancel */
     for (int tries = 0; code != RF_OK && tries < DOUBT_TRIES; tries++) {
         sink->session.ops->close(sink->session.self);
         if (tries > 0) rf_cancel_wait(sink->cancel, DOUBT_PAUSE_MS);
         code = look_up(sink, &found, &why);
-        if (code == RF_AUTH || code == RF_CONFIG) break;
+        if (code == RF_AUTH || code == RF_CONFIG || code == RF_NO_MEMORY) break;
     }
     if (found) return RF_OK;
     *err = lost;
@@ -221,6 +245,25 @@ enum rf_code rf_snowflake_commit(void *self, struct rf_error *err) {
 }
 
 /* ---- without a run ---- */
+
+enum rf_code rf_snowflake_inspect(void *self, struct rf_text *json, struct rf_error *err) {
+    struct rf_sink_snowflake *sink = self;
+    struct rf_text sql = {0};
+    struct rf_result rows;
+    RF_TRY(rf_snowflake_open_target(sink, false, err));
+    rf_text_add(&sql, RF_SNOWFLAKE_ACCOUNT);
+    RF_TRY(rf_snowflake_read(sink, "ask for the account", &sql, &rows, err));
+    rf_json_open(json, NULL, '{');
+    rf_json_text(json, "channel", sink->session.channel);
+    rf_json_text(json, "database", "Snowflake");
+    rf_json_text(json, "current_user", rf_result_cell(&rows, 0, 0));
+    rf_json_text(json, "version", rf_result_cell(&rows, 0, 1));
+    rf_json_text(json, "role", rf_result_cell(&rows, 0, 2));
+    rf_json_flag(json, "read_only", false);
+    rf_json_integer(json, "control_tables", sink->has_control ? CONTROL_TABLES : 0);
+    rf_json_close(json, '}');
+    return RF_OK;
+}
 
 static enum rf_code join_loads(const struct rf_result *rows, char **json, struct rf_error *err) {
     struct rf_text text = {0};

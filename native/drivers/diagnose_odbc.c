@@ -1,6 +1,7 @@
 #include "drivers/diagnose_odbc.h"
 
 #include "drivers/diagnose_postgres.h"
+#include "drivers/diagnose_snowflake.h"
 
 #include <string.h>
 
@@ -97,7 +98,20 @@ static bool is_of_server(enum rf_dialect dialect, const struct rf_odbc_said *sai
     return dialect == RF_DIALECT_PSQLODBC && strncmp(said->state, "HY", 2) != 0 && strncmp(said->state, "IM", 2) != 0;
 }
 
-void rf_odbc_diagnose(enum rf_dialect dialect, const struct rf_odbc_said *said, struct rf_error *err) {
+/* Of what has no number of Snowflake's, the states of the driver manager and of ODBC say enough. */
+static bool is_snowflakes(enum rf_dialect dialect, const struct rf_odbc_said *said) {
+    return dialect == RF_DIALECT_SNOWFLAKE && (rf_snowflake_number(said->native, said->text) != 0 || !meaning_of(dialect, said));
+}
+
+void rf_odbc_diagnose(enum rf_dialect dialect, const char *role, const struct rf_odbc_said *said, struct rf_error *err) {
+    if (is_snowflakes(dialect, said)) {
+        rf_snowflake_diagnose(role, said->native, said->state, said->text, err);
+        return;
+    }
+    rf_fail(err, RF_TARGET, "target: %s: %s", role, said->text);
+    rf_copy_text(err->role, sizeof err->role, role);
+    rf_copy_text(err->server_message, sizeof err->server_message, said->text);
+    rf_copy_text(err->sqlstate, sizeof err->sqlstate, said->state);
     if (is_of_server(dialect, said)) {
         rf_pg_diagnose(RF_SIDE_TARGET, said->state, err);
         return;

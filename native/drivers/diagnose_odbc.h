@@ -14,8 +14,9 @@ struct rf_odbc_said {
     char text[512]; /* one line, without the brackets that drivers begin with */
 };
 
-/* Sets code, retryable and hint of *err; `dialect` is RF_DIALECTS while it is not known. */
-void rf_odbc_diagnose(enum rf_dialect dialect, const struct rf_odbc_said *said, struct rf_error *err);
+/* Fills *err; `dialect` is RF_DIALECTS while it is not known. Snowflake's own errors mean what they mean over ADBC
+ * (diagnose_snowflake.h). */
+void rf_odbc_diagnose(enum rf_dialect dialect, const char *role, const struct rf_odbc_said *said, struct rf_error *err);
 
 /* Has the session ended, or could it not be had? */
 bool rf_odbc_says_lost(enum rf_dialect dialect, const struct rf_odbc_said *said);

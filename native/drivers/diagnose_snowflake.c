@@ -1,6 +1,7 @@
 #include "drivers/diagnose_snowflake.h"
 
 #include <ctype.h>
+#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -67,18 +68,34 @@ static const char *find_number(const char *text) {
     return NULL;
 }
 
+/* "(45) Error loading …": the driver counts its own errors, and beside them the number means no error of Snowflake's unless
+ * the table has it. */
+static bool is_drivers_own(int32_t native, const char *text) {
+    return *text == '(' && strtol(text + 1, NULL, 10) == native && !meaning_of(native);
+}
+
+int32_t rf_snowflake_number(int32_t native, const char *text) {
+    const char *found = find_number(text);
+    if (found) return (int32_t)strtol(found, NULL, 10);
+    return native > 0 && !is_drivers_own(native, text) ? native : 0;
+}
+
 /* What has no number of Snowflake's did not reach it, or the answer did not reach us. */
 static enum rf_code code_without_number(const char *text) {
     bool refused = strstr(text, "private key") || strstr(text, "Private key") || strstr(text, "jwt") || strstr(text, "JWT");
     return refused ? RF_AUTH : RF_TARGET;
 }
 
-/* In one line, from Snowflake's number on, which comes twice when a driver puts it before the message. */
-static void tidy(const char *text, char *line, size_t size) {
+/* In one line, from Snowflake's number on, which comes twice when a driver puts it before the message, and beside it from
+ * another driver. */
+static void tidy(int32_t number, const char *sqlstate, const char *text, char *line, size_t size) {
     enum { PREFIX = 16 }; /* "000625 (57014): " */
+    char beside[PREFIX + 1] = "";
     const char *found = find_number(text);
     if (found && strlen(found) > 2 * PREFIX && strncmp(found, found + PREFIX, PREFIX) == 0) found += PREFIX;
-    rf_copy_text(line, size, found ? found : text);
+    if (!found && number > 0 && number < 1000000 && strlen(sqlstate) == 5) snprintf(beside, sizeof beside, "%06" PRId32 " (%s): ", number, sqlstate);
+    rf_copy_text(line, size, beside);
+    rf_copy_text(line + strlen(line), size - strlen(line), found ? found : text);
     for (char *p = line; *p; p++)
         if (*p == '\n' || *p == '\r') *p = ' ';
 }
@@ -86,9 +103,9 @@ static void tidy(const char *text, char *line, size_t size) {
 void rf_snowflake_diagnose(const char *role, int32_t native, const char *sqlstate, const char *text, struct rf_error *err) {
     char line[sizeof err->server_message];
     const char *found = find_number(text);
-    int32_t number = found ? (int32_t)strtol(found, NULL, 10) : native;
+    int32_t number = rf_snowflake_number(native, text);
     const struct meaning *meaning = meaning_of(number);
-    tidy(text, line, sizeof line);
+    tidy(number, sqlstate, text, line, sizeof line);
     rf_fail(err, meaning ? meaning->code : number ? RF_TARGET : code_without_number(text), "target: %s: %s", role, line);
     rf_copy_text(err->role, sizeof err->role, role);
     rf_copy_text(err->server_message, sizeof err->server_message, line);
@@ -112,6 +129,7 @@ bool rf_snowflake_is_expired(const struct rf_error *err) {
 }
 
 bool rf_snowflake_answered(const struct rf_error *err) {
+    enum { CONNECTORS = 250000 /* and above: numbers of connectors and of signing in */ };
     int32_t number = number_of(err);
-    return number != 0 && number < 250000 /* above are those of connectors and of signing in */;
+    return number != 0 && number < CONNECTORS && strncmp(err->sqlstate, "08", 2) != 0 /* a connection that failed */;
 }

@@ -42,7 +42,7 @@ enum rf_code rf_sink_for(const struct rf_job *job, struct rf_cancel *cancel, str
     }
     if (rf_is_snowflake(job->target)) {
         memory->snowflake = (struct rf_sink_snowflake){.job = job, .cancel = cancel, .arena = arena};
-        *sink = (struct rf_sink){.ops = &rf_sink_snowflake_ops, .self = &memory->snowflake, .channel = "adbc"};
+        *sink = (struct rf_sink){.ops = &rf_sink_snowflake_ops, .self = &memory->snowflake, .channel = rf_snowflake_channel(job)};
         return RF_OK;
     }
     if (rf_is_odbc(job->target)) {

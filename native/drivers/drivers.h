@@ -75,7 +75,9 @@ struct rf_sink_snowflake {
     struct rf_snowflake_uri uri;
     struct rf_adbc_option options[RF_SNOWFLAKE_OPTIONS];
     struct rf_session_adbc over_adbc;
-    struct rf_session session;
+    struct rf_odbc_uri odbc_uri;
+    struct rf_odbc over_odbc;
+    struct rf_session session; /* over one of the two */
     const struct rf_plan *plan;
     int64_t load_id;
     char token[33];          /* what our taking of the lease is told by; "" before and after */
@@ -137,6 +139,10 @@ enum rf_code rf_source_for(const struct rf_job *job, struct rf_cancel *cancel, s
                            struct rf_source_postgres *memory, struct rf_source *source, struct rf_error *err);
 enum rf_code rf_sink_for(const struct rf_job *job, struct rf_cancel *cancel, struct rf_arena *arena,
                          union rf_sink_memory *memory, struct rf_sink *sink, struct rf_error *err);
+
+/* The channel by which a job reaches Snowflake: "adbc" or "odbc". Under `auto` it is ADBC, where its library is known: it comes
+ * with pip, and is what can be tried without an account. */
+const char *rf_snowflake_channel(const struct rf_job *job);
 
 extern const struct rf_source_ops rf_source_postgres_ops;
 extern const struct rf_sink_ops rf_sink_postgres_ops;

@@ -129,8 +129,8 @@ void rf_snowflake_release(struct rf_sink_snowflake *sink) {
     struct rf_error ignored;
     rf_lease_keeper_stop(sink->keeper);
     sink->keeper = NULL;
-    if (!*sink->token || !sink->over_adbc.adbc.is_open) return;
-    rf_adbc_stop_listening(&sink->over_adbc.adbc);
+    if (!*sink->token) return;
+    sink->session.ops->stop_listening(sink->session.self);
     (void)sink->session.ops->rollback(sink->session.self, &ignored);
     rf_snowflake_give_back(sink->job, sink->token, &sql);
     (void)sink->session.ops->execute(sink->session.self, "give the lease back", &sql, NULL, &ignored);

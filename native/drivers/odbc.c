@@ -22,16 +22,19 @@ static void copy_line(char *to, size_t size, const char *from) {
         if (*p == '\n' || *p == '\r') *p = ' ';
 }
 
-/* A driver may quote the connection string it was given. */
-static void hide_secret(const struct rf_odbc *odbc, char *text) {
+static void hide_secret(const char *secret, char *text) {
     enum { SHORTEST = 4 };
-    const char *secret = odbc->uri->secret;
     size_t length = secret ? strlen(secret) : 0;
     if (length < SHORTEST) return;
     for (char *at = text; (at = strstr(at, secret));) {
         memcpy(at, "***", 3);
         memmove(at + 3, at + length, strlen(at + length) + 1);
     }
+}
+
+/* A driver may quote the connection string it was given. */
+static void hide_secrets(const struct rf_odbc *odbc, char *text) {
+    for (int i = 0; i < RF_ODBC_SECRETS; i++) hide_secret(odbc->uri->secrets[i], text);
 }
 
 bool rf_odbc_read_said(struct rf_odbc *odbc, int handle_type, void *handle, struct rf_odbc_said *said) {
@@ -47,7 +50,7 @@ bool rf_odbc_read_said(struct rf_odbc *odbc, int handle_type, void *handle, stru
         rf_copy_text(said->state, sizeof said->state, (const char *)state);
         said->native = native;
         copy_line(said->text, sizeof said->text, (const char *)text);
-        hide_secret(odbc, said->text);
+        hide_secrets(odbc, said->text);
         if (!is_warning) return true;
     }
 }
@@ -65,11 +68,7 @@ static enum rf_code fail_as_said(struct rf_odbc *odbc, const char *role, int han
     if (!rf_odbc_read_said(odbc, handle_type, handle, &said)) rf_copy_text(said.text, sizeof said.text, "the driver gave no reason");
     odbc->is_lost |= rf_odbc_says_lost(odbc->dialect, &said);
     if (is_cancelled(odbc)) return cancelled(err);
-    rf_fail(err, RF_TARGET, "target: %s: %s", role, said.text);
-    rf_copy_text(err->role, sizeof err->role, role);
-    rf_copy_text(err->server_message, sizeof err->server_message, said.text);
-    rf_copy_text(err->sqlstate, sizeof err->sqlstate, said.state);
-    rf_odbc_diagnose(odbc->dialect, &said, err);
+    rf_odbc_diagnose(odbc->dialect, role, &said, err);
     return err->code;
 }
 
@@ -104,6 +103,7 @@ static void drop_interrupt(void *arg) {
 }
 
 static enum rf_code watch_cancel(struct rf_odbc *odbc, struct rf_error *err) {
+    if (!odbc->cancel) return RF_OK;
     struct rf_odbc_interrupt *interrupt = calloc(1, sizeof *interrupt);
     if (!interrupt) return rf_no_memory(err);
     pthread_mutex_init(&interrupt->mutex, NULL);
@@ -130,6 +130,12 @@ static void unwatch_cancel(struct rf_odbc *odbc) {
     odbc->slot = NULL;
 }
 
+static void stop_listening(void *self) {
+    struct rf_odbc *odbc = self;
+    unwatch_cancel(odbc);
+    odbc->cancel = NULL;
+}
+
 void rf_odbc_set_busy(struct rf_odbc *odbc, bool busy) {
     rf_cancel_set_busy(odbc->slot, busy);
 }
@@ -142,10 +148,11 @@ static bool has_word(const char *name, const char *word) {
     return false;
 }
 
-/* The words by which a driver's name shows what it is for, the better one first, and the package it comes in. */
-static const struct { const char *words[2]; const char *database; const char *package; } DRIVERS[RF_DIALECTS] = {
-    [RF_DIALECT_MARIADB] = {{"mariadb", "mysql"}, "MariaDB", "odbc-mariadb"},
-    [RF_DIALECT_SQLITE] = {{"sqlite3", "sqlite"}, "SQLite", "libsqliteodbc"},
+/* The words by which a driver's name shows what it is for, the better one first, and where it comes from. */
+static const struct { const char *words[2]; const char *database; const char *install; } DRIVERS[RF_DIALECTS] = {
+    [RF_DIALECT_MARIADB] = {{"mariadb", "mysql"}, "MariaDB", "On Debian or Ubuntu: apt-get install odbc-mariadb"},
+    [RF_DIALECT_SQLITE] = {{"sqlite3", "sqlite"}, "SQLite", "On Debian or Ubuntu: apt-get install libsqliteodbc"},
+    [RF_DIALECT_SNOWFLAKE] = {{"snowflakedsii", "snowflake"}, "Snowflake", "Install Snowflake's ODBC driver (docs.snowflake.com/en/developer-guide/odbc/odbc-linux)"},
 };
 
 enum { NAME_BYTES = 256 };
@@ -169,8 +176,9 @@ static enum rf_code choose_driver(struct rf_odbc *odbc, char name[NAME_BYTES], s
     }
     for (size_t i = 0; i < 2; i++)
         if (find_driver(odbc, DRIVERS[dialect].words[i], name)) return RF_OK;
+    odbc->is_missing = true;
     rf_fail(err, RF_CONFIG, "no ODBC driver for %s is registered on this machine", DRIVERS[dialect].database);
-    return rf_hint(err, "On Debian or Ubuntu: apt-get install %s; or name the driver, or the path of its library, in \"driver\".", DRIVERS[dialect].package);
+    return rf_hint(err, "%s; or name the driver, or the path of its library, in \"driver\".", DRIVERS[dialect].install);
 }
 
 static enum rf_code make_string(struct rf_odbc *odbc, struct rf_text *string, struct rf_error *err) {
@@ -206,10 +214,20 @@ static enum rf_code connect_driver(struct rf_odbc *odbc, struct rf_text *string,
     return code != RF_OK && strstr(err->server_message, "Can't open lib") ? explain_missing(err->server_message, err) : code;
 }
 
+/* Into Snowflake go files, and into no other database behind ODBC: its URI has a scheme of its own. */
+static enum rf_code check_scheme(const struct rf_odbc *odbc, struct rf_error *err) {
+    bool is_snowflake = odbc->dialect == RF_DIALECT_SNOWFLAKE;
+    if (is_snowflake == (odbc->uri->dialect == RF_DIALECT_SNOWFLAKE)) return RF_OK;
+    if (!is_snowflake) return rf_fail(err, RF_CONFIG, "the target is Snowflake, and the ODBC driver is one for \"%.40s\"", odbc->dbms);
+    rf_fail(err, RF_CONFIG, "the target is Snowflake, and named by a connection string of ODBC");
+    return rf_hint(err, "Write snowflake://user@account/database?warehouse=…&role=…, and \"channel\": \"odbc\".");
+}
+
 /* Which dialect a database speaks shows in the name it gives itself. */
 static enum rf_code recognise(struct rf_odbc *odbc, struct rf_error *err) {
     static const struct { const char *word; enum rf_dialect dialect; } known[] = {
-        {"mariadb", RF_DIALECT_MARIADB}, {"mysql", RF_DIALECT_MARIADB}, {"sqlite", RF_DIALECT_SQLITE}, {"postgresql", RF_DIALECT_PSQLODBC}};
+        {"mariadb", RF_DIALECT_MARIADB}, {"mysql", RF_DIALECT_MARIADB}, {"sqlite", RF_DIALECT_SQLITE},
+        {"postgresql", RF_DIALECT_PSQLODBC}, {"snowflake", RF_DIALECT_SNOWFLAKE}};
     SQLSMALLINT length;
     SQLRETURN returned = odbc->api->SQLGetInfo(odbc->connection, SQL_DBMS_NAME, odbc->dbms, sizeof odbc->dbms, &length);
     RF_TRY(judge_connection(odbc, "ask for the database's name", returned, err));
@@ -217,7 +235,7 @@ static enum rf_code recognise(struct rf_odbc *odbc, struct rf_error *err) {
         if (!has_word(odbc->dbms, known[i].word)) continue;
         odbc->dialect = known[i].dialect;
         odbc->by_statement = odbc->dialect == RF_DIALECT_SQLITE;
-        return RF_OK;
+        return check_scheme(odbc, err);
     }
     rf_fail(err, RF_CONFIG, "the target is \"%.40s\", a database whose SQL this release does not speak", odbc->dbms);
     return rf_hint(err, "Over ODBC it knows MariaDB, SQLite and PostgreSQL.");
@@ -226,7 +244,8 @@ static enum rf_code recognise(struct rf_odbc *odbc, struct rf_error *err) {
 static enum rf_code allocate(struct rf_odbc *odbc, struct rf_error *err) {
     odbc->api = calloc(1, sizeof *odbc->api);
     if (!odbc->api) return rf_no_memory(err);
-    RF_TRY(rf_odbc_load(odbc->api, err));
+    odbc->is_missing = rf_odbc_load(odbc->api, err) != RF_OK;
+    if (odbc->is_missing) return err->code;
     if (!SQL_SUCCEEDED(odbc->api->SQLAllocHandle(SQL_HANDLE_ENV, SQL_NULL_HANDLE, &odbc->environment))) return rf_no_memory(err);
     (void)odbc->api->SQLSetEnvAttr(odbc->environment, SQL_ATTR_ODBC_VERSION, (SQLPOINTER)SQL_OV_ODBC3, 0);
     if (!SQL_SUCCEEDED(odbc->api->SQLAllocHandle(SQL_HANDLE_DBC, odbc->environment, &odbc->connection))) return rf_no_memory(err);
@@ -364,8 +383,8 @@ enum rf_code rf_odbc_fetch(struct rf_odbc *odbc, void *statement, const char *ro
 static enum rf_code read_all(struct rf_odbc *odbc, void *statement, const char *role, struct rf_arena *arena, struct rf_result *rows, struct rf_error *err) {
     SQLSMALLINT n_columns = 0;
     RF_TRY(rf_odbc_judge(odbc, role, odbc->api->SQLNumResultCols(statement, &n_columns), statement, err));
-    if (n_columns == 0) return rf_fail(err, RF_INTERNAL, "target: %s: there is no result", role);
     rows->n_columns = n_columns;
+    if (n_columns == 0) return RF_OK;
     for (;; rows->n_rows++) {
         bool got;
         RF_TRY(rf_odbc_fetch(odbc, statement, role, &got, err));
@@ -446,6 +465,7 @@ static const struct rf_session_ops ops = {
     .begin = begin,
     .commit = commit,
     .rollback = rollback,
+    .stop_listening = stop_listening,
     .close = close_session,
 };
 

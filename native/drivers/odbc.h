@@ -27,6 +27,7 @@ struct rf_odbc {
     void *environment;
     void *connection;
     bool is_open;
+    bool is_missing;         /* there is no driver manager, or it knows no driver for the database */
     enum rf_dialect dialect; /* of the open session */
     char dbms[64];           /* the database by its own name */
     bool by_statement;       /* transactions begin and end by statements of ours */

@@ -16,6 +16,10 @@ enum rf_code rf_result_reserve(struct rf_result *result, int64_t n_more, struct 
     return RF_OK;
 }
 
+enum rf_code rf_result_require(const struct rf_result *result, const char *role, struct rf_error *err) {
+    return result->n_columns > 0 ? RF_OK : rf_fail(err, RF_INTERNAL, "target: %s: there is no result", role);
+}
+
 const char *rf_result_cell(const struct rf_result *result, int row, int column) {
     return row < result->n_rows && column < result->n_columns ? result->cells[row * result->n_columns + column] : NULL;
 }

@@ -26,7 +26,7 @@ struct rf_session_ops {
     /* Runs what a maker of SQL wrote, and frees the text. *n_rows, which may be NULL, is what the driver says it changed; it
      * must say so then. Commits by itself, unless `begin` came before. */
     enum rf_code (*execute)(void *self, const char *role, struct rf_text *sql, int64_t *n_rows, struct rf_error *err);
-    /* The same for a statement with a small result. Over ADBC each of its columns must be a text: cast the others. */
+    /* The same for a statement with a small result, which has no columns when the driver gives none. Over ADBC each of its columns must be a text: cast the others. */
     enum rf_code (*read)(void *self, const char *role, struct rf_text *sql, struct rf_arena *arena, struct rf_result *rows, struct rf_error *err);
     /* Runs `insert`, whose ? stand for the values of a row, for each row that the stream brings; takes the stream over and
      * frees the texts. `count` counts the rows of the table, which holds none: what a driver says of its rows proves nothing,
@@ -45,7 +45,11 @@ struct rf_session_ops {
     /* Any failure but RF_CANCELLED leaves in doubt whether the transaction was committed. Once it was, statements commit by
      * themselves again. */
     enum rf_code (*commit)(void *self, struct rf_error *err);
+    /* RF_OK, too, where there is nothing to roll back. */
     enum rf_code (*rollback)(void *self, struct rf_error *err);
+    /* From here on nothing that the token says is heard, in sessions that are opened after either: for what is found out or
+     * tidied up behind a cancel. */
+    void (*stop_listening)(void *self);
     /* Rolls back what is not committed and disconnects; may be called at any time, twice, and opened again after. */
     void (*close)(void *self);
 };

@@ -73,8 +73,15 @@ static enum rf_code commit(void *self, struct rf_error *err) {
 
 static enum rf_code rollback(void *self, struct rf_error *err) {
     struct rf_session_adbc *made = self;
+    if (!made->adbc.is_open) return RF_OK;
     RF_TRY(rf_adbc_rollback(&made->adbc, err));
     return rf_adbc_set_autocommit(&made->adbc, true, err);
+}
+
+static void stop_listening(void *self) {
+    struct rf_session_adbc *made = self;
+    rf_adbc_stop_listening(&made->adbc);
+    made->cancel = NULL;
 }
 
 static void close_session(void *self) {
@@ -93,6 +100,7 @@ static const struct rf_session_ops ops = {
     .begin = begin,
     .commit = commit,
     .rollback = rollback,
+    .stop_listening = stop_listening,
     .close = close_session,
 };
 

@@ -7,7 +7,7 @@
 
 /* ---- control_snowflake.c ---- */
 
-/* Chooses the channel and connects. */
+/* Connects over the job's channel. RF_CONFIG names what it needs, under `auto` for either. */
 enum rf_code rf_snowflake_connect(struct rf_sink_snowflake *sink, struct rf_error *err);
 /* Connects; with `prepare` creates what schemas and control tables are missing. */
 enum rf_code rf_snowflake_open_target(void *self, bool prepare, struct rf_error *err);
@@ -18,6 +18,7 @@ enum rf_code rf_snowflake_add_record(struct rf_sink_snowflake *sink, const struc
 enum rf_code rf_snowflake_commit(void *self, struct rf_error *err);
 enum rf_code rf_snowflake_state(void *self, char **json, struct rf_error *err);
 enum rf_code rf_snowflake_reset(void *self, struct rf_observer observer, char **json, struct rf_error *err);
+enum rf_code rf_snowflake_inspect(void *self, struct rf_text *json, struct rf_error *err);
 enum rf_code rf_snowflake_discard(void *self, char **json, struct rf_error *err);
 void rf_snowflake_close_target(void *self);
 
@@ -25,6 +26,8 @@ void rf_snowflake_close_target(void *self);
  * token has expired is opened anew, as long as nothing goes with it. */
 enum rf_code rf_snowflake_execute(struct rf_sink_snowflake *sink, const char *role, struct rf_text *sql, int64_t *n_rows, struct rf_error *err);
 enum rf_code rf_snowflake_read(struct rf_sink_snowflake *sink, const char *role, struct rf_text *sql, struct rf_result *rows, struct rf_error *err);
+/* The same of a statement whose result a driver may keep to itself: it has no columns then. */
+enum rf_code rf_snowflake_ask(struct rf_sink_snowflake *sink, const char *role, struct rf_text *sql, struct rf_result *rows, struct rf_error *err);
 
 /* ---- lease_snowflake.c ---- */
 

@@ -166,8 +166,6 @@ def doctor(
     Raises:
         RowferryError: A server cannot be reached, or a table does not exist.
     """
-    if target and is_snowflake(target):
-        raise ConfigurationError("doctor tells facts of a PostgreSQL target; of a Snowflake one --selftest tries loads")
     calls = [
         Call({"source": source, "target": target, "table": table, **settings})
         for table in (list(tables) or [None])
@@ -192,12 +190,14 @@ class SelfTest(Document):
     Attributes:
         table: Of the source, the smallest that can be loaded unless one was named.
         schema: Where it went, with the control tables: a schema of its own, which is gone again.
+        channel: How the account was reached: `adbc` or `odbc`.
         steps: What was done, and how many rows it moved, in order.
         reports: Of the loads, as `rowferry run --json` prints them.
     """
 
     table: str
     schema: str
+    channel: str
     steps: tuple[str, ...]
     reports: tuple[Facts, ...]
 
@@ -241,7 +241,8 @@ def selftest(source: str, target: str, table: str | None = None, **settings: Any
         steps.append(f"{len(Call(given).execute('state')['loads'])} load records")
     finally:
         Call(given).execute("discard")
-    return SelfTest(table=chosen, schema=schema, steps=(*steps, "the schema is dropped"), reports=tuple(reports))
+    channel = reports[0]["target"]["channel"]
+    return SelfTest(table=chosen, schema=schema, channel=channel, steps=(*steps, "the schema is dropped"), reports=tuple(reports))
 
 
 def _smallest(found: Checkup) -> str:
@@ -262,7 +263,7 @@ def judge(
     """Findings from what the core's `inspect` saw."""
     target = facts.get("target")
     findings = [finding for rule in SERVER_RULES for finding in rule(facts)]
-    rules = () if target is None else TARGET_RULES.get(target.get("channel"), POSTGRES_RULES)
+    rules = () if target is None else TARGET_RULES.get(target.get("database", "PostgreSQL"), NAMED_RULES)
     findings += [finding for rule in rules for finding in rule(target)]
     tables = sorted(facts["tables"], key=lambda table: -table["bytes"])[:limit]
     return Checkup(
@@ -602,5 +603,7 @@ def holder(oldest: Facts) -> str:
 SERVER_RULES = (_replica, _oldest, _sees_sessions, _connections)
 TABLE_RULES = (_privileges, _key, _row_versions, _row_security, _types, _cursor_index)
 POSTGRES_RULES = (_target_rights, _target_encoding)
-TARGET_RULES = {"odbc": (_writable,), "adbc": (_file_opens, _file_is_held, _disk)}
-"""By the channel that facts of a target name; those of a PostgreSQL server name none."""
+DUCKDB_RULES = (_file_opens, _file_is_held, _disk)
+NAMED_RULES = (_writable,)
+TARGET_RULES = {"PostgreSQL": POSTGRES_RULES, "DuckDB": DUCKDB_RULES}
+"""By the database that facts of a target name; those of a PostgreSQL server name none, and what is not here has NAMED_RULES."""

@@ -166,7 +166,7 @@ json_option = click.option("--json", "as_json", is_flag=True, help="One JSON obj
 connection_options = _options(
     click.option("--connect-timeout", type=int, metavar="SECONDS", help="For one connection.  [10]"),
     click.option("--driver", metavar="FILE", help="Driver of the target: the library of duckdb:/// or snowflake://, ODBC's driver of mariadb:// or sqlite:///.  [the one installed]"),
-    click.option("--channel", type=click.Choice(["auto", "adbc", "odbc"]), help="How Snowflake is reached.  [auto]"),
+    click.option("--channel", type=click.Choice(["auto", "adbc", "odbc"]), help="How Snowflake is reached; auto: by ADBC when its driver is installed, else by ODBC.  [auto]"),
     click.option("--control-schema", metavar="NAME", help="Schema of rowferry's own tables.  [_rowferry]"),
 )
 name_options = _options(
@@ -360,7 +360,7 @@ def _selftest(tables: Sequence[str], as_json: bool, settings: dict[str, Any]) ->
     if as_json:
         _print_json(done.to_dict())
     else:
-        print("\n".join([f"{done.table} into {done.schema}", *(f"  {step}" for step in done.steps)]))
+        print("\n".join([f"{done.table} into {done.schema}, through {done.channel.upper()}", *(f"  {step}" for step in done.steps)]))
 
 
 @cli.command("spec")

@@ -81,12 +81,13 @@ class Job:
         target: The same for the warehouse; or `duckdb:///directory/file.duckdb`, with `?memory_limit=2GB` and
             `&threads=4` as it needs, through the package `duckdb` (`pip install 'rowferry[duckdb]'`);
             `snowflake://user@account/database?warehouse=…&role=…`, through adbc-driver-snowflake
-            (`pip install 'rowferry[snowflake]'`), with a password, `private_key_file=…` (and `private_key_file_pwd=…`),
+            (`pip install 'rowferry[snowflake]'`) or Snowflake's ODBC driver, with a password, `private_key_file=…` (and `private_key_file_pwd=…`),
             `private_key=…` (PEM) or `token=…`; or, through unixODBC, `mariadb://user:password@host/database`,
             `sqlite:///directory/file.sqlite`, or `odbc:` and a connection string.
         driver: DuckDB's library, the one with Snowflake's ADBC driver, or the name or library of an ODBC driver; None:
             the one that is installed.
-        channel: How Snowflake is reached; `auto`: over ADBC, the one that this release offers.
+        channel: How Snowflake is reached; `auto`: over ADBC when adbc-driver-snowflake is installed or `driver` names its
+            library, else over ODBC when a Snowflake driver is registered.
         spool_dir: Folder for files on their way to Snowflake, with room for two; None: the system's for temporary files.
         spool_file_bytes: About how large such a file becomes, compressed, in bytes.
         table: Source table, `schema.table` or `table` (in `public`); odd names in double quotes.
@@ -263,7 +264,7 @@ def document(settings: Mapping[str, Any]) -> str:
             raise errors.ConfigurationError(f"{name} {wrong}")
     given = {name: value for name, value in settings.items() if value is not None}
     driver = uri.driver(given["target"]) if isinstance(given.get("target"), str) else None
-    if driver:
+    if driver and given.get("channel") != "odbc":
         given.setdefault("driver", driver)
     for name, value in given.items():
         try:

@@ -238,7 +238,7 @@ def server_lines(checkup: Checkup) -> Iterator[str]:
         product = f"{target['database']} {target['version']}" if "channel" in target else f"PostgreSQL {version(target['version'])}"
         account = f", as {target['current_user']}" if target.get("current_user") else ""
         yield f"target: {product} through {CHANNELS[channel]}{account}, {control}"
-        if channel == "adbc":
+        if target.get("database") == "DuckDB":
             yield _file(target)
     for finding in checkup.findings:
         yield from _finding_lines(finding, "")

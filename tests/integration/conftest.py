@@ -1,8 +1,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import pytest
+from odbc_libraries import build_scripted
 from route import Route
 
 from rowferry.demo.servers import Server
@@ -25,3 +27,9 @@ def route_on(database: Callable[[Server], str]) -> Iterator[Callable[..., Route]
 @pytest.fixture
 def route(servers: Server, route_on: Callable[..., Route]) -> Route:
     return route_on(servers)
+
+
+@pytest.fixture(scope="session")
+def scripted_odbc(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The library of an ODBC driver that does as a script says."""
+    return build_scripted(tmp_path_factory.mktemp("scripted"))

@@ -18,6 +18,7 @@ import pyarrow
 import pytest
 from conformance import driver_library
 from mariadb_server import MariaDb
+from odbc_libraries import build_lacking
 from route import started, until
 
 import rowferry
@@ -91,35 +92,20 @@ def test_a_driver_is_found_where_odbcinst_says_or_by_its_path(into: Into, tmp_pa
 
 
 def test_a_driver_whose_own_library_is_missing_names_that_library(into: Into, tmp_path: Path) -> None:
-    compile_c = ["gcc", "-shared", "-fPIC", "-x", "c", "-", "-o"]
-    subprocess.run([*compile_c, tmp_path / "libneeded.so"], input=b"int needed(void) { return 0; }", check=True)
-    source = b"int needed(void); int SQLConnect(void) { return needed(); }"
-    subprocess.run([*compile_c, tmp_path / "libdriver.so", f"-L{tmp_path}", "-lneeded"], input=source, check=True)
-    (tmp_path / "libneeded.so").unlink()
-    (tmp_path / "odbcinst.ini").write_text(f"[MariaDB]\nDriver={tmp_path}/libdriver.so\n")
+    library = build_lacking(tmp_path, "libdriver.so")
+    (tmp_path / "odbcinst.ini").write_text(f"[MariaDB]\nDriver={library}\n")
     refused = in_a_process(into, tmp_path, {"ODBCSYSINI": str(tmp_path)})
     assert refused["code"] == "configuration" and "libneeded.so" in refused["message"] and "ldd" in refused["hint"]
 
 
 # ---- a driver that does as it is told --------------------------------------------------------------------
 
-NATIVE = Path(__file__).parent.parent / "native"
-SCRIPTED = Path(__file__).parent / "scripted_odbc.c"
 VERSION = "reply VERSION()=2026-11-22T18:00:00.000000+00:00|10.11.4-MariaDB|false|false"
 
 
-@pytest.fixture(scope="module")
-def scripted(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The driver of the C units, for unixODBC to load."""
-    library = tmp_path_factory.mktemp("scripted") / "libscripted.so"
-    includes = [f"-I{NATIVE}", f"-I{NATIVE.parent.parent / 'native'}"]
-    subprocess.run(["gcc", "-std=c11", "-D_DEFAULT_SOURCE", "-shared", "-fPIC", *includes, NATIVE / "fake_odbc.c", SCRIPTED, "-o", library], check=True)
-    return library
-
-
-def state_of(scripted: Path, folder: Path, script: list[str], code: str) -> list[str]:
+def state_of(scripted_odbc: Path, folder: Path, script: list[str], code: str) -> list[str]:
     """What a process prints whose job's target is that driver."""
-    command = [sys.executable, "-c", f"import threading, time, rowferry\njob = rowferry.Job(source='postgresql:///none', target='odbc:Driver={scripted};PWD=s3cr3t;', table='t')\n{code}"]
+    command = [sys.executable, "-c", f"import threading, time, rowferry\njob = rowferry.Job(source='postgresql:///none', target='odbc:Driver={scripted_odbc};PWD=s3cr3t;', table='t')\n{code}"]
     done = subprocess.run(command, env=clean_environment({"SCRIPTED_ODBC": "\n".join(script)}), cwd=folder, capture_output=True, text=True, check=True, timeout=60)
     return done.stdout.splitlines()
 
@@ -127,22 +113,59 @@ def state_of(scripted: Path, folder: Path, script: list[str], code: str) -> list
 TELL = "try: print(job.state())\nexcept rowferry.errors.RowferryError as error: print(type(error).__name__, error.sqlstate, error.retryable, error.message, error.hint, sep='|')"
 
 
-def test_a_statement_that_does_not_end_is_cancelled_through_the_driver_manager(scripted: Path, tmp_path: Path) -> None:
+def test_a_statement_that_does_not_end_is_cancelled_through_the_driver_manager(scripted_odbc: Path, tmp_path: Path) -> None:
     cancel = "threading.Timer(0.5, job.cancel).start(); started = time.monotonic()\n"
-    (told,) = state_of(scripted, tmp_path, ["wait VERSION()"], f"{cancel}{TELL}\nassert time.monotonic() - started < 5")
+    (told,) = state_of(scripted_odbc, tmp_path, ["wait VERSION()"], f"{cancel}{TELL}\nassert time.monotonic() - started < 5")
     assert told.startswith("CancelledError|")
 
 
-def test_what_a_driver_says_arrives_through_the_driver_manager(scripted: Path, tmp_path: Path) -> None:
-    (told,) = state_of(scripted, tmp_path, [VERSION, "fail SET SESSION=08S01,2013,Lost connection; the string was PWD=s3cr3t"], TELL)
+def test_what_a_driver_says_arrives_through_the_driver_manager(scripted_odbc: Path, tmp_path: Path) -> None:
+    (told,) = state_of(scripted_odbc, tmp_path, [VERSION, "fail SET SESSION=08S01,2013,Lost connection; the string was PWD=s3cr3t"], TELL)
     assert told.split("|")[:4] == ["TargetError", "08S01", "True", "target: set up the session: Lost connection; the string was PWD=***"]
-    (told,) = state_of(scripted, tmp_path, [VERSION, "fail SET SESSION=42000,1142,SELECT command denied"], TELL)
+    (told,) = state_of(scripted_odbc, tmp_path, [VERSION, "fail SET SESSION=42000,1142,SELECT command denied"], TELL)
     assert told.startswith("AuthenticationError|42000|False|") and "README" in told
 
 
-def test_a_database_without_control_tables_has_no_loads(scripted: Path, tmp_path: Path) -> None:
-    assert state_of(scripted, tmp_path, [VERSION, "reply 'leases' THEN 1 END=0|0"], TELL) == ["[]"]
-    assert "version 10.6 or newer" in state_of(scripted, tmp_path, [VERSION.replace("10.11.4-MariaDB", "0.0")], TELL)[0]
+def test_a_database_without_control_tables_has_no_loads(scripted_odbc: Path, tmp_path: Path) -> None:
+    assert state_of(scripted_odbc, tmp_path, [VERSION, "reply 'leases' THEN 1 END=0|0"], TELL) == ["[]"]
+    assert "version 10.6 or newer" in state_of(scripted_odbc, tmp_path, [VERSION.replace("10.11.4-MariaDB", "0.0")], TELL)[0]
+
+
+FIRST_LOAD = [
+    "reply GET_LOCK=true",
+    "reply information_schema.schemata=true",
+    "reply 'leases' THEN 1 END=1|1",
+    "reply SELECT load_id, pid=8|33|run 1|1|test",
+    "reply FOR UPDATE=8",
+    "reply n.kind=",
+    "reply sum(rows_read)=0|0|0|0|0|0|0|0",
+    VERSION,
+    'changed INSERT INTO "_rowferry"."loads"=1',
+    'changed UPDATE "_rowferry"."leases"=1',
+    "reply AND load_id=1",
+]
+"""What MariaDB answers to a first load, but for the count of its rows."""
+
+
+def load_by_script(into: Into, folder: Path, library: Path, *lines: str) -> tuple[dict[str, Any], list[str]]:
+    """What a load comes to on a driver that does as it is told, and what that was sent."""
+    environment = {"SCRIPTED_ODBC": "\n".join([*FIRST_LOAD, *lines]), "SCRIPTED_ODBC_SEEN": str(folder / "seen")}
+    told = in_a_process(into, folder, environment, target=f"odbc:Driver={library};")
+    return told, (folder / "seen").read_text().split("\0")
+
+
+@pytest.mark.parametrize("lie", ["", "takes first", "refuses arrays"])
+def test_a_driver_that_lies_about_arrays_or_refuses_them_brings_every_row_once(into: Into, scripted_odbc: Path, tmp_path: Path, lie: str) -> None:
+    told, seen = load_by_script(into, tmp_path, scripted_odbc, *filter(None, [lie]), "reply SELECT count(*)=loaded")
+    assert told == {"inserted": 500}
+    assert seen.count("(commit)") == 1 and "(row status)" not in seen  # which no driver is asked for: many make it up
+
+
+def test_a_table_that_holds_fewer_rows_than_a_driver_took_is_never_committed(into: Into, scripted_odbc: Path, tmp_path: Path) -> None:
+    into.write("DELETE FROM {t} WHERE id > 1")
+    told, seen = load_by_script(into, tmp_path, scripted_odbc, "reply SELECT count(*)=0")
+    assert told["code"] == "target" and "the source sent 1 rows" in told["message"]
+    assert "(commit)" not in seen and "(rollback)" in seen
 
 
 # ---- arrays ----------------------------------------------------------------------------------------------

@@ -321,8 +321,9 @@ def test_a_cancelled_run_stops_soon_and_gives_its_lease_back(items: Into) -> Non
 
 
 def test_a_channel_or_driver_that_is_not_there_is_told_with_what_brings_it(items: Into) -> None:
-    with pytest.raises(errors.ConfigurationError, match="odbc"):
+    with pytest.raises(errors.ConfigurationError, match="ODBC driver speaks https") as caught:
         items.run(channel="odbc")
+    assert "channel adbc" in str(caught.value.hint)
     with pytest.raises(errors.ConfigurationError, match="cannot be loaded"):
         items.run(driver="/nowhere/lib.so")
 
@@ -351,6 +352,7 @@ def test_a_password_shows_nowhere(items: Into, tmp_path: Path) -> None:
 def test_a_selftest_loads_in_a_schema_of_its_own_and_leaves_nothing(items: Into) -> None:
     done = rowferry.selftest(items.source, items.emulator.uri, items.table)
     assert [step.partition(":")[0] for step in done.steps][-2:] == ["5 load records", "the schema is dropped"]
+    assert done.channel == "adbc"
     assert len(done.reports) == 4 and done.reports[0]["this_try"]["inserted"] == ROWS
     schemas = items.at_target.cursor().execute("SELECT schema_name FROM information_schema.schemata").fetchall()
     assert not [name for (name,) in schemas if "SELFTEST" in name.upper()]
@@ -362,6 +364,15 @@ def test_a_selftest_that_fails_leaves_nothing_either(items: Into) -> None:
         rowferry.selftest(items.source, items.emulator.uri, items.table)
     schemas = items.at_target.cursor().execute("SELECT schema_name FROM information_schema.schemata").fetchall()
     assert not [name for (name,) in schemas if "SELFTEST" in name.upper()]
+
+
+def test_doctor_tells_the_account_and_names_the_channel(items: Into) -> None:
+    items.run()
+    items.emulator.statements()
+    facts = rowferry.doctor(items.source, items.emulator.uri).target
+    assert facts is not None and (facts["channel"], facts["database"], facts["control_tables"]) == ("adbc", "Snowflake", 2)
+    assert facts["current_user"] and facts["version"]
+    assert not [sql for sql in items.emulator.statements() if is_ddl(sql)]
 
 
 def test_only_the_schema_of_a_selftest_can_be_discarded(items: Into) -> None:

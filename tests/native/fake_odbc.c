@@ -19,7 +19,7 @@ struct parameter {
 /* An environment, a connection or a statement. */
 struct handle {
     const char *rows; /* of the result, from the present row on; NULL: none */
-    char made[32];    /* what "loaded" stands for */
+    char made[512];   /* what "loaded" and TOKEN stand for */
     size_t column_at[64];
     int64_t n_changed;
     bool fetched;
@@ -34,6 +34,10 @@ struct handle {
 
 void reply(struct fake_odbc *fake, const char *part, const char *rows) {
     fake->replies[fake->n_replies++] = (struct fake_reply){.part = part, .rows = rows};
+}
+
+void reply_after(struct fake_odbc *fake, const char *after, const char *part, const char *rows) {
+    fake->replies[fake->n_replies++] = (struct fake_reply){.part = part, .after = after, .rows = rows};
 }
 
 void reply_changed(struct fake_odbc *fake, const char *part, int64_t n_changed) {
@@ -54,6 +58,19 @@ static bool call_fails(void) {
 static void note(char *to, size_t size, const char *text, const char *end) {
     size_t used = strlen(to);
     snprintf(to + used, size - used, "%s%s", text, end);
+}
+
+/* A statement, or a call that ends or begins what statements are in, and what it was given. */
+static void saw_with(const char *text, const char *given) {
+    note(fake_odbc->statements, sizeof fake_odbc->statements, text, "\n");
+    FILE *file = fake_odbc->seen ? fopen(fake_odbc->seen, "ae") : NULL;
+    if (!file) return;
+    fprintf(file, "%s%s%c", text, given, '\0');
+    fclose(file);
+}
+
+static void saw(const char *text) {
+    saw_with(text, "");
 }
 
 /* ---- handles ---- */
@@ -101,6 +118,7 @@ SQLRETURN SQLDriverConnect(SQLHDBC connection, SQLHWND window, SQLCHAR *in, SQLS
     (void)window, (void)length, (void)out, (void)out_size, (void)out_length, (void)completion;
     snprintf(fake_odbc->connection_string, sizeof fake_odbc->connection_string, "%s", (const char *)in);
     fake_odbc->n_connects++;
+    saw_with("(connect)", (const char *)in);
     if (call_fails()) return fail(connection, fake_odbc->failure);
     if (fake_odbc->fail_part && strcmp(fake_odbc->fail_part, "(connect)") == 0) return fail(connection, fake_odbc->failure);
     return SQL_SUCCESS;
@@ -108,6 +126,7 @@ SQLRETURN SQLDriverConnect(SQLHDBC connection, SQLHWND window, SQLCHAR *in, SQLS
 
 SQLRETURN SQLDisconnect(SQLHDBC connection) {
     (void)connection;
+    saw("(disconnect)");
     return SQL_SUCCESS;
 }
 
@@ -136,20 +155,23 @@ SQLRETURN SQLSetConnectAttr(SQLHDBC connection, SQLINTEGER attribute, SQLPOINTER
     if (attribute != SQL_ATTR_AUTOCOMMIT) return SQL_SUCCESS;
     if (call_fails()) return fail(connection, fake_odbc->failure);
     fake_odbc->in_transaction = (SQLULEN)value == SQL_AUTOCOMMIT_OFF;
+    saw(fake_odbc->in_transaction ? "(autocommit off)" : "(autocommit on)");
     return SQL_SUCCESS;
 }
 
 SQLRETURN SQLEndTran(SQLSMALLINT type, SQLHANDLE connection, SQLSMALLINT how) {
     (void)type;
+    saw(how == SQL_ROLLBACK ? "(rollback)" : "(commit)");
     if (how == SQL_ROLLBACK) {
         fake_odbc->rolled_back = true;
         return SQL_SUCCESS;
     }
+    if (fake_odbc->cancel_at_commit) rf_cancel_request(fake_odbc->cancel_at_commit);
     if (call_fails()) fake_odbc->loses_commit = fake_odbc->commits_anyway = true;
     if (fake_odbc->loses_commit) {
         fake_odbc->loses_commit = false;
         fake_odbc->committed = fake_odbc->commits_anyway;
-        return fail(connection, (struct fake_failure){"08S01", 2013, "Lost connection to server during query"});
+        return fail(connection, fake_odbc->failure.state ? fake_odbc->failure : (struct fake_failure){"08S01", 2013, "Lost connection to server during query"});
     }
     fake_odbc->committed = true;
     return SQL_SUCCESS;
@@ -170,24 +192,38 @@ static bool statement_fails(const char *sql) {
 }
 
 static void set_rows(struct handle *handle, const char *rows) {
-    snprintf(handle->made, sizeof handle->made, "%lld", (long long)(fake_odbc->n_loaded + fake_odbc->lie));
-    handle->rows = rows && strcmp(rows, "loaded") == 0 ? handle->made : rows;
+    const char *token = rows ? strstr(rows, "TOKEN") : NULL;
+    if (token) snprintf(handle->made, sizeof handle->made, "%.*s%s%s", (int)(token - rows), rows, fake_odbc->token, token + strlen("TOKEN"));
+    else snprintf(handle->made, sizeof handle->made, "%lld", (long long)(fake_odbc->n_loaded + fake_odbc->lie));
+    handle->rows = rows && (token || strcmp(rows, "loaded") == 0) ? handle->made : rows;
+}
+
+/* … 'abc' AS token … */
+static void keep_token(const char *sql) {
+    const char *end = strstr(sql, "' AS token"), *from = end;
+    while (from && from > sql && from[-1] != '\'') from--;
+    if (end) snprintf(fake_odbc->token, sizeof fake_odbc->token, "%.*s", (int)(end - from), from);
+}
+
+static bool fits(const struct fake_reply *reply, const char *sql) {
+    return strstr(sql, reply->part) && (!reply->after || strstr(fake_odbc->statements, reply->after));
 }
 
 SQLRETURN SQLExecDirect(SQLHSTMT statement, SQLCHAR *text, SQLINTEGER length) {
     struct handle *handle = statement;
     const char *sql = (const char *)text;
     (void)length;
-    note(fake_odbc->statements, sizeof fake_odbc->statements, sql, "\n");
+    saw(sql);
+    keep_token(sql);
     if (call_fails() || statement_fails(sql)) return fail(handle, fake_odbc->failure);
     if (fake_odbc->wait_part && strstr(sql, fake_odbc->wait_part)) return wait_for_cancel(handle);
     handle->n_changed = 1;
     handle->rows = "";
     for (int i = 0; i < fake_odbc->n_replies; i++) {
-        const struct fake_reply *fits = &fake_odbc->replies[i];
-        if (!strstr(sql, fits->part)) continue;
-        set_rows(handle, fits->rows);
-        handle->n_changed = fits->n_changed;
+        const struct fake_reply *given = &fake_odbc->replies[i];
+        if (!fits(given, sql)) continue;
+        set_rows(handle, given->rows);
+        handle->n_changed = given->n_changed;
         break;
     }
     return fake_odbc->no_data && handle->n_changed == 0 && !handle->rows ? SQL_NO_DATA : SQL_SUCCESS;
@@ -253,7 +289,7 @@ SQLRETURN SQLGetData(SQLHSTMT statement, SQLUSMALLINT column, SQLSMALLINT type, 
 }
 
 SQLRETURN SQLCancel(SQLHSTMT statement) {
-    (void)statement;
+    (void)statement; /* and nothing is noted: it comes from another thread */
     atomic_store(&fake_odbc->is_interrupted, true);
     return SQL_SUCCESS;
 }
@@ -263,7 +299,7 @@ SQLRETURN SQLCancel(SQLHSTMT statement) {
 SQLRETURN SQLPrepare(SQLHSTMT statement, SQLCHAR *text, SQLINTEGER length) {
     struct handle *handle = statement;
     (void)length;
-    note(fake_odbc->statements, sizeof fake_odbc->statements, (const char *)text, "\n");
+    saw((const char *)text);
     if (strcmp(handle->insert, (const char *)text) != 0) fake_odbc->n_loaded = 0;
     snprintf(handle->insert, sizeof handle->insert, "%s", (const char *)text);
     return call_fails() || statement_fails((const char *)text) ? fail(handle, fake_odbc->failure) : SQL_SUCCESS;
@@ -273,6 +309,7 @@ SQLRETURN SQLSetStmtAttr(SQLHSTMT statement, SQLINTEGER attribute, SQLPOINTER va
     struct handle *handle = statement;
     (void)length;
     if (call_fails()) return fail(handle, fake_odbc->failure);
+    if (attribute == SQL_ATTR_PARAM_STATUS_PTR) saw("(row status)");
     if (attribute != SQL_ATTR_PARAMSET_SIZE) return SQL_SUCCESS;
     if (fake_odbc->refuses_arrays && (SQLULEN)value > 1) return fail(handle, (struct fake_failure){"HYC00", 0, "Optional feature not implemented"});
     handle->n_sets = (SQLULEN)value;

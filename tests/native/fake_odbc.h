@@ -3,6 +3,7 @@
 #ifndef FAKE_ODBC_H
 #define FAKE_ODBC_H
 
+#include "core/cancel.h"
 #include "drivers/odbc_load.h"
 
 #include <stdatomic.h>
@@ -12,9 +13,10 @@
 enum { FAKE_ANSWERS = 48, FAKE_STATEMENTS_BYTES = 65536, FAKE_ROWS_BYTES = 8192 };
 
 /* What a statement that contains `part` gives: rows of texts, "a|b;c|d" with ~ for NULL, or so many changed rows. "loaded"
- * is the number of rows that were taken. */
+ * is the number of rows that were taken, TOKEN in it what a statement before called "token". */
 struct fake_reply {
     const char *part;
+    const char *after; /* given only once a statement that contains this was seen; NULL: always */
     const char *rows; /* NULL: no result */
     int64_t n_changed;
 };
@@ -41,8 +43,9 @@ struct fake_odbc {
     bool no_data;         /* a statement that changes nothing returns SQL_NO_DATA */
     int64_t lie;          /* added to "loaded" */
     const char *wait_part; /* a statement that contains it runs until it is cancelled */
-    bool loses_commit;    /* the commit's answer is lost … */
+    bool loses_commit;    /* the commit's answer is lost, as `failure` says, … */
     bool commits_anyway;  /* … and it was committed or not */
+    struct rf_cancel *cancel_at_commit; /* requested while the commit is under way; NULL: none */
     atomic_int n_calls;
     atomic_bool is_waiting;
     atomic_bool is_interrupted;
@@ -55,8 +58,10 @@ struct fake_odbc {
     int64_t most_rows;  /* of one of them */
     atomic_int n_alive; /* handles */
     char connection_string[512];
+    const char *seen;   /* a file that gets all of `statements` as they come, each with a NUL behind it; NULL: none */
+    char token[64];
     char rows[FAKE_ROWS_BYTES]; /* those that were bound, "1|~|note;", as long as there is room */
-    char statements[FAKE_STATEMENTS_BYTES]; /* all of them, a line each */
+    char statements[FAKE_STATEMENTS_BYTES]; /* all of them, a line each; between them (connect), (autocommit off), (commit), (rollback) … */
 };
 
 /* There is one at a time: a driver's functions know no more. */
@@ -64,6 +69,7 @@ extern struct fake_odbc *fake_odbc;
 
 void fill_fake_odbc(struct rf_odbc_api *api);
 void reply(struct fake_odbc *fake, const char *part, const char *rows);
+void reply_after(struct fake_odbc *fake, const char *after, const char *part, const char *rows);
 void reply_changed(struct fake_odbc *fake, const char *part, int64_t n_changed);
 
 #endif

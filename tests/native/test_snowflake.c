@@ -158,19 +158,40 @@ TEST(a_key_with_a_passphrase_is_read_from_its_file) {
     rf_arena_free(&r.arena);
 }
 
-TEST(the_odbc_driver_is_told_the_same_with_every_value_in_braces) {
+static void odbc_is_told(const char *uri, const char *part) {
     struct reading r;
-    struct rf_text text = {0};
-    assert_code(read_uri(&r, "snowflake://u:p%7Dw%3B@org-a/db?warehouse=w"), RF_OK, &r.err);
-    assert_code(rf_snowflake_odbc_string(&r.uri, &r.job, &text, &r.err), RF_OK, &r.err);
-    assert_contains(whole(&text), "Server={org-a.snowflakecomputing.com};");
-    assert_contains(text.data, "UID={u};PWD={p}}w;};Database={db};Warehouse={w};AUTHENTICATOR={snowflake};");
-    assert_contains(text.data, "NoExecuteInSQLPrepare=true");
-    rf_text_free(&text);
+    struct rf_odbc_uri odbc;
+    assert_code(read_uri(&r, uri), RF_OK, &r.err);
+    assert_code(rf_snowflake_odbc_uri(&r.uri, &r.job, &r.arena, &odbc, &r.err), RF_OK, &r.err);
+    assert_contains(odbc.pairs, part);
+    assert_contains(odbc.pairs, "LOGIN_TIMEOUT=10;NoExecuteInSQLPrepare=true;");
     rf_arena_free(&r.arena);
-    assert_code(read_uri(&r, "snowflake://u@a?private_key=-----BEGIN%20PRIVATE"), RF_OK, &r.err);
-    assert_code(rf_snowflake_odbc_string(&r.uri, &r.job, &text, &r.err), RF_CONFIG, &r.err);
-    rf_text_free(&text);
+}
+
+/* By the names of docs.snowflake.com/en/developer-guide/odbc/odbc-parameters. */
+TEST(the_odbc_driver_is_told_the_same_in_its_own_words) {
+    odbc_is_told("snowflake://u:p%7Dw%3B@org-a/db/s?warehouse=w&role=r",
+                 "Server=org-a.snowflakecomputing.com;Account=org-a;UID=u;AUTHENTICATOR=snowflake;PWD={p}}w;};Database=db;Schema=s;Warehouse=w;Role=r;");
+    odbc_is_told("snowflake://u:a%3Db%21%40@h?host=h.example&port=443", "Server=h.example;Port=443;Account=h;UID=u;AUTHENTICATOR=snowflake;PWD=a=b!@;");
+    odbc_is_told("snowflake://u@a?token=t0", "AUTHENTICATOR=oauth;TOKEN=t0;");
+    odbc_is_told("snowflake://u@a?private_key_file=/k.p8&private_key_file_pwd=pp", "AUTHENTICATOR=snowflake_jwt;PRIV_KEY_FILE=/k.p8;PRIV_KEY_FILE_PWD=pp;");
+    odbc_is_told("snowflake://u@a?private_key=-----BEGIN%20X&private_key_file_pwd=pp", "AUTHENTICATOR=snowflake_jwt;PRIV_KEY_BASE64=LS0tLS1CRUdJTiBY;PRIV_KEY_PWD=pp;");
+    odbc_is_told("snowflake://u@a?private_key=-----BEGIN%20", "PRIV_KEY_BASE64=LS0tLS1CRUdJTiA=;");
+    odbc_is_told("snowflake://u@a?private_key=-----BEGIN%20XYZ%C3%BC", "PRIV_KEY_BASE64=LS0tLS1CRUdJTiBYWVrDvA==;");
+}
+
+TEST(every_secret_of_the_odbc_string_is_known_as_one) {
+    struct reading r;
+    struct rf_odbc_uri odbc;
+    assert_code(read_uri(&r, "snowflake://u:pw@a?private_key=-----BEGIN%20X&private_key_file_pwd=pp&token=t0"), RF_OK, &r.err);
+    assert_code(rf_snowflake_odbc_uri(&r.uri, &r.job, &r.arena, &odbc, &r.err), RF_OK, &r.err);
+    assert_string_equal(odbc.secrets[0], "pw");
+    assert_string_equal(odbc.secrets[1], "t0");
+    assert_string_equal(odbc.secrets[2], "LS0tLS1CRUdJTiBY");
+    assert_string_equal(odbc.secrets[3], "pp");
+    rf_arena_free(&r.arena);
+    assert_code(read_uri(&r, "snowflake://u:pw@a?protocol=http"), RF_OK, &r.err);
+    assert_code(rf_snowflake_odbc_uri(&r.uri, &r.job, &r.arena, &odbc, &r.err), RF_CONFIG, &r.err);
     rf_arena_free(&r.arena);
 }
 
@@ -208,6 +229,24 @@ TEST(what_snowflake_answered_is_told_from_what_never_reached_it) {
     assert_true(rf_snowflake_is_expired(&err) && !rf_snowflake_answered(&err));
     rf_snowflake_diagnose("commit", 0, "", "EOF", &err);
     assert_false(rf_snowflake_answered(&err));
+}
+
+TEST(a_number_beside_the_message_is_one_in_it_unless_it_is_the_odbc_drivers_own) {
+    struct rf_error err;
+    rf_snowflake_diagnose("commit", 625, "57014", "Statement '1' has locked table 'T'", &err);
+    assert_string_equal(err.server_message, "000625 (57014): Statement '1' has locked table 'T'");
+    assert_true(rf_snowflake_is_locked(&err) && rf_snowflake_answered(&err));
+    rf_snowflake_diagnose("commit", 625, "57014", "(625) Statement '1' has locked table 'T'", &err);
+    assert_true(rf_snowflake_is_locked(&err));
+    rf_snowflake_diagnose("commit", 4, "HY000", "(4) REST request for URL https://x failed: CURLerror", &err);
+    assert_int_equal(err.code, RF_TARGET);
+    assert_false(rf_snowflake_answered(&err));
+    rf_snowflake_diagnose("commit", 2013, "08S01", "Lost connection to server during query", &err);
+    assert_false(rf_snowflake_answered(&err));
+    rf_snowflake_diagnose("connect", 11560, "HY000", "(11560) Unable to establish connection", &err);
+    assert_false(rf_snowflake_answered(&err));
+    rf_snowflake_diagnose("connect", 45, "HY000", "(45) Error loading private key file: /k", &err);
+    assert_int_equal(err.code, RF_AUTH);
 }
 
 /* ---- the job ---- */
@@ -428,9 +467,11 @@ int main(void) {
         cmocka_unit_test(a_uri_that_cannot_work_is_refused_without_a_word_of_its_secrets),
         cmocka_unit_test(the_adbc_driver_is_told_what_the_uri_says),
         cmocka_unit_test(a_key_with_a_passphrase_is_read_from_its_file),
-        cmocka_unit_test(the_odbc_driver_is_told_the_same_with_every_value_in_braces),
+        cmocka_unit_test(the_odbc_driver_is_told_the_same_in_its_own_words),
+        cmocka_unit_test(every_secret_of_the_odbc_string_is_known_as_one),
         cmocka_unit_test(an_error_means_what_its_number_says_wherever_it_stands),
         cmocka_unit_test(what_snowflake_answered_is_told_from_what_never_reached_it),
+        cmocka_unit_test(a_number_beside_the_message_is_one_in_it_unless_it_is_the_odbc_drivers_own),
         cmocka_unit_test(a_target_has_three_names_in_the_form_that_needs_no_quotes),
         cmocka_unit_test(rows_come_as_csv_and_never_straight_into_the_table),
         cmocka_unit_test(a_session_reads_times_in_utc_and_carries_its_run_as_a_tag),
