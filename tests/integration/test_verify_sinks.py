@@ -12,7 +12,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import closing
-from typing import Any, ClassVar
+from typing import Any
 
 import psycopg
 import pytest
@@ -235,8 +235,6 @@ def test_long_values_are_compared_whole(pair: Pair) -> None:
     pair.write("CREATE TABLE {t} (id int PRIMARY KEY, v text, b bytea)")
     pair.at_source.execute(f"INSERT INTO {pair.table} SELECT i, repeat('名😀', 200000) || i, decode(repeat('00ff', 600000), 'hex') FROM generate_series(1, 3) i".encode())
     assert counts(pair.run(verify=True, batch_bytes=65536).verification) == {"equal": 3}
-    pair.write("ALTER TABLE {t} DISABLE TRIGGER ALL")
-    pair.at_source.execute(f"CREATE TABLE {pair.table}_end AS SELECT 1")
     last = "CONCAT(SUBSTRING(v, 1, CHAR_LENGTH(v) - 1), 'x')" if isinstance(pair.sink, Mariadb) else "substr(v, 1, length(v) - 1) || 'x'"
     pair.change(f"UPDATE {{t}} SET v = {last} WHERE id = 2")
     assert examples(verified(pair, batch_bytes=65536)) == {("different", "(2)")}
@@ -395,19 +393,18 @@ print(peaks[1] - peaks[0])
 """
 
 
-class Growth:
-    rows: ClassVar[int] = 200_000
+MANY = 200_000
 
 
 def test_memory_does_not_grow_with_the_table(pair: Pair) -> None:
     if not isinstance(pair.sink, BEHIND_ODBC):
         pytest.skip("the emulator sends a result whole")
     jobs = []
-    for name, rows in (("few", 1000), ("many", Growth.rows)):
+    for name, rows in (("few", 1000), ("many", MANY)):
         table = f"{pair.table}_{name}"
         pair.at_source.execute(f"CREATE TABLE {table} (id int PRIMARY KEY, note text); INSERT INTO {table} SELECT i, repeat(md5(i::text), 20) FROM generate_series(1, {rows}) i")
         jobs.append(pair.settings(table=table))
         rowferry.run(jobs[-1])
         pair.change(f"UPDATE raw_postgres.{table} SET note = '' WHERE id = 1")
     grown = subprocess.run([sys.executable, "-c", GROWTH, json.dumps(jobs)], capture_output=True, text=True, check=True).stdout
-    assert int(grown) < 20_000, f"kB, of which the buckets take 16,000, for {Growth.rows} rows of 640 bytes"
+    assert int(grown) < 20_000, f"kB, of which the buckets take 16,000, for {MANY} rows of 640 bytes"
