@@ -54,11 +54,13 @@ static enum rf_code check_size(const char *path, const struct rf_spool_file *fil
     return rf_fail(err, RF_INTERNAL, "the file %s has %" PRId64 " bytes, and %" PRId64 " were written into it", path, (int64_t)facts.st_size, file->n_bytes);
 }
 
+/* Looked at on both sides of the sending: not every reader of zstd refuses a frame whose end is gone. */
 static enum rf_code send_file(const struct rf_spool *spool, const struct rf_spool_file *file, struct rf_error *err) {
     char path[RF_SPOOL_PATH_BYTES + sizeof file->name];
     if (!path_of(spool, file, path, sizeof path)) return rf_fail(err, RF_INTERNAL, "the path of a file on its way is too long");
     enum rf_code code = check_size(path, file, err);
     if (code == RF_OK) code = spool->settings.send(spool->settings.self, path, file, err);
+    if (code == RF_OK) code = check_size(path, file, err);
     (void)unlink(path);
     return code;
 }

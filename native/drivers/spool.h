@@ -2,7 +2,8 @@
  * files, each of which is sent by a thread of its own while the next is being written.
  *
  * Two files are there at a time: one that is written, one that is sent; a file that was sent is removed. They are readable
- * by their user only. Format: zstd frames with a checksum (RFC 8878), of which a torn one is refused by whoever reads it.
+ * by their user only. Format: a zstd frame with a checksum (RFC 8878); a file that has another length before or after it was sent
+ * than what was written into it ends the rows.
  */
 #ifndef RF_SPOOL_H
 #define RF_SPOOL_H

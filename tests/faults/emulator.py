@@ -8,7 +8,8 @@ driver, over HTTP. `DIFFERENCES` is the one list of what is known to be otherwis
 `POST /faults` takes a JSON list of faults, tried in order: {"match": a regular expression for the statement, "after": how
 many that match it to let pass, "times": how often it fails, and one of
 "code"+"message" (Snowflake's refusal; nothing is done), "lose": "before" or "after" (no answer of
-Snowflake's comes back, before or after the statement was executed), "seconds" (it takes so long), "rewrite" (the statement that is executed in its place)}.
+Snowflake's comes back, before or after the statement was executed), "seconds" (it takes so long), "rewrite" (the statement that is executed in its place),
+"cut" (the local file that a PUT names loses so many bytes before it is read), "flip" (or has another byte in this place)}.
 `GET /statements` gives the statements that were received, as [session, text].
 """
 
@@ -22,6 +23,7 @@ import json
 import re
 import sys
 import threading
+from pathlib import Path
 from typing import Any
 
 DIFFERENCES = (
@@ -44,7 +46,7 @@ DIFFERENCES = (
     "a MERGE is several statements on DuckDB: it is atomic within a transaction only, as all of ours are",
     "passwords, keys, tokens, roles, warehouses and grants are not looked at",
     "a VARIANT is DuckDB's JSON: numbers keep their digits and zeros",
-    "files of a stage are on this disk; one that is torn is found by DuckDB's zstd",
+    "files of a stage are on this disk; of one that is cut DuckDB reads what is left, and one with another byte it refuses",
 )
 
 _ACCEPTED = re.compile(r"^ALTER SESSION SET (?!AUTOCOMMIT)", re.IGNORECASE)
@@ -147,6 +149,16 @@ def next_fault(sql: str) -> dict[str, Any] | None:
     return None
 
 
+def tear(sql: str, fault: dict[str, Any]) -> None:
+    with Path(sql.split("'")[1].removeprefix("file://")).open("r+b") as file:
+        whole = file.read()
+        at = fault.get("flip", 0) % len(whole)
+        torn = whole[: len(whole) - fault["cut"]] if "cut" in fault else whole[:at] + bytes([whole[at] ^ 0xFF]) + whole[at + 1 :]
+        file.seek(0)
+        file.write(torn)
+        file.truncate()
+
+
 def refusal(code: str, message: str, sqlstate: str = "57014") -> dict[str, Any]:
     return {"data": {"errorCode": code, "sqlState": sqlstate}, "code": code, "message": message, "success": False}
 
@@ -202,6 +214,8 @@ def make_app() -> Any:
             return JSONResponse(refusal(fault["code"], fault["message"], fault.get("sqlstate", "57014")))
         if fault.get("lose") == "before":
             return lost()
+        if "cut" in fault or "flip" in fault:
+            tear(sql, fault)
         if "seconds" in fault:
             await asyncio.sleep(fault["seconds"])
         asked["sqlText"] = corrected(token, fault.get("rewrite", sql))

@@ -180,7 +180,8 @@ def test_an_empty_text_is_not_null_and_every_odd_sign_arrives(target: Target) ->
     target.load(table(text=odd, list=pa.array([[text, None] for text in odd])))
     assert target.rows("text") == odd
     read = target.rows("list")
-    assert read[:4] == ["{NULL,NULL}", '{"",NULL}', '{"\\"",NULL}', "{'',NULL}"] and read[8:10] == ['{"\\\\",NULL}', '{"\\\\N",NULL}'] and read[13] == '{"NULL",NULL}'
+    assert read[:4] == ["{NULL,NULL}", '{"",NULL}', '{"\\"",NULL}', "{'',NULL}"]
+    assert read[8:10] == ['{"\\\\",NULL}', '{"\\\\N",NULL}'] and read[13] == '{"NULL",NULL}'
 
 
 # ---- once, or nothing -----------------------------------------------------------------------------------------------------
@@ -231,7 +232,11 @@ def test_a_column_without_a_value_or_a_type_fits_whatever_is_there(target: Targe
 # ---- a table of PostgreSQL's that is there ----------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("later", [table(n=pa.array([1], pa.int64())), table(n=pa.array(["1"])), table(n=pa.array([1], pa.int32()), more=["x"])], ids=["wider", "another type", "one more"])
+@pytest.mark.parametrize(
+    "later",
+    [table(n=pa.array([1], pa.int64())), table(n=pa.array(["1"])), table(n=pa.array([1], pa.int32()), more=["x"])],
+    ids=["wider", "another type", "one more"],
+)
 def test_a_column_that_the_table_cannot_take_is_drift(postgres: InPostgres, later: pa.Table) -> None:
     postgres.load(table(n=pa.array([1], pa.int32())))
     assert "ALTER TABLE" in str(refused(postgres, errors.SchemaDriftError, later).hint)

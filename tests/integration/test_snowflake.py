@@ -16,6 +16,7 @@ from typing import Any
 from uuid import uuid4
 
 import psycopg
+import pyarrow
 import pytest
 import sqlglot
 from account import PASSWORD, Emulator, connect
@@ -212,6 +213,32 @@ def test_a_file_that_cannot_be_sent_stops_the_run_and_leaves_nothing_behind(item
         items.run()
     assert "README" in str(caught.value.hint)
     assert list(items.spool.iterdir()) == [] and items.loads() == 0
+
+
+@pytest.mark.parametrize("torn", [{"cut": 1}, {"cut": 40}, {"cut": 60_000}, {"flip": -3}, {"flip": 20_000}], ids=lambda torn: "-".join(map(str, *torn.items())))
+def test_a_file_that_is_torn_after_it_was_written_loads_nothing_and_the_next_try_loads_all(into: Into, torn: dict[str, int]) -> None:
+    """Between our look at its length and the driver's reading of it. The emulator reads what is left of a cut frame, and says nothing."""
+    into.write("CREATE TABLE {t} (id int8 PRIMARY KEY, note text)")
+    into.write("INSERT INTO {t} SELECT i, md5(i::text) || md5((-i)::text) || md5((i * 7)::text) FROM generate_series(1, 3000) i")
+    into.emulator.fault({"match": r"^PUT .*rows_0001\.csv\.zst", **torn})
+    told = (errors.InternalError, r"rows_0001.csv.zst has \d+ bytes, and \d+ were written") if "cut" in torn else (errors.TargetError, "target: load the files: ")
+    with pytest.raises(told[0], match=told[1]):
+        into.run(run_id="night")
+    assert into.loads() == 0 and into.rows() == [] and list(into.spool.iterdir()) == []
+    assert into.run(run_id="night", try_number=2).this_try.inserted == 3000
+    assert into.rows() == into.source_rows()
+
+
+def test_files_that_a_dead_run_left_are_removed_and_none_of_them_is_loaded(items: Into, tmp_path_factory: pytest.TempPathFactory) -> None:
+    """Torn ones, whole ones of other rows, and what bears the names that the next run takes."""
+    dead = items.spool / "rowferry-spool-20260101T000000-1-aaaaaa"
+    dead.mkdir(mode=0o700)
+    whole = pyarrow.compress(b"999,foreign\n", "zstd", asbytes=True)
+    (dead / "rows_0001.csv.zst").write_bytes(whole)
+    (dead / "rows_0002.csv.zst").write_bytes(whole[:-5])
+    assert items.run().this_try.inserted == ROWS
+    assert items.rows() == items.source_rows() and list(items.spool.iterdir()) == []
+    assert not [sql for sql in items.emulator.statements() if dead.name in sql]
 
 
 def test_a_folder_that_is_not_there_is_named_with_its_setting(items: Into) -> None:

@@ -336,6 +336,10 @@ static AdbcStatusCode execute(struct AdbcStatement *statement, struct ArrowArray
     struct fake_statement *fake = statement->private_data;
     AdbcStatusCode status = called(error);
     if (status != ADBC_STATUS_OK) return status;
+    if (fake_adbc->fail_part && strstr(fake->sql, fake_adbc->fail_part)) {
+        fake_adbc->fail_part = NULL;
+        return refuse(error, fake_adbc->fail_message);
+    }
     if (fake->stream.release) return ingest(fake, error);
     const struct fake_answer *found = find_answer(fake->sql);
     *n_changed = found ? found->n_changed : 1;

@@ -22,6 +22,7 @@ struct fake_adbc {
     int n_answers;
     struct fake_answer later[2]; /* come before the others once a call has failed */
     int fail_nth;             /* the how manieth call fails, from 1; 0: none */
+    const char *fail_part;    /* the first statement that contains it fails; NULL: none */
     const char *fail_message; /* NULL: a text without a meaning */
     atomic_int n_calls;
     int64_t lie;              /* added to the count of rows loaded */

@@ -30,6 +30,10 @@ struct taker {
     mode_t mode;
     const char *wait_for; /* a file that has to be there before the first is taken */
     const char *unlinked; /* one that somebody removes then */
+    bool cuts;              /* the end of each file, once it has read it */
+    const char *lengthened; /* or makes as long as BYTES */
+    char *packed;           /* where the last file is kept as it came; NULL: nowhere */
+    size_t n_packed;
     int fail_at;          /* the file that is refused; 0 for none */
     struct rf_cancel *cancel;
     bool cancels; /* and waits until it was heard */
@@ -52,6 +56,10 @@ static enum rf_code take(void *self, const char *path, const struct rf_spool_fil
     if (taker->fail_at == taker->n_files) return rf_fail(err, RF_AUTH, "no right to put %s", file->name);
     if (taker->wait_for && taker->n_files == 1 && !comes(&taker->folder, taker->wait_for)) return rf_fail(err, RF_INTERNAL, "nothing was written meanwhile");
     if (taker->unlinked && taker->n_files == 1) unlinkat(taker->folder.lock, taker->unlinked, 0);
+    if (taker->lengthened && taker->n_files == 1) {
+        int other = openat(taker->folder.lock, taker->lengthened, O_WRONLY);
+        if (other < 0 || ftruncate(other, BYTES) != 0 || close(other) != 0) return rf_fail(err, RF_INTERNAL, "it cannot be made longer");
+    }
     if (taker->cancels) {
         rf_cancel_request(taker->cancel);
         while (!taker->heard) usleep(1000);
@@ -61,6 +69,8 @@ static enum rf_code take(void *self, const char *path, const struct rf_spool_fil
     taker->mode = facts.st_mode & 0777;
     ssize_t n = read(fd, packed, sizeof packed);
     close(fd);
+    if (taker->cuts && truncate(path, n - 1) != 0) return rf_fail(err, RF_INTERNAL, "it cannot be cut");
+    if (taker->packed && n > 0) memcpy(taker->packed, packed, taker->n_packed = (size_t)n);
     size_t n_bytes = ZSTD_decompress(taker->got + taker->n_got, BYTES - taker->n_got, packed, (size_t)n);
     if (ZSTD_isError(n_bytes) || n != file->n_bytes) return rf_fail(err, RF_INTERNAL, "torn");
     taker->n_got += n_bytes;
@@ -182,6 +192,73 @@ TEST(a_file_that_is_gone_before_it_is_sent_is_told) {
     assert_code(code, RF_INTERNAL, &spooling->err);
     assert_contains(spooling->err.message, "rows_0002.csv.zst");
     assert_contains(spooling->err.message, "is gone");
+}
+
+/* What the writer goes on writing it writes where it was: only the length tells. */
+TEST(a_file_that_somebody_else_wrote_into_is_not_sent) {
+    size_t length = make_rows(text, 6000);
+    struct spooling *spooling = start(65536);
+    int n_files = 0;
+    int64_t n_rows = 0;
+    spooling->taker.wait_for = spooling->taker.lengthened = "rows_0002.csv.zst";
+    enum rf_code code = write_in_pieces(spooling, text, length, 4099);
+    if (code == RF_OK) code = finish(spooling, &n_files, &n_rows);
+    end(spooling);
+    assert_code(code, RF_INTERNAL, &spooling->err);
+    assert_contains(spooling->err.message, "rows_0002.csv.zst has 1048576 bytes, and ");
+    assert_int_equal(spooling->taker.n_files, 1);
+}
+
+TEST(a_file_that_is_cut_while_it_is_sent_is_told) {
+    size_t length = make_rows(text, 500);
+    struct spooling *spooling = start(BYTES);
+    int n_files = 0;
+    int64_t n_rows = 0;
+    spooling->taker.cuts = true;
+    enum rf_code code = write_in_pieces(spooling, text, length, 4099);
+    if (code == RF_OK) code = finish(spooling, &n_files, &n_rows);
+    end(spooling);
+    assert_code(code, RF_INTERNAL, &spooling->err);
+    assert_contains(spooling->err.message, "were written into it");
+}
+
+TEST(a_file_of_somebody_else_is_never_taken_for_ours) {
+    size_t length = make_rows(text, 6000);
+    struct spooling *spooling = start(65536);
+    int n_files = 0;
+    int64_t n_rows = 0;
+    int other = openat(spooling->taker.folder.lock, "rows_0002.csv.zst", O_CREAT | O_WRONLY, 0600);
+    assert_true(other >= 0 && write(other, "theirs", 6) == 6 && close(other) == 0);
+    enum rf_code code = write_in_pieces(spooling, text, length, 4099);
+    if (code == RF_OK) code = finish(spooling, &n_files, &n_rows);
+    end(spooling);
+    assert_code(code, RF_TARGET, &spooling->err);
+    assert_contains(spooling->err.message, "File exists");
+    assert_true(spooling->taker.n_files <= 1);
+}
+
+/* Wherever it is cut, and whichever byte is another, between our look at its length and its reading. */
+TEST(a_torn_file_is_none_to_whoever_reads_it) {
+    static char packed[BYTES], rows[BYTES];
+    size_t length = make_rows(text, 500), n_torn = 0;
+    struct spooling *spooling = start(BYTES);
+    int n_files = 0;
+    int64_t n_rows = 0;
+    spooling->taker.packed = packed;
+    enum rf_code code = write_in_pieces(spooling, text, length, 4099);
+    if (code == RF_OK) code = finish(spooling, &n_files, &n_rows);
+    size_t n_packed = spooling->taker.n_packed;
+    end(spooling);
+    assert_code(code, RF_OK, &spooling->err);
+    assert_true(n_packed > 10000 && ZSTD_decompress(rows, BYTES, packed, n_packed) == length);
+    for (size_t cut = 1; cut < n_packed; cut += memory_is_scarce ? n_packed : 97, n_torn++) assert_true(ZSTD_isError(ZSTD_decompress(rows, BYTES, packed, cut)));
+    for (size_t at = 0; at < n_packed; at += memory_is_scarce ? n_packed : 101, n_torn++) {
+        packed[at] = (char)(packed[at] ^ 0x10);
+        size_t n_bytes = ZSTD_decompress(rows, BYTES, packed, n_packed);
+        assert_true(ZSTD_isError(n_bytes) || (n_bytes == length && memcmp(rows, text, length) == 0)); /* a bit of the head may mean nothing */
+        packed[at] = (char)(packed[at] ^ 0x10);
+    }
+    assert_true(n_torn > 0);
 }
 
 TEST(a_file_that_is_refused_ends_the_rows_with_its_own_error) {
@@ -317,6 +394,10 @@ int main(void) {
         cmocka_unit_test(no_rows_make_no_file),
         cmocka_unit_test(one_file_is_sent_while_the_next_is_written),
         cmocka_unit_test(a_file_that_is_gone_before_it_is_sent_is_told),
+        cmocka_unit_test(a_file_that_somebody_else_wrote_into_is_not_sent),
+        cmocka_unit_test(a_file_that_is_cut_while_it_is_sent_is_told),
+        cmocka_unit_test(a_file_of_somebody_else_is_never_taken_for_ours),
+        cmocka_unit_test(a_torn_file_is_none_to_whoever_reads_it),
         cmocka_unit_test(a_file_that_is_refused_ends_the_rows_with_its_own_error),
         cmocka_unit_test(a_cancel_is_heard_while_a_file_is_being_sent),
         cmocka_unit_test(rows_that_end_inside_of_one_are_refused),
