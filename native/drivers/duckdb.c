@@ -49,19 +49,26 @@ struct result {
 
 /* ---- errors ---- */
 
+static char NO_MEMORY[] = "Out of Memory Error: this process got no more";
+
 static void release_error(struct AdbcError *error) {
-    free(error->message);
+    if (error->message != NO_MEMORY) free(error->message);
     *error = (struct AdbcError){0};
 }
 
-static AdbcStatusCode refuse(struct AdbcError *error, const char *message) {
-    error->message = strdup(message && *message ? message : "DuckDB gave no reason");
+static AdbcStatusCode no_memory(struct AdbcError *error) {
+    error->message = NO_MEMORY;
     error->release = release_error;
     return ADBC_STATUS_IO;
 }
 
-static AdbcStatusCode no_memory(struct AdbcError *error) {
-    return refuse(error, "Out of Memory Error: this process got no more");
+/* There is a message in any case. */
+static AdbcStatusCode refuse(struct AdbcError *error, const char *message) {
+    char *copy = strdup(message && *message ? message : "DuckDB gave no reason");
+    if (!copy) return no_memory(error);
+    error->message = copy;
+    error->release = release_error;
+    return ADBC_STATUS_IO;
 }
 
 /* Ends what DuckDB said, if it said anything. */
@@ -82,14 +89,16 @@ static AdbcStatusCode new_database(struct AdbcDatabase *database, struct AdbcErr
 
 static AdbcStatusCode set_database(struct AdbcDatabase *database, const char *name, const char *value, struct AdbcError *error) {
     struct database *made = database->private_data;
-    char message[256];
+    struct rf_text message = {0};
     if (strcmp(name, "path") == 0) {
         made->path = strdup(value);
         return made->path ? ADBC_STATUS_OK : no_memory(error);
     }
     if (api.set_config(made->config, name, value) == DUCKDB_OK) return ADBC_STATUS_OK;
-    snprintf(message, sizeof message, "Invalid Input Error: \"%s\" is no value of %s", value, name);
-    return refuse(error, message);
+    rf_text_addf(&message, "Invalid Input Error: \"%s\" is no value of %s", value, name);
+    AdbcStatusCode status = message.failed ? no_memory(error) : refuse(error, message.data);
+    rf_text_free(&message);
+    return status;
 }
 
 static AdbcStatusCode init_database(struct AdbcDatabase *database, struct AdbcError *error) {
@@ -114,12 +123,15 @@ static AdbcStatusCode release_database(struct AdbcDatabase *database, struct Adb
 
 /* ---- rows that DuckDB takes ---- */
 
-/* *chunk NULL: there are no more. Called on all threads of DuckDB. */
+/* *chunk NULL: there are no more. Called on all threads of DuckDB, which take a chunk without rows for the end. */
 static AdbcStatusCode next_chunk(struct session *session, duckdb_chunk *chunk, struct AdbcError *error) {
     struct ArrowArrayStream *stream = &session->rows.stream;
     struct ArrowArray array = {0};
     *chunk = NULL;
-    if (stream->get_next(stream, &array) != 0) return refuse(error, stream->get_last_error(stream));
+    do {
+        if (array.release) array.release(&array);
+        if (stream->get_next(stream, &array) != 0) return refuse(error, stream->get_last_error(stream));
+    } while (array.release && array.length == 0);
     if (!array.release) return ADBC_STATUS_OK;
     AdbcStatusCode status = judge(api.data_chunk_from_arrow(session->handle, &array, session->rows.schema, chunk), error);
     if (array.release) array.release(&array);
@@ -186,7 +198,7 @@ static void give_rows(duckdb_info info, duckdb_chunk out) {
     struct AdbcError error = {0};
     duckdb_chunk chunk = take_first(&session->rows);
     if (!chunk && next_chunk(session, &chunk, &error) != ADBC_STATUS_OK) {
-        api.function_set_error(info, error.message ? error.message : "Out of Memory Error");
+        api.function_set_error(info, error.message);
         error.release(&error);
     } else if (!chunk) {
         api.data_chunk_set_size(out, 0);
@@ -286,7 +298,7 @@ static void name_columns(struct result *result, uint64_t n, duckdb_type *types, 
 }
 
 static int keep_reason(struct result *result, struct AdbcError *error) {
-    rf_copy_text(result->reason, sizeof result->reason, error->message ? error->message : "");
+    rf_copy_text(result->reason, sizeof result->reason, error->message);
     error->release(error);
     return EIO;
 }
@@ -298,13 +310,11 @@ static int give_schema(struct ArrowArrayStream *stream, struct ArrowSchema *out)
     duckdb_type *types = calloc((size_t)n + 1, sizeof *types);
     const char **names = calloc((size_t)n + 1, sizeof *names);
     bool made = types && names;
-    AdbcStatusCode status = ADBC_STATUS_OK;
     if (made) name_columns(result, n, types, names);
-    if (made) status = judge(api.to_arrow_schema(result->options, types, names, n, out), &error);
+    AdbcStatusCode status = made ? judge(api.to_arrow_schema(result->options, types, names, n, out), &error) : no_memory(&error);
     for (uint64_t i = 0; made && i < n; i++) api.destroy_logical_type(&types[i]);
     free(types);
     free(names);
-    if (!made) return ENOMEM;
     return status == ADBC_STATUS_OK ? 0 : keep_reason(result, &error);
 }
 

@@ -1,8 +1,8 @@
 /* DuckDB as an ADBC driver of our own, over the C interface that DuckDB's library has beside its ADBC driver.
  *
  * DuckDB's driver appends the rows of a stream on the thread that calls it. Here a statement that selects from
- * RF_DUCKDB_ROWS (core/sql_duckdb.h) reads the stream that is bound to it, and all threads of DuckDB take its arrays, one each at a time.
- * An array has at most RF_DUCKDB_VECTOR rows.
+ * RF_DUCKDB_ROWS (core/sql_duckdb.h) reads the stream that is bound to it, and all threads of DuckDB take its arrays, one each at a time:
+ * get_next is called on several at once, and again after the end. An array has at most RF_DUCKDB_VECTOR rows.
  */
 #ifndef RF_DUCKDB_H
 #define RF_DUCKDB_H
