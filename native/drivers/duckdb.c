@@ -56,19 +56,26 @@ struct result {
 
 /* ---- errors ---- */
 
+static char NO_MEMORY[] = "Out of Memory Error: this process got no more";
+
 static void release_error(struct AdbcError *error) {
-    free(error->message);
+    if (error->message != NO_MEMORY) free(error->message);
     *error = (struct AdbcError){0};
 }
 
-static AdbcStatusCode refuse(struct AdbcError *error, const char *message) {
-    error->message = strdup(message && *message ? message : "DuckDB gave no reason");
+static AdbcStatusCode no_memory(struct AdbcError *error) {
+    error->message = NO_MEMORY;
     error->release = release_error;
     return ADBC_STATUS_IO;
 }
 
-static AdbcStatusCode no_memory(struct AdbcError *error) {
-    return refuse(error, "Out of Memory Error: this process got no more");
+/* There is a message in any case. */
+static AdbcStatusCode refuse(struct AdbcError *error, const char *message) {
+    char *copy = strdup(message && *message ? message : "DuckDB gave no reason");
+    if (!copy) return no_memory(error);
+    error->message = copy;
+    error->release = release_error;
+    return ADBC_STATUS_IO;
 }
 
 /* Ends what DuckDB said, if it said anything. */
@@ -89,14 +96,16 @@ static AdbcStatusCode new_database(struct AdbcDatabase *database, struct AdbcErr
 
 static AdbcStatusCode set_database(struct AdbcDatabase *database, const char *name, const char *value, struct AdbcError *error) {
     struct database *made = database->private_data;
-    char message[256];
+    struct rf_text message = {0};
     if (strcmp(name, "path") == 0) {
         made->path = strdup(value);
         return made->path ? ADBC_STATUS_OK : no_memory(error);
     }
     if (api.set_config(made->config, name, value) == DUCKDB_OK) return ADBC_STATUS_OK;
-    snprintf(message, sizeof message, "Invalid Input Error: \"%s\" is no value of %s", value, name);
-    return refuse(error, message);
+    rf_text_addf(&message, "Invalid Input Error: \"%s\" is no value of %s", value, name);
+    AdbcStatusCode status = message.failed ? no_memory(error) : refuse(error, message.data);
+    rf_text_free(&message);
+    return status;
 }
 
 static AdbcStatusCode init_database(struct AdbcDatabase *database, struct AdbcError *error) {
@@ -121,9 +130,14 @@ static AdbcStatusCode release_database(struct AdbcDatabase *database, struct Adb
 
 /* ---- rows that DuckDB takes ---- */
 
+/* At the end the array is empty. One without rows is passed over: DuckDB would take its chunk for the end. */
 static AdbcStatusCode next_array(struct rows *rows, struct ArrowArray *array, struct AdbcError *error) {
     *array = (struct ArrowArray){0};
-    return rows->stream.get_next(&rows->stream, array) == 0 ? ADBC_STATUS_OK : refuse(error, rows->stream.get_last_error(&rows->stream));
+    do {
+        if (array->release) array->release(array);
+        if (rows->stream.get_next(&rows->stream, array) != 0) return refuse(error, rows->stream.get_last_error(&rows->stream));
+    } while (array->release && array->length == 0);
+    return ADBC_STATUS_OK;
 }
 
 /* Moves the array; a chunk keeps alive what it refers to. */
@@ -242,7 +256,7 @@ static void give_rows(duckdb_info info, duckdb_chunk out) {
     duckdb_chunk chunk = NULL;
     AdbcStatusCode status = next_chunk(api.function_get_extra_info(info), api.function_get_local_init_data(info), &chunk, &error);
     if (status != ADBC_STATUS_OK) {
-        api.function_set_error(info, error.message ? error.message : "Out of Memory Error");
+        api.function_set_error(info, error.message);
         error.release(&error);
     } else if (!chunk) {
         api.data_chunk_set_size(out, 0);
@@ -343,7 +357,7 @@ static void name_columns(struct result *result, uint64_t n, duckdb_type *types, 
 }
 
 static int keep_reason(struct result *result, struct AdbcError *error) {
-    rf_copy_text(result->reason, sizeof result->reason, error->message ? error->message : "");
+    rf_copy_text(result->reason, sizeof result->reason, error->message);
     error->release(error);
     return EIO;
 }
@@ -355,13 +369,11 @@ static int give_schema(struct ArrowArrayStream *stream, struct ArrowSchema *out)
     duckdb_type *types = calloc((size_t)n + 1, sizeof *types);
     const char **names = calloc((size_t)n + 1, sizeof *names);
     bool made = types && names;
-    AdbcStatusCode status = ADBC_STATUS_OK;
     if (made) name_columns(result, n, types, names);
-    if (made) status = judge(api.to_arrow_schema(result->options, types, names, n, out), &error);
+    AdbcStatusCode status = made ? judge(api.to_arrow_schema(result->options, types, names, n, out), &error) : no_memory(&error);
     for (uint64_t i = 0; made && i < n; i++) api.destroy_logical_type(&types[i]);
     free(types);
     free(names);
-    if (!made) return ENOMEM;
     return status == ADBC_STATUS_OK ? 0 : keep_reason(result, &error);
 }
 

@@ -3,7 +3,8 @@
  * DuckDB's driver appends the rows of a stream on the thread that calls it. Here a statement that selects from
  * RF_DUCKDB_ROWS (core/sql_duckdb.h) reads the stream that is bound to it, whose arrays have at most RF_DUCKDB_VECTOR rows. Up to
  * RF_DUCKDB_TAKERS threads of DuckDB take them, each as many at once as make a row group: what one of them writes are whole row
- * groups then, of rows that follow each other, and only the last is in part.
+ * groups then, of rows that follow each other, and only the last is in part. get_next is called on one of them at a time, and again
+ * after the end.
  */
 #ifndef RF_DUCKDB_H
 #define RF_DUCKDB_H

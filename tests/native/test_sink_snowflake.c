@@ -83,6 +83,7 @@ static void answer_all(struct fake_adbc *adbc, bool loaded_before, bool with_key
     answer(adbc, "(COUNT(*) = 1)", NULL);
     adbc->answers[adbc->n_answers - 1].tell = find_load;
     answer(adbc, "' rows, load '", "5 rows, load 7");
+    answer(adbc, "PUT 'file://", "");
     answer(adbc, "COPY INTO \"ROWFERRY_STAGE_8\"", "rowferry_files_8/rows/rows_0001.csv.zst|LOADED|3|3");
     answer(adbc, "COPY INTO \"ROWFERRY_KEYS_8\"", "keys_0001.csv.zst|LOADED|6|6");
     answer(adbc, "SELECT COUNT(*)::VARCHAR FROM \"ROWFERRY_STAGE_8\"", "3");
@@ -449,10 +450,11 @@ TEST(short_of_memory_a_run_is_whole_or_nothing_of_it_is_there) {
 /* ---- verbs without a run ------------------------------------------------------------------------------------ */
 
 static enum rf_code reset(struct world *world, char **json) {
-    struct facts *facts = &world->fakes.facts;
+    const struct rf_sink *sink = &world->fakes.run.sink;
     const struct rf_observer nobody = {0};
     *json = NULL;
-    enum rf_code code = rf_snowflake_reset(&facts->job, world->cancel, nobody, &facts->arena, json, &facts->err);
+    enum rf_code code = sink->ops->reset(sink->self, nobody, json, &world->fakes.facts.err);
+    sink->ops->close(sink->self);
     assert_always(atomic_load(&world->adbc.n_alive) == 0);
     return code;
 }
@@ -473,7 +475,6 @@ TEST(a_reset_adds_its_record_under_a_lease_and_in_one_transaction) {
         world.adbc.fail_nth = nth;
         enum rf_code code = reset(&world, &json);
         assert_int_equal(code == RF_OK, world.adbc.committed);
-        assert_int_equal(code == RF_OK, json != NULL);
         free(json);
         drop_world(&world);
     }
@@ -488,7 +489,9 @@ TEST(load_records_are_listed_as_they_are_and_where_there_are_no_tables_there_are
         make_world(&world, true, "");
         change_answer(&world.adbc, "INFORMATION_SCHEMA.SCHEMATA", cases[i].there);
         answer(&world.adbc, "OBJECT_CONSTRUCT_KEEP_NULL", "{\"load_id\":8};{\"load_id\":7}");
-        enum rf_code code = rf_snowflake_state(&world.fakes.facts.job, world.cancel, &world.fakes.facts.arena, &json, &world.fakes.facts.err);
+        const struct rf_sink *sink = &world.fakes.run.sink;
+        enum rf_code code = sink->ops->state(sink->self, &json, &world.fakes.facts.err);
+        sink->ops->close(sink->self);
         assert_always(atomic_load(&world.adbc.n_alive) == 0);
         if (code == RF_OK) assert_string_equal(json, cases[i].json);
         free(json);

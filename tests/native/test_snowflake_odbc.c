@@ -38,12 +38,12 @@ struct world {
 
 static char spool[] = "/tmp/rowferry-test-XXXXXX"; /* a folder for the files of all tests, empty between them */
 
-static void add_csv(struct fake_end *source, const char *csv, int64_t n_rows) {
+static void add_source_rows(struct fake_end *source) {
     struct fake_stream *stream = add_stream(source);
-    stream->n_bytes = strlen(csv);
-    memcpy(stream->bytes, csv, stream->n_bytes);
+    source->csv = true;
+    add_csv(stream, "0,1.5,note\n1,,\"a\nb\"\n2,,\n");
     end_piece(stream);
-    stream->rows = n_rows;
+    stream->rows = 3;
 }
 
 /* Of three rows two are there already, if any are. */
@@ -94,7 +94,7 @@ static void make_world(struct world *world, bool loaded_before) {
     if (!loaded_before) never_loaded(&world->fakes.facts);
     reach_snowflake(&world->fakes.facts.job);
     world->fakes.source.n_streams = 0;
-    add_csv(&world->fakes.source, "0,1.5,note\n1,,\"a\nb\"\n2,,\n", 3);
+    add_source_rows(&world->fakes.source);
     reply_all(&world->odbc, loaded_before);
     world->cancel = rf_cancel_new();
     enum rf_code code = world->cancel ? rf_sink_for(&world->fakes.facts.job, world->cancel, &world->fakes.facts.arena, &world->sink,
