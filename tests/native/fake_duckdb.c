@@ -370,13 +370,15 @@ static void *take(void *arg) {
     struct rf_duckdb_chunk_handle chunk = {.n_columns = info.n_columns};
     pthread_barrier_wait(&taking->start);
     info.function->begin_thread(&info);
-    do {
+    if (*info.error) end_early(taking, info.error);
+    while (!*info.error && !atomic_load(&taking->ends)) {
         clear_chunk(&chunk);
         info.function->give(&info, &chunk);
         if (*info.error) end_early(taking, info.error);
         else if (chunk.size > 0) count_rows(&chunk);
-        if (chunk.size > 0 && is_one_too_many()) end_early(taking, "Constraint Error: no more of these");
-    } while (chunk.size > 0 && !atomic_load(&taking->ends));
+        if (chunk.size == 0) break;
+        if (is_one_too_many()) end_early(taking, "Constraint Error: no more of these");
+    }
     clear_chunk(&chunk);
     if (info.drop_of_thread) info.drop_of_thread(info.of_thread);
     return NULL;
