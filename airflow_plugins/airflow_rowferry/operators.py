@@ -104,7 +104,8 @@ class PostgresToWarehouseOperator(BaseOperator):
     :param source_lag_wait: how long to wait for a standby that is behind the last load, in seconds.
     :param connect_timeout: for one connection, in seconds.
     :param control_schema: schema of rowferry's own tables on the target. (templated)
-    :param driver: the library with the ADBC driver of DuckDB or Snowflake; by default that of its package.
+    :param driver: DuckDB's library, the one with Snowflake's ADBC driver, or the name or library of an ODBC driver;
+        by default the one that is installed.
     :param channel: how Snowflake is reached, ``adbc`` or ``odbc``; ``auto``: over ADBC when its driver is installed, else over ODBC.
     :param spool_dir: folder of the worker for files on their way to Snowflake; by default that for temporary files.
     :param spool_file_bytes: about how large such a file becomes, compressed, in bytes.

@@ -35,7 +35,7 @@ struct key {
 static const struct key KEYS[] = {
     {"source", TEXT, AT(source), NULL, 0, 0, 0, NULL, true, "PostgreSQL to read from: postgresql:// URI or libpq key=value text"},
     {"target", TEXT, AT(target), NULL, 0, 0, 0, NULL, true, "warehouse to load into: postgresql:// URI, libpq key=value text, duckdb:///path, snowflake://user@account/database?warehouse=…&role=…, mariadb:// URI, sqlite:///path, or odbc: and a connection string"},
-    {"driver", TEXT, AT(driver), NULL, 0, 0, 0, NULL, true, "library with the ADBC driver of a duckdb:/// or snowflake:// target, where Python finds that of its package duckdb or adbc-driver-snowflake; or name or library of the ODBC driver of a mariadb:// or sqlite:/// target, where the registered one is found"},
+    {"driver", TEXT, AT(driver), NULL, 0, 0, 0, NULL, true, "DuckDB's library, or that with the ADBC driver of a snowflake:// target, where Python finds those of the packages duckdb and adbc-driver-snowflake; or name or library of the ODBC driver of a mariadb:// or sqlite:/// target, where the registered one is found"},
     {"channel", CHOICE, AT(channel), "auto", 0, 0, 0, "auto adbc odbc", false, "how a snowflake:// target is reached: by its ADBC or its ODBC driver; auto: by ADBC when its driver is installed, else by ODBC"},
     {"spool_dir", TEXT, AT(spool_dir), NULL, 0, 0, 0, NULL, true, "folder for files on their way to a snowflake:// target, with room for two; null: that of the system for temporary files"},
     {"spool_file_bytes", BYTES, AT(spool_file_bytes), NULL, 167772160, 65536, 1073741824, NULL, false, "about how large such a file becomes, compressed, in bytes"},

@@ -22,9 +22,11 @@ static void use_point(char *text) {
 }
 
 void rf_print_float(double value, bool narrow, char *to) {
-    bool same = false, is_subnormal = fabs(value) < (narrow ? (double)FLT_MIN : DBL_MIN);
-    for (int digits = is_subnormal ? 1 : narrow ? 6 : 15; !same; digits++) {
-        snprintf(to, RF_PRINT_BYTES, "%.*g", digits, value);
+    bool same = false, is_subnormal = fabs(value) < (narrow ? (double)FLT_MIN : DBL_MIN), is_large = fabs(value) >= (narrow ? 1e6 : 1e15);
+    const int least = narrow ? 6 : 15; /* digits that PostgreSQL writes without an exponent */
+    for (int digits = is_subnormal ? 1 : least; !same; digits++) {
+        if (is_large && digits > least) snprintf(to, RF_PRINT_BYTES, "%.*e", digits - 1, value);
+        else snprintf(to, RF_PRINT_BYTES, "%.*g", digits, value);
         same = digits >= 17 || (narrow ? (double)strtof(to, NULL) : strtod(to, NULL)) == value;
     }
     use_point(to);

@@ -159,6 +159,10 @@ void rf_duckdb_unique_keys(const struct rf_job *job, struct rf_text *out) {
 
 /* ---- the load ---- */
 
+void rf_duckdb_keep_order(bool kept, struct rf_text *out) {
+    rf_text_addf(out, "SET preserve_insertion_order = %s", kept ? "true" : "false");
+}
+
 /* Rows that go straight in are unique at the source: their key is cheaper to make once they are there. */
 void rf_duckdb_create_target(const struct rf_plan *plan, struct rf_text *out) {
     rf_text_add(out, "CREATE TABLE ");

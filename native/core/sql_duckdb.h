@@ -53,6 +53,8 @@ void rf_duckdb_file(const struct rf_job *job, struct rf_text *out);
 /* The rows that are sent, as a statement names them: a table function without parameters. */
 #define RF_DUCKDB_ROWS "rowferry_rows"
 
+/* With it one thread inserts, in the order of the rows. */
+void rf_duckdb_keep_order(bool kept, struct rf_text *out);
 void rf_duckdb_create_target(const struct rf_plan *plan, struct rf_text *out);
 /* Straight into the table or into the stage; into the stage of keys. */
 void rf_duckdb_take_rows(const struct rf_plan *plan, struct rf_text *out);

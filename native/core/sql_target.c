@@ -338,7 +338,8 @@ static void add_staged_keys(const struct rf_plan *plan, struct rf_text *out) {
 }
 
 /* Of the rows of one key the newest comes first. Rows of a stream are as new as they came late: COPY into a table of its
- * own transaction looks for no free space in earlier pages, so that places in the stage rise with the rows. */
+ * own transaction looks for no free space in earlier pages, so that places in the stage rise with the rows; DuckDB is told to
+ * keep their order. */
 static void add_newest_first(const struct rf_plan *plan, struct rf_text *out) {
     if (is_given(plan)) rf_text_addf(out, "%s DESC", dialect_of(plan)->arrival);
     else rf_text_add(out, "\"_rowferry_age\", \"_rowferry_place\" DESC");

@@ -141,12 +141,14 @@ void rf_tally_keep(struct rf_tally *tally, const struct rf_row_hash *hash) {
 
 bool rf_tally_meet(struct rf_tally *tally, const struct rf_row_hash *hash, bool pending) {
     if (!is_in_group(tally, hash)) return true;
-    bool met = false;
+    bool met = false, is_equal = false; /* to one row of the target: another one of the same is not the source's */
     for (size_t at = find_slot(tally, hash->key, (size_t)hash->key); tally->states[at]; at = find_slot(tally, hash->key, at + 1)) {
         met = true;
         tally->states[at] |= MET;
-        if (tally->slots[at].row == hash->row) tally->states[at] |= EQUAL;
+        bool takes = !is_equal && tally->slots[at].row == hash->row && !(tally->states[at] & EQUAL);
+        if (takes) tally->states[at] |= EQUAL;
         else if (pending) tally->states[at] |= PENDING;
+        is_equal |= takes;
     }
     if (!met && pending) tally->counts.pending++;
     if (!met && !pending) tally->counts.missing++;
@@ -173,7 +175,7 @@ void rf_tally_end_group(struct rf_tally *tally) {
 const char *rf_tally_verdict(const struct rf_tally *tally, const struct rf_row_hash *hash) {
     if (!is_in_group(tally, hash)) return NULL;
     size_t at = find_slot(tally, hash->key, (size_t)hash->key);
-    while (tally->states[at] && tally->slots[at].row != hash->row) at = find_slot(tally, hash->key, at + 1);
+    while (tally->states[at] && (tally->slots[at].row != hash->row || !verdict(tally->states[at]))) at = find_slot(tally, hash->key, at + 1);
     return tally->states[at] ? verdict(tally->states[at]) : NULL;
 }
 

@@ -240,8 +240,9 @@ static enum rf_code send_as_text(struct rf_type *type, struct rf_arena *arena, s
     return type->cast ? RF_OK : rf_no_memory(err);
 }
 
-enum rf_code rf_type_for(const char *identity, int32_t typmod, bool as_text, enum rf_dialect dialect, struct rf_arena *arena,
-                         struct rf_type *type, struct rf_error *err) {
+/* rf_type_resolve for a target of this dialect, which may take as its text what it has no type for. RF_DIALECTS: for Arrow alone. */
+static enum rf_code type_for(const char *identity, int32_t typmod, bool as_text, enum rf_dialect dialect, struct rf_arena *arena,
+                             struct rf_type *type, struct rf_error *err) {
     RF_TRY(rf_type_resolve(identity, typmod, as_text, arena, type, err));
     bool has_lists = dialect == RF_DIALECTS || dialect == RF_DIALECT_DUCKDB || dialect == RF_DIALECT_SNOWFLAKE;
     bool goes_as_text = dialect != RF_DIALECTS && type->row->on[dialect].as_text;
@@ -259,7 +260,7 @@ enum rf_code rf_types_of(const struct rf_job *job, struct rf_source_facts *facts
         struct rf_columns_field *field = &(*fields)[i];
         bool as_text = rf_names_have(&job->as_text, column->name);
         *field = (struct rf_columns_field){.name = column->name, .not_null = column->not_null, .declared = column->type};
-        RF_TRY(rf_type_for(column->identity, column->typmod, as_text, dialect, arena, &field->type, err));
+        RF_TRY(type_for(column->identity, column->typmod, as_text, dialect, arena, &field->type, err));
         column->cast = field->type.cast;
         if (as_text) column->cast_reason = RF_AS_TEXT_NAMES_IT;
     }

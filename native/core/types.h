@@ -66,10 +66,6 @@ struct rf_type {
 enum rf_code rf_type_resolve(const char *identity, int32_t typmod, bool as_text, struct rf_arena *arena,
                              struct rf_type *type, struct rf_error *err);
 
-/* The same for a target of this dialect, which may take as its text what it has no type for. RF_DIALECTS: for Arrow alone. */
-enum rf_code rf_type_for(const char *identity, int32_t typmod, bool as_text, enum rf_dialect dialect, struct rf_arena *arena,
-                         struct rf_type *type, struct rf_error *err);
-
 /* A `cast_reason` of struct rf_column. */
 #define RF_AS_TEXT_NAMES_IT "\"as_text\" names it"
 

@@ -5,17 +5,6 @@
 
 __extension__ typedef unsigned __int128 uint128;
 
-bool rf_value_is_printed(const struct rf_type *type) {
-    switch (type->wire) {
-    case RF_WIRE_NUMERIC:
-    case RF_WIRE_UUID:
-    case RF_WIRE_DATE:
-    case RF_WIRE_TIME:
-    case RF_WIRE_TIMESTAMP: return true;
-    default: return false;
-    }
-}
-
 /* Digits come from the last one on. */
 static int print_decimal(const uint8_t *bytes, int scale, char *to) {
     char digits[RF_VALUE_TEXT_BYTES], *first = digits + sizeof digits;

@@ -10,9 +10,6 @@
 
 enum { RF_VALUE_TEXT_BYTES = 48 };
 
-/* Is the type one whose values have to be printed: a decimal, a UUID, a date or a time? */
-bool rf_value_is_printed(const struct rf_type *type);
-
 /* Prints a value that is not NULL: -12.50, 2026-01-31, 24:00:00.000000, 2026-01-31 18:00:00.000000, to which `zone` is added
  * where the type is of times in UTC. Returns its length, or -1 for a day or time outside of the years 1 to 9999, for which there is no such text. */
 int rf_value_text(const struct rf_type *type, const struct ArrowArray *array, int64_t row, const char *zone, char to[RF_VALUE_TEXT_BYTES]);

@@ -222,8 +222,11 @@ enum rf_code rf_duckdb_add_record(struct rf_sink_duckdb *sink, const struct rf_r
 static enum rf_code look_up(struct rf_sink_duckdb *sink, bool *found, struct rf_error *err) {
     struct rf_text sql = {0};
     struct rf_result rows;
-    RF_TRY(open_file(sink, false, err));
-    sink->adbc.past_cancel = true;
+    struct rf_cancel *cancel = sink->cancel;
+    sink->cancel = NULL; /* the outcome is waited for, also behind a cancel */
+    enum rf_code code = open_file(sink, false, err);
+    sink->cancel = cancel;
+    RF_TRY(code);
     RF_TRY(look_for_control(sink, err));
     if (!sink->has_control) return RF_OK;
     rf_duckdb_find_load(sink->job, sink->load_id, &sql);

@@ -25,6 +25,7 @@ struct rows {
     struct ArrowArrayStream stream; /* its release is NULL when there is none */
     duckdb_schema schema;
     duckdb_chunk first; /* taken ahead: its columns say the types; NULL once a thread has it */
+    struct ArrowArray of_first; /* what it refers to */
     pthread_mutex_t mutex; /* for whoever takes from here while a statement runs */
 };
 
@@ -140,12 +141,21 @@ static AdbcStatusCode next_array(struct rows *rows, struct ArrowArray *array, st
     return ADBC_STATUS_OK;
 }
 
-/* Moves the array; a chunk keeps alive what it refers to. */
-static AdbcStatusCode make_chunk(struct session *session, struct ArrowArray *array, duckdb_chunk *chunk, struct AdbcError *error) {
-    AdbcStatusCode status = judge(api.data_chunk_from_arrow(session->handle, array, session->rows.schema, chunk), error);
+static void keep(struct ArrowArray *array) {
+    array->release = NULL;
+}
+
+static void let_go(struct ArrowArray *array) {
     if (array->release) array->release(array);
     array->release = NULL;
-    return status;
+}
+
+/* The chunk refers to what the array holds, which stays ours: DuckDB gives the whole to its first column alone, and does not say
+ * that it keeps it where it copies that one. */
+static AdbcStatusCode make_chunk(struct session *session, const struct ArrowArray *array, duckdb_chunk *chunk, struct AdbcError *error) {
+    struct ArrowArray lent = *array;
+    lent.release = keep;
+    return judge(api.data_chunk_from_arrow(session->handle, &lent, session->rows.schema, chunk), error);
 }
 
 static AdbcStatusCode begin_rows(struct session *session, struct ArrowArrayStream *stream, struct AdbcError *error) {
@@ -156,14 +166,14 @@ static AdbcStatusCode begin_rows(struct session *session, struct ArrowArrayStrea
     if (rows->stream.get_schema(&rows->stream, &schema) != 0) return refuse(error, rows->stream.get_last_error(&rows->stream));
     AdbcStatusCode status = judge(api.schema_from_arrow(session->handle, &schema, &rows->schema), error);
     if (schema.release) schema.release(&schema);
-    struct ArrowArray array = {0};
-    if (status == ADBC_STATUS_OK) status = next_array(rows, &array, error);
-    return status == ADBC_STATUS_OK && array.release ? make_chunk(session, &array, &rows->first, error) : status;
+    if (status == ADBC_STATUS_OK) status = next_array(rows, &rows->of_first, error);
+    return status == ADBC_STATUS_OK && rows->of_first.release ? make_chunk(session, &rows->of_first, &rows->first, error) : status;
 }
 
 static void end_rows(struct session *session) {
     struct rows *rows = &session->rows;
     if (rows->first) api.destroy_data_chunk(&rows->first);
+    let_go(&rows->of_first);
     if (rows->schema) api.destroy_arrow_converted_schema(&rows->schema);
     if (rows->stream.release) rows->stream.release(&rows->stream);
     rows->first = NULL;
@@ -192,7 +202,7 @@ static void limit_threads(duckdb_info info) {
 static void drop_group(void *made) {
     struct group *group = made;
     if (group->first) api.destroy_data_chunk(&group->first);
-    for (int i = group->next; i < group->n; i++) group->arrays[i].release(&group->arrays[i]);
+    for (int i = 0; i < group->n; i++) let_go(&group->arrays[i]);
     free(group);
 }
 
@@ -229,9 +239,10 @@ static AdbcStatusCode fill_group(struct rows *rows, struct group *group, struct 
     return ADBC_STATUS_OK;
 }
 
-/* *chunk NULL: there are no more rows. */
+/* *chunk NULL: there are no more rows. Who asks has done with the chunk before. */
 static AdbcStatusCode next_chunk(struct session *session, struct group *group, duckdb_chunk *chunk, struct AdbcError *error) {
     AdbcStatusCode status = ADBC_STATUS_OK;
+    if (group->next > 0) let_go(&group->arrays[group->next - 1]);
     if (group->next == group->n) {
         pthread_mutex_lock(&session->rows.mutex);
         status = fill_group(&session->rows, group, error);
@@ -243,7 +254,6 @@ static AdbcStatusCode next_chunk(struct session *session, struct group *group, d
     return *chunk || group->next == group->n ? ADBC_STATUS_OK : make_chunk(session, &group->arrays[group->next++], chunk, error);
 }
 
-/* What the vectors refer to lives as long as they do. */
 static void hand_over(duckdb_chunk from, duckdb_chunk to) {
     for (uint64_t i = 0; i < api.data_chunk_get_column_count(from); i++)
         api.vector_reference_vector(api.data_chunk_get_vector(to, i), api.data_chunk_get_vector(from, i));

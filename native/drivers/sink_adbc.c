@@ -1,5 +1,5 @@
-/* Loading into a DuckDB file through the ADBC driver in DuckDB's own library: one transaction from the first statement to
- * the load record. Rows go into the new table, or into a temporary one and from there by UPDATE and INSERT.
+/* Loading into a DuckDB file through an ADBC driver of ours (duckdb.h): one transaction from the first statement to the load
+ * record. Rows go into the new table, or into a temporary one and from there by DELETE or UPDATE, and INSERT.
  *
  * DuckDB reports success where another database would complain: what a statement says it did is compared with what the
  * tables then hold.
@@ -110,11 +110,20 @@ static enum rf_code start_rows(struct rf_sink_duckdb *sink, struct rf_error *err
     return start_ingest(sink, fields, n, err);
 }
 
+/* Which of a stream's rows is the later one is told by its place in the stage: one thread has to take them then. */
+static enum rf_code keep_order(struct rf_sink_duckdb *sink, bool kept, struct rf_error *err) {
+    struct rf_text sql = {0};
+    if (!sink->plan->dedupe || sink->plan->reading != RF_READ_GIVEN) return RF_OK;
+    rf_duckdb_keep_order(kept, &sql);
+    return rf_adbc_execute(&sink->adbc, "keep the order of rows", &sql, NULL, err);
+}
+
 static enum rf_code begin_load(void *self, const struct rf_plan *plan, struct rf_error *err) {
     struct rf_sink_duckdb *sink = self;
     sink->plan = plan;
     if (plan->first_load) RF_TRY(change(sink, "create the target table", rf_duckdb_create_target, NULL, err));
     if (!plan->straight) RF_TRY(change(sink, "create the stage", rf_sql_create_stage, NULL, err));
+    RF_TRY(keep_order(sink, true, err));
     return start_rows(sink, err);
 }
 
@@ -143,7 +152,8 @@ static enum rf_code end_ingest(struct rf_sink_duckdb *sink, rf_statement_maker *
 }
 
 static enum rf_code end_rows(struct rf_sink_duckdb *sink, struct rf_error *err) {
-    return end_ingest(sink, sink->plan->straight ? rf_duckdb_count_target : rf_duckdb_count_stage, &sink->rows_staged, err);
+    RF_TRY(end_ingest(sink, sink->plan->straight ? rf_duckdb_count_target : rf_duckdb_count_stage, &sink->rows_staged, err));
+    return keep_order(sink, false, err);
 }
 
 static enum rf_code begin_keys(void *self, struct rf_error *err) {

@@ -50,6 +50,15 @@ def test_several_tables_share_a_file_and_its_records(items: Into) -> None:
 # ---- records -----------------------------------------------------------------------------------------------
 
 
+@pytest.mark.parametrize("first", ["uuid", "bool", "numeric(8,2)", "time"])
+def test_columns_behind_one_that_is_copied_are_whole(into: Into, first: str) -> None:
+    values = {"uuid": "md5(i::text)::uuid", "bool": "i % 2 = 0", "numeric(8,2)": "i / 8.0", "time": "time '00:00' + i * interval '1 s'"}
+    into.at_source.execute(f"CREATE TABLE wide (a {first}, b text, c int8 PRIMARY KEY, d text)")
+    into.at_source.execute(f"INSERT INTO wide SELECT {values[first]}, repeat(i::text, 9), i, md5(i::text) FROM generate_series(1, 150000) i")
+    report = into.run("wide", verify=True)
+    assert (report.this_try.inserted, report.verification.result) == (150_000, "equal")
+
+
 def test_a_look_makes_no_file(items: Into) -> None:
     assert items.job().state() == []
     plan = items.job().plan()

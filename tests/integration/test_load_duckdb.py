@@ -175,6 +175,13 @@ def test_of_rows_that_share_a_key_the_later_one_wins_whatever_its_values(file: F
         assert file.rows("id, n, signbit(n), l") == [(1, None, None, []), (2, 0.0, True, [None])]
 
 
+def test_the_later_row_wins_however_many_threads_could_take_them(file: File) -> None:
+    n = 20_000
+    rows = pa.table({"id": pa.array([i % 7 for i in range(n)], pa.int32()), "n": list(range(n)), "pad": ["x" * 1000] * n})
+    file.load(rows, batch_bytes=SMALLEST)
+    assert file.rows("id, n") == [(key, max(range(key, n, 7))) for key in range(7)]
+
+
 def test_keys_that_repeat_can_be_refused(file: File) -> None:
     error = file.refused(errors.DataError, table(n=[1, 2]).set_column(0, "id", [[7, 7]]), on_duplicate="fail")
     assert "1 rows" in error.message and "repeat a key: (7" in error.message

@@ -96,6 +96,10 @@ TEST(values_are_printed_as_postgresql_prints_them) {
     BECOMES("int8", RF_WIRE_INT8, "\x80\0\0\0\0\0\0\0", "-9223372036854775808");
     BECOMES("float4", RF_WIRE_FLOAT4, "\x3d\xcc\xcc\xcd", "0.1");
     BECOMES("float8", RF_WIRE_FLOAT8, "\0\0\0\0\0\0\0\1", "5e-324");
+    BECOMES("float8", RF_WIRE_FLOAT8, "\x43\x40\0\0\0\0\0\0", "9.007199254740992e+15");
+    BECOMES("float8", RF_WIRE_FLOAT8, "\x42\xe6\xbc\xc4\x1e\x90\0\0", "200000000000000");
+    BECOMES("float4", RF_WIRE_FLOAT4, "\x4b\x80\0\0", "1.6777216e+07");
+    BECOMES("float4", RF_WIRE_FLOAT4, "\x49\x74\x24\0", "1e+06");
     BECOMES("float8", RF_WIRE_FLOAT8, "\x7f\xf0\0\0\0\0\0\0", "Infinity");
     BECOMES("bytea", RF_WIRE_BYTES, "\0\xff\\", "\\x00ff5c");
     BECOMES("bytea", RF_WIRE_BYTES, "", "\\x");

@@ -115,6 +115,15 @@ TEST(a_target_row_equals_any_source_row_of_its_key) {
     comes_to(1, 1, 0, 0, 0);
 }
 
+TEST(a_row_that_the_target_holds_twice_is_not_equal_twice) {
+    begin();
+    add(&source, 1, 1, false);
+    add(&target, 1, 1, false), add(&target, 1, 1, false);
+    add(&source, 2, 1, true);
+    add(&target, 2, 1, false), add(&target, 2, 1, false);
+    comes_to(2, 1, 0, 1, 0);
+}
+
 TEST(more_rows_than_there_is_room_for_come_in_groups) {
     begin();
     for (uint64_t i = 0; i < 2000; i++) add(&source, i, i, false), add(&target, i, i + 1, false);
@@ -192,6 +201,7 @@ int main(void) {
         cmocka_unit_test(each_row_is_counted_once_for_what_it_is),
         cmocka_unit_test(rows_that_changed_places_are_found_although_all_sums_are_the_same),
         cmocka_unit_test(a_target_row_equals_any_source_row_of_its_key),
+        cmocka_unit_test(a_row_that_the_target_holds_twice_is_not_equal_twice),
         cmocka_unit_test(more_rows_than_there_is_room_for_come_in_groups),
         cmocka_unit_test(a_verdict_is_given_on_the_rows_of_the_group),
         cmocka_unit_test(a_checksum_is_the_sum_of_the_sources_rows),
