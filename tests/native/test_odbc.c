@@ -484,7 +484,9 @@ TEST(verifying_later_sees_one_state_and_writes_nothing) {
     assert_code(code, RF_OK, &world.fakes.facts.err);
     assert_contains(json, "\"equal\":3");
     const char *begun = strstr(world.odbc.statements, "START TRANSACTION READ ONLY, WITH CONSISTENT SNAPSHOT\n"), *newest = strstr(world.odbc.statements, "n.kind = 'reset'");
+    const char *limit = strstr(world.odbc.statements, "wait_timeout = 120\n"), *slow = strstr(world.odbc.statements, "wait_timeout = 31536000\n");
     assert_true(begun && newest && begun < newest);
+    assert_true(limit && slow && limit < slow && slow < begun);
     assert_lacks(world.odbc.statements, "UPDATE");
     assert_lacks(world.odbc.statements, "INSERT");
     free(json);
