@@ -249,7 +249,6 @@ static enum rf_code look_up(struct rf_sink_odbc *sink, bool *found, struct rf_er
     struct rf_text lock = {0};
     struct rf_result rows;
     RF_TRY(sink->session.ops->begin(sink->session.self, err));
-    sink->odbc.past_cancel = true;
     rf_plain_fence(sink->row, sink->job, sink->load_id, &lock);
     RF_TRY(rf_odbc_read(sink, "wait for the earlier session", &lock, &rows, err));
     RF_TRY(find_load(sink, found, err));
@@ -260,6 +259,7 @@ static enum rf_code resolve_doubt(struct rf_sink_odbc *sink, struct rf_error *er
     struct rf_error lost = *err, ignored;
     enum rf_code code = RF_TARGET;
     bool found = false;
+    sink->session.ops->stop_listening(sink->session.self); /* what was committed is found out, also behind a cancel */
     for (int tries = 0; code != RF_OK && tries < DOUBT_TRIES; tries++) {
         sink->session.ops->close(sink->session.self);
         if (tries > 0) rf_cancel_wait(sink->cancel, DOUBT_PAUSE_MS);

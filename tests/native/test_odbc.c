@@ -303,6 +303,16 @@ TEST(a_commit_whose_answer_is_lost_is_looked_up_behind_the_lock_of_its_transacti
     drop_world(&world);
 }
 
+TEST(a_cancel_while_the_commit_is_under_way_comes_too_late_and_its_outcome_is_found_out) {
+    static struct world world;
+    make_world(&world, true);
+    world.odbc.loses_commit = world.odbc.commits_anyway = true;
+    world.odbc.cancel_at_commit = world.cancel;
+    assert_code(run(&world), RF_OK, &world.fakes.facts.err);
+    assert_int_equal(world.odbc.n_connects, 2);
+    drop_world(&world);
+}
+
 TEST(a_commit_that_is_lost_with_its_answer_is_a_failure_that_may_be_tried_again) {
     static struct world world;
     make_world(&world, true);
@@ -666,6 +676,7 @@ int main(void) {
         cmocka_unit_test(a_value_that_was_cut_stops_the_run_though_the_driver_only_warns),
         cmocka_unit_test(rows_that_the_database_refuses_end_the_run_with_its_reason),
         cmocka_unit_test(a_commit_whose_answer_is_lost_is_looked_up_behind_the_lock_of_its_transaction),
+        cmocka_unit_test(a_cancel_while_the_commit_is_under_way_comes_too_late_and_its_outcome_is_found_out),
         cmocka_unit_test(a_commit_that_is_lost_with_its_answer_is_a_failure_that_may_be_tried_again),
         cmocka_unit_test(a_transaction_that_the_server_ended_for_another_is_tried_again_with_the_same_stage),
         cmocka_unit_test(a_merge_that_fails_for_another_reason_is_not_tried_again),
