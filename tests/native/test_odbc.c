@@ -560,6 +560,24 @@ TEST(a_password_that_a_driver_quotes_is_hidden) {
     drop_world(&world);
 }
 
+TEST(a_password_is_hidden_also_as_a_connection_string_writes_it_and_where_the_text_is_cut) {
+    static struct world world;
+    static const char *const ends[] = {"PWD={s3cr}}et};", "PWD=s3cr", "PWD={s3cr}", "PWD={s3cr}}", "PWD={s3cr}}e", "PWD=s3cr}e"};
+    for (size_t i = 0; i < (memory_is_scarce ? 1 : N_OF(ends)); i++) {
+        char said[64];
+        snprintf(said, sizeof said, "cannot connect by %s", ends[i]);
+        make_world(&world, true);
+        world.odbc.fail_part = "(connect)";
+        world.odbc.failure = (struct fake_failure){"08001", 0, said};
+        assert_code(run(&world), RF_TARGET, &world.fakes.facts.err);
+        assert_contains(world.fakes.facts.err.server_message, "cannot connect by PWD=");
+        assert_contains(world.fakes.facts.err.server_message, "***");
+        assert_lacks(world.fakes.facts.err.server_message, "s3cr");
+        assert_lacks(world.fakes.facts.err.message, "s3cr");
+        drop_world(&world);
+    }
+}
+
 TEST(a_long_answer_is_read_in_pieces) {
     static struct world world;
     static char rows[10100], newest[10400];
@@ -693,6 +711,7 @@ int main(void) {
         cmocka_unit_test(a_driver_that_cannot_be_loaded_is_named_with_what_it_lacks),
         cmocka_unit_test(a_database_of_another_make_is_refused_by_name),
         cmocka_unit_test(a_password_that_a_driver_quotes_is_hidden),
+        cmocka_unit_test(a_password_is_hidden_also_as_a_connection_string_writes_it_and_where_the_text_is_cut),
         cmocka_unit_test(a_long_answer_is_read_in_pieces),
         cmocka_unit_test(a_connection_is_read_from_its_uri),
         cmocka_unit_test(a_uri_that_is_none_is_refused_without_a_word_of_it),
