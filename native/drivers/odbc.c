@@ -368,9 +368,11 @@ enum rf_code rf_odbc_read_value(struct rf_odbc *odbc, void *statement, const cha
         *is_null = left == SQL_NULL_DATA;
         if (*is_null) return RF_OK;
         bool more = left == SQL_NO_TOTAL || left > size - end;
-        value->length += more ? (size_t)(size - end) : (size_t)left;
+        /* Of a text a driver may give less than there is room for, so as not to cut a character. */
+        SQLLEN got = !more ? left : end ? (SQLLEN)strnlen(room, (size_t)(size - end)) : size;
+        value->length += (size_t)got;
         if (!more) return RF_OK;
-        if (left != SQL_NO_TOTAL) size = left - (size - end) + end;
+        if (left != SQL_NO_TOTAL) size = left - got + end;
     }
 }
 
