@@ -43,7 +43,7 @@ static const struct rf_dialect_row ROWS[RF_DIALECTS] = {
         .begin_session = "SET SESSION sql_mode = 'ANSI_QUOTES,PIPES_AS_CONCAT,NO_BACKSLASH_ESCAPES,STRICT_ALL_TABLES,NO_ENGINE_SUBSTITUTION,NO_AUTO_VALUE_ON_ZERO';"
                          "SET SESSION time_zone = '+00:00';SET SESSION TRANSACTION ISOLATION LEVEL READ COMMITTED;SET SESSION max_statement_time = 0;"
                          "SET SESSION innodb_lock_wait_timeout = {lock};SET SESSION lock_wait_timeout = {lock};SET SESSION idle_transaction_timeout = {lease};"
-                         "SET SESSION wait_timeout = {lease};"
+                         "SET SESSION wait_timeout = {lease};SET SESSION idle_readonly_transaction_timeout = 0;SET SESSION idle_write_transaction_timeout = 0;"
                          "SET SESSION group_concat_max_len = 65536",
         .lock = "SELECT " FLAG("GET_LOCK(" MARIADB_LOCK ", 0) = 1"),
         /* Until then nothing shows that a process stands still which has the lock; from then on a source may be slow. */
@@ -51,7 +51,8 @@ static const struct rf_dialect_row ROWS[RF_DIALECTS] = {
         .holder = "SELECT IS_USED_LOCK(" MARIADB_LOCK ")",
         .end_session = {"KILL CONNECTION ", ""},
         .session = "CONNECTION_ID(), NULL",
-        .begin_looking = "SET SESSION idle_transaction_timeout = 0;SET TRANSACTION ISOLATION LEVEL REPEATABLE READ;START TRANSACTION READ ONLY, WITH CONSISTENT SNAPSHOT",
+        /* Without a limit of its own a transaction has that of the session. */
+        .begin_looking = "SET SESSION wait_timeout = 31536000;SET SESSION idle_transaction_timeout = 0;SET TRANSACTION ISOLATION LEVEL REPEATABLE READ;START TRANSACTION READ ONLY, WITH CONSISTENT SNAPSHOT",
         .idle_limit = {"SET SESSION idle_transaction_timeout = ", ""},
         .asked = MARIADB_ASKED, .paging = RF_PAGES_BY_KEY,
         .account = "SELECT CURRENT_USER(), VERSION(), " FLAG("@@read_only = 1"),

@@ -97,7 +97,15 @@ static bool is_one_of(const char *text, const char *a, const char *b) {
     return !text || strcmp(text, a) == 0 || strcmp(text, b) == 0;
 }
 
+/* It becomes a part of a host's name and of a connection string. */
+static bool is_account(const char *text) {
+    for (; *text; text++)
+        if (!isalnum((unsigned char)*text) && !strchr("._-", *text)) return false;
+    return true;
+}
+
 static enum rf_code check(const struct rf_snowflake_uri *uri, struct rf_error *err) {
+    if (!is_account(uri->account)) return wrong(err, "has an account with something else in it than letters, digits, dots, hyphens and underscores");
     if (uri->private_key && uri->private_key_file) return wrong(err, "has a private key and a file with one");
     if (uri->private_key && !strstr(uri->private_key, "-----BEGIN ")) return wrong(err, "has a private key that is no PEM text, from -----BEGIN on");
     if (uri->port && strspn(uri->port, "0123456789") != strlen(uri->port)) return wrong(err, "has a port that is no number");

@@ -74,6 +74,21 @@ enum rf_code rf_odbc_connect(struct rf_sink_odbc *sink, struct rf_error *err) {
     return execute_all(sink, "set up the session", sink->row->begin_session, err);
 }
 
+/* ---- looking ---- */
+
+static enum rf_code look_for_control(struct rf_sink_odbc *sink, struct rf_error *err) {
+    struct rf_result rows;
+    RF_TRY(rf_odbc_ask(sink, "look for the control tables", sink->row->control_exists, &rows, err));
+    sink->has_control = rf_result_integer(&rows, 0, 0) > 0 && rf_result_integer(&rows, 0, 1) > 0;
+    return RF_OK;
+}
+
+/* Looking without writing: one state for the newest record and the rows. */
+static enum rf_code look(struct rf_sink_odbc *sink, struct rf_error *err) {
+    RF_TRY(execute_all(sink, "begin", sink->row->begin_looking, err));
+    return look_for_control(sink, err);
+}
+
 /* ---- a file ---- */
 
 static enum rf_code busy(const struct rf_sink_odbc *sink, const char *said, struct rf_error *err) {
@@ -89,16 +104,19 @@ static enum rf_code open_file(struct rf_sink_odbc *sink, bool to_write, struct r
     return rf_odbc_connect(sink, err);
 }
 
-/* Takes the file if nobody else writes to it. */
+/* Takes the file if nobody else writes to it. To look it is read here already: who writes may keep readers out too. */
 static enum rf_code try_file(struct rf_sink_odbc *sink, bool to_write, bool *got, struct rf_error *err) {
     *got = false;
     *err = (struct rf_error){0};
     if (!sink->hold) RF_TRY(rf_file_try(sink->uri.path, &sink->hold, err));
     if (!sink->hold) return RF_OK;
     enum rf_code code = sink->odbc.is_open ? RF_OK : open_file(sink, to_write, err);
-    if (code == RF_OK && to_write) code = sink->session.ops->begin(sink->session.self, err);
+    bool is_set_up = code == RF_OK;
+    if (is_set_up) code = to_write ? sink->session.ops->begin(sink->session.self, err) : look(sink, err);
     *got = code == RF_OK;
-    return code == RF_BUSY ? RF_OK : code;
+    if (code != RF_BUSY) return code;
+    if (!is_set_up || !to_write) sink->session.ops->close(sink->session.self); /* the next try begins anew */
+    return RF_OK;
 }
 
 enum rf_code rf_odbc_wait_for_file(struct rf_sink_odbc *sink, bool to_write, struct rf_error *err) {
@@ -114,13 +132,6 @@ enum rf_code rf_odbc_wait_for_file(struct rf_sink_odbc *sink, bool to_write, str
 }
 
 /* ---- control tables ---- */
-
-static enum rf_code look_for_control(struct rf_sink_odbc *sink, struct rf_error *err) {
-    struct rf_result rows;
-    RF_TRY(rf_odbc_ask(sink, "look for the control tables", sink->row->control_exists, &rows, err));
-    sink->has_control = rf_result_integer(&rows, 0, 0) > 0 && rf_result_integer(&rows, 0, 1) > 0;
-    return RF_OK;
-}
 
 /* The right to create is needed only where something is to be created. */
 static enum rf_code see_to_schema(struct rf_sink_odbc *sink, const char *schema, struct rf_error *err) {
@@ -174,16 +185,9 @@ static enum rf_code make_session(struct rf_sink_odbc *sink, struct rf_error *err
 enum rf_code rf_odbc_open_target(void *self, bool prepare, struct rf_error *err) {
     struct rf_sink_odbc *sink = self;
     RF_TRY(make_session(sink, err));
-    if (sink->uri.path) {
-        if (prepare) return RF_OK;
-        RF_TRY(rf_odbc_wait_for_file(sink, false, err));
-    } else {
-        RF_TRY(rf_odbc_connect(sink, err));
-    }
-    if (prepare) return bootstrap(sink, err);
-    /* Looking without writing: one state for the newest record and the rows. */
-    RF_TRY(execute_all(sink, "begin", sink->row->begin_looking, err));
-    return look_for_control(sink, err);
+    if (sink->uri.path) return prepare ? RF_OK : rf_odbc_wait_for_file(sink, false, err);
+    RF_TRY(rf_odbc_connect(sink, err));
+    return prepare ? bootstrap(sink, err) : look(sink, err);
 }
 
 void rf_odbc_close_target(void *self) {
@@ -249,7 +253,6 @@ static enum rf_code look_up(struct rf_sink_odbc *sink, bool *found, struct rf_er
     struct rf_text lock = {0};
     struct rf_result rows;
     RF_TRY(sink->session.ops->begin(sink->session.self, err));
-    sink->odbc.past_cancel = true;
     rf_plain_fence(sink->row, sink->job, sink->load_id, &lock);
     RF_TRY(rf_odbc_read(sink, "wait for the earlier session", &lock, &rows, err));
     RF_TRY(find_load(sink, found, err));
@@ -260,6 +263,7 @@ static enum rf_code resolve_doubt(struct rf_sink_odbc *sink, struct rf_error *er
     struct rf_error lost = *err, ignored;
     enum rf_code code = RF_TARGET;
     bool found = false;
+    sink->session.ops->stop_listening(sink->session.self); /* what was committed is found out, also behind a cancel */
     for (int tries = 0; code != RF_OK && tries < DOUBT_TRIES; tries++) {
         sink->session.ops->close(sink->session.self);
         if (tries > 0) rf_cancel_wait(sink->cancel, DOUBT_PAUSE_MS);

@@ -82,23 +82,28 @@ struct renewal {
     struct rf_arena arena;
 };
 
+static void close_renewal(struct renewal *renewal) {
+    if (renewal->sink.session.ops) renewal->sink.session.ops->close(renewal->sink.session.self);
+    renewal->sink.session.ops = NULL;
+    rf_arena_free(&renewal->arena);
+}
+
 static enum rf_code renew(void *self, struct rf_cancel *stop, struct rf_error *err) {
     struct renewal *renewal = self;
     struct rf_text sql = {0};
     renewal->sink.cancel = stop;
-    if (!renewal->sink.session.ops) RF_TRY(rf_snowflake_connect(&renewal->sink, err));
-    rf_snowflake_renew_lease(renewal->sink.job, renewal->sink.token, &sql);
-    enum rf_code code = rf_snowflake_execute(&renewal->sink, "renew the lease", &sql, NULL, err);
+    enum rf_code code = renewal->sink.session.ops ? RF_OK : rf_snowflake_connect(&renewal->sink, err);
+    if (code == RF_OK) rf_snowflake_renew_lease(renewal->sink.job, renewal->sink.token, &sql);
+    if (code == RF_OK) code = rf_snowflake_execute(&renewal->sink, "renew the lease", &sql, NULL, err);
     if (code == RF_OK) return RF_OK;
-    renewal->sink.session.ops->close(renewal->sink.session.self);
-    renewal->sink.session.ops = NULL;
+    close_renewal(renewal);
+    rf_arena_init(&renewal->arena, KEEPER_ARENA_BYTES); /* the next session takes all of its own anew */
     return code;
 }
 
 static void drop_renewal(void *self) {
     struct renewal *renewal = self;
-    if (renewal->sink.session.ops) renewal->sink.session.ops->close(renewal->sink.session.self);
-    rf_arena_free(&renewal->arena);
+    close_renewal(renewal);
     free(renewal);
 }
 
@@ -131,6 +136,7 @@ void rf_snowflake_release(struct rf_sink_snowflake *sink) {
     sink->keeper = NULL;
     if (!*sink->token) return;
     sink->session.ops->stop_listening(sink->session.self);
+    sink->session.ops->end_scan(sink->session.self); /* a comparison may have ended midway */
     (void)sink->session.ops->rollback(sink->session.self, &ignored);
     rf_snowflake_give_back(sink->job, sink->token, &sql);
     (void)sink->session.ops->execute(sink->session.self, "give the lease back", &sql, NULL, &ignored);

@@ -22,19 +22,32 @@ static void copy_line(char *to, size_t size, const char *from) {
         if (*p == '\n' || *p == '\r') *p = ' ';
 }
 
-static void hide_secret(const char *secret, char *text) {
+/* How many bytes of the secret begin `text`: all, or those before the end of a text that was cut; 0 when another byte stands there.
+ * In a connection string a } may be written twice. */
+static size_t stands_in(const char *text, const char *secret, bool doubled) {
+    const char *at = text;
+    for (; *secret && *at; secret++) {
+        if (*at++ != *secret) return 0;
+        if (doubled && *secret == '}' && *at && *at++ != '}') return 0;
+    }
+    return (size_t)(at - text);
+}
+
+static void hide_secret(const char *secret, bool doubled, char *text) {
     enum { SHORTEST = 4 };
-    size_t length = secret ? strlen(secret) : 0;
-    if (length < SHORTEST) return;
-    for (char *at = text; (at = strstr(at, secret));) {
+    if (!secret || strlen(secret) < SHORTEST) return;
+    for (char *at = text; *at; at++) {
+        size_t length = stands_in(at, secret, doubled);
+        if (length < SHORTEST) continue;
         memcpy(at, "***", 3);
         memmove(at + 3, at + length, strlen(at + length) + 1);
+        at += 2;
     }
 }
 
 /* A driver may quote the connection string it was given. */
 static void hide_secrets(const struct rf_odbc *odbc, char *text) {
-    for (int i = 0; i < RF_ODBC_SECRETS; i++) hide_secret(odbc->uri->secrets[i], text);
+    for (int i = 0; i < 2 * RF_ODBC_SECRETS; i++) hide_secret(odbc->uri->secrets[i / 2], i % 2 == 0, text);
 }
 
 bool rf_odbc_read_said(struct rf_odbc *odbc, int handle_type, void *handle, struct rf_odbc_said *said) {
@@ -355,9 +368,11 @@ enum rf_code rf_odbc_read_value(struct rf_odbc *odbc, void *statement, const cha
         *is_null = left == SQL_NULL_DATA;
         if (*is_null) return RF_OK;
         bool more = left == SQL_NO_TOTAL || left > size - end;
-        value->length += more ? (size_t)(size - end) : (size_t)left;
+        /* Of a text a driver may give less than there is room for, so as not to cut a character. */
+        SQLLEN got = !more ? left : end ? (SQLLEN)strnlen(room, (size_t)(size - end)) : size;
+        value->length += (size_t)got;
         if (!more) return RF_OK;
-        if (left != SQL_NO_TOTAL) size = left - (size - end) + end;
+        if (left != SQL_NO_TOTAL) size = left - got + end;
     }
 }
 

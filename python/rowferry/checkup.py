@@ -263,7 +263,7 @@ def judge(
     """Findings from what the core's `inspect` saw."""
     target = facts.get("target")
     findings = [finding for rule in SERVER_RULES for finding in rule(facts)]
-    rules = () if target is None else TARGET_RULES.get(target.get("database", "PostgreSQL"), NAMED_RULES)
+    rules = () if target is None else TARGET_RULES.get(target.get("database"), NAMED_RULES)
     findings += [finding for rule in rules for finding in rule(target)]
     tables = sorted(facts["tables"], key=lambda table: -table["bytes"])[:limit]
     return Checkup(
@@ -605,5 +605,5 @@ TABLE_RULES = (_privileges, _key, _row_versions, _row_security, _types, _cursor_
 POSTGRES_RULES = (_target_rights, _target_encoding)
 DUCKDB_RULES = (_file_opens, _file_is_held, _disk)
 NAMED_RULES = (_writable,)
-TARGET_RULES = {"PostgreSQL": POSTGRES_RULES, "DuckDB": DUCKDB_RULES}
-"""By the database that facts of a target name; those of a PostgreSQL server name none, and what is not here has NAMED_RULES."""
+TARGET_RULES = {None: POSTGRES_RULES, "DuckDB": DUCKDB_RULES}
+"""By the database that facts of a target name; those of a PostgreSQL server name none, but behind ODBC, and what is not here has NAMED_RULES."""

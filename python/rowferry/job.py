@@ -264,7 +264,7 @@ def document(settings: Mapping[str, Any]) -> str:
             raise errors.ConfigurationError(f"{name} {wrong}")
     given = {name: value for name, value in settings.items() if value is not None}
     driver = uri.driver(given["target"]) if isinstance(given.get("target"), str) else None
-    if driver and given.get("channel") != "odbc":
+    if driver and not (uri.is_snowflake(given["target"]) and given.get("channel") == "odbc"):
         given.setdefault("driver", driver)
     for name, value in given.items():
         try:

@@ -154,11 +154,11 @@ def test_a_run_that_was_killed_behind_a_dead_line_is_replaced_once_its_lease_has
     """The server goes on thinking that its client is there."""
     make(into, "orders", first=False)
     with CuttingProxy(into.target, Cut.NEVER) as proxy:
-        with into.started(into.job("orders", target=proxy.uri, lease_seconds=2), "kill", step, 1) as process:
+        with into.started(into.job("orders", target=proxy.uri, lease_seconds=6), "kill", step, 1) as process:
             process.wait_for_kill()
         with pytest.raises(TableBusyError):
             into.run("orders", lock_timeout=0.2)
-        report = into.run("orders", lease_seconds=2)
+        report = into.run("orders", lease_seconds=6)
     assert report.load_id == 3
     check_success(into, "orders", report, 2)
 
@@ -170,7 +170,7 @@ def test_a_run_stopped_for_longer_than_its_lease_is_replaced_and_commits_nothing
         stopped = {}
         for step, table in steps.items():
             make(into, table, first)
-            job = into.job(table, run_id="night", lease_seconds=1, sweep="always" if step == "keys" else "never")
+            job = into.job(table, run_id="night", lease_seconds=3, sweep="always" if step == "keys" else "never")
             stopped[step] = stack.enter_context(into.started(job, "stop", step, 1))
         for process in stopped.values():
             process.wait_for_stop()

@@ -313,3 +313,29 @@ def test_doctor_says_which_database_is_behind_odbc(into: Into, tmp_path: Path) -
     assert facts is not None and (facts["database"], facts["current_user"], facts["read_only"]) == ("MariaDB", "loader@127.0.0.1", False)
     facts = rowferry.doctor(into.source, f"sqlite://{tmp_path}/w.sqlite").target
     assert facts is not None and facts["database"] == "SQLite" and not list(tmp_path.iterdir())
+    made = psycopg.conninfo.conninfo_to_dict(into.source)
+    target = f"odbc:Driver={driver_library('psqlodbcw.so')};Server={made['host']};Port={made['port']};Database={made['dbname']};UID={made['user']}"
+    facts = rowferry.doctor(into.source, target).target
+    assert facts is not None and facts["database"] == "PostgreSQL"
+
+
+# ---- a file ----------------------------------------------------------------------------------------------
+
+
+WRITER = "import sqlite3, sys; session = sqlite3.connect(sys.argv[1], isolation_level=None); session.execute('BEGIN EXCLUSIVE'); print('held', flush=True); sys.stdin.read()"
+
+
+def test_who_looks_into_a_file_waits_for_a_writer_that_keeps_readers_out(into: Into, tmp_path: Path) -> None:
+    """As one does whose changes no longer fit into its memory."""
+    target = f"sqlite://{tmp_path}/w.sqlite"
+    into.job(target=target).run()
+    impatient, patient = (into.job(target=target, lock_timeout=seconds) for seconds in (0.2, 60))
+    with subprocess.Popen([sys.executable, "-c", WRITER, str(tmp_path / "w.sqlite")], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as writer:
+        assert writer.stdin and writer.stdout and writer.stdout.readline() == "held\n"
+        for look in (impatient.state, impatient.plan, lambda: rowferry.verify(impatient)):
+            with pytest.raises(errors.TableBusyError, match="was not free within 0.2 s"):
+                look()
+        looking = started(lambda: rowferry.verify(patient))
+        writer.stdin.close()
+        assert looking.result(60).equal == 500
+    assert len(patient.state()) == 1

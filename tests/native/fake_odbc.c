@@ -280,7 +280,9 @@ SQLRETURN SQLGetData(SQLHSTMT statement, SQLUSMALLINT column, SQLSMALLINT type, 
         return SQL_SUCCESS;
     }
     bool is_text = type == SQL_C_CHAR;
-    size_t left = n_bytes - handle->read, room = (size_t)size - is_text, fits = left < room ? left : room;
+    size_t left = n_bytes - handle->read, room = (size_t)size - is_text;
+    if (fake_odbc->spares && is_text && left > room && room > 2) room -= 2;
+    size_t fits = left < room ? left : room;
     *length = (SQLLEN)left;
     memcpy(to, at + handle->read, fits);
     if (is_text) ((char *)to)[fits] = '\0';

@@ -39,6 +39,7 @@ struct fake_odbc {
     struct fake_failure failure;
     bool refuses_arrays;  /* does not take PARAMSET_SIZE */
     bool takes_first;     /* takes it, says that all went well, and inserts the first row */
+    bool spares;          /* of a text that does not fit, gives less than there is room for */
     bool truncates;       /* says in a warning that a value was cut */
     bool no_data;         /* a statement that changes nothing returns SQL_NO_DATA */
     int64_t lie;          /* added to "loaded" */

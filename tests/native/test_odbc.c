@@ -303,6 +303,16 @@ TEST(a_commit_whose_answer_is_lost_is_looked_up_behind_the_lock_of_its_transacti
     drop_world(&world);
 }
 
+TEST(a_cancel_while_the_commit_is_under_way_comes_too_late_and_its_outcome_is_found_out) {
+    static struct world world;
+    make_world(&world, true);
+    world.odbc.loses_commit = world.odbc.commits_anyway = true;
+    world.odbc.cancel_at_commit = world.cancel;
+    assert_code(run(&world), RF_OK, &world.fakes.facts.err);
+    assert_int_equal(world.odbc.n_connects, 2);
+    drop_world(&world);
+}
+
 TEST(a_commit_that_is_lost_with_its_answer_is_a_failure_that_may_be_tried_again) {
     static struct world world;
     make_world(&world, true);
@@ -484,7 +494,9 @@ TEST(verifying_later_sees_one_state_and_writes_nothing) {
     assert_code(code, RF_OK, &world.fakes.facts.err);
     assert_contains(json, "\"equal\":3");
     const char *begun = strstr(world.odbc.statements, "START TRANSACTION READ ONLY, WITH CONSISTENT SNAPSHOT\n"), *newest = strstr(world.odbc.statements, "n.kind = 'reset'");
+    const char *limit = strstr(world.odbc.statements, "wait_timeout = 120\n"), *slow = strstr(world.odbc.statements, "wait_timeout = 31536000\n");
     assert_true(begun && newest && begun < newest);
+    assert_true(limit && slow && limit < slow && slow < begun);
     assert_lacks(world.odbc.statements, "UPDATE");
     assert_lacks(world.odbc.statements, "INSERT");
     free(json);
@@ -548,24 +560,45 @@ TEST(a_password_that_a_driver_quotes_is_hidden) {
     drop_world(&world);
 }
 
+TEST(a_password_is_hidden_also_as_a_connection_string_writes_it_and_where_the_text_is_cut) {
+    static struct world world;
+    static const char *const ends[] = {"PWD={s3cr}}et};", "PWD=s3cr", "PWD={s3cr}", "PWD={s3cr}}", "PWD={s3cr}}e", "PWD=s3cr}e"};
+    for (size_t i = 0; i < (memory_is_scarce ? 1 : N_OF(ends)); i++) {
+        char said[64];
+        snprintf(said, sizeof said, "cannot connect by %s", ends[i]);
+        make_world(&world, true);
+        world.odbc.fail_part = "(connect)";
+        world.odbc.failure = (struct fake_failure){"08001", 0, said};
+        assert_code(run(&world), RF_TARGET, &world.fakes.facts.err);
+        assert_contains(world.fakes.facts.err.server_message, "cannot connect by PWD=");
+        assert_contains(world.fakes.facts.err.server_message, "***");
+        assert_lacks(world.fakes.facts.err.server_message, "s3cr");
+        assert_lacks(world.fakes.facts.err.message, "s3cr");
+        drop_world(&world);
+    }
+}
+
 TEST(a_long_answer_is_read_in_pieces) {
     static struct world world;
     static char rows[10100], newest[10400];
     memset(rows, 'x', 10000);
-    make_world(&world, true);
     snprintf(newest, sizeof newest, "7|false|public.orders|70001|1|shop|16384|1000:1000:|0/1000|%s|xmin|1000:1000:|f|0|0|0|~|false|~|~", rows);
-    for (int i = 0; i < world.odbc.n_replies; i++)
-        if (strcmp(world.odbc.replies[i].part, "n.kind = 'reset'") == 0) world.odbc.replies[i].rows = newest;
-    struct rf_load last;
-    struct rf_run_total total;
-    struct rf_error *err = &world.fakes.facts.err;
-    struct rf_sink *sink = &world.fakes.run.sink;
-    enum rf_code code = sink->ops->open(sink->self, false, err);
-    if (code == RF_OK) code = sink->ops->newest(sink->self, &last, &total, err);
-    sink->ops->close(sink->self);
-    assert_code(code, RF_OK, err);
-    assert_string_equal(last.fingerprint, rows);
-    drop_world(&world);
+    for (int spares = 0; spares < (memory_is_scarce ? 1 : 2); spares++) {
+        make_world(&world, true);
+        world.odbc.spares = spares;
+        for (int i = 0; i < world.odbc.n_replies; i++)
+            if (strcmp(world.odbc.replies[i].part, "n.kind = 'reset'") == 0) world.odbc.replies[i].rows = newest;
+        struct rf_load last;
+        struct rf_run_total total;
+        struct rf_error *err = &world.fakes.facts.err;
+        struct rf_sink *sink = &world.fakes.run.sink;
+        enum rf_code code = sink->ops->open(sink->self, false, err);
+        if (code == RF_OK) code = sink->ops->newest(sink->self, &last, &total, err);
+        sink->ops->close(sink->self);
+        assert_code(code, RF_OK, err);
+        assert_string_equal(last.fingerprint, rows);
+        drop_world(&world);
+    }
 }
 
 /* ---- URIs --------------------------------------------------------------------------------------------------- */
@@ -664,6 +697,7 @@ int main(void) {
         cmocka_unit_test(a_value_that_was_cut_stops_the_run_though_the_driver_only_warns),
         cmocka_unit_test(rows_that_the_database_refuses_end_the_run_with_its_reason),
         cmocka_unit_test(a_commit_whose_answer_is_lost_is_looked_up_behind_the_lock_of_its_transaction),
+        cmocka_unit_test(a_cancel_while_the_commit_is_under_way_comes_too_late_and_its_outcome_is_found_out),
         cmocka_unit_test(a_commit_that_is_lost_with_its_answer_is_a_failure_that_may_be_tried_again),
         cmocka_unit_test(a_transaction_that_the_server_ended_for_another_is_tried_again_with_the_same_stage),
         cmocka_unit_test(a_merge_that_fails_for_another_reason_is_not_tried_again),
@@ -680,6 +714,7 @@ int main(void) {
         cmocka_unit_test(a_driver_that_cannot_be_loaded_is_named_with_what_it_lacks),
         cmocka_unit_test(a_database_of_another_make_is_refused_by_name),
         cmocka_unit_test(a_password_that_a_driver_quotes_is_hidden),
+        cmocka_unit_test(a_password_is_hidden_also_as_a_connection_string_writes_it_and_where_the_text_is_cut),
         cmocka_unit_test(a_long_answer_is_read_in_pieces),
         cmocka_unit_test(a_connection_is_read_from_its_uri),
         cmocka_unit_test(a_uri_that_is_none_is_refused_without_a_word_of_it),

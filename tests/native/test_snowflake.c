@@ -105,7 +105,7 @@ TEST(a_uri_that_cannot_work_is_refused_without_a_word_of_its_secrets) {
         "snowflake:u:geheim@a/db", "snowflake://u:geheim", "snowflake://:geheim@a", "snowflake://u:geheim@", "snowflake://u:ge@heim@a", "snowflake://u:geheim@a/d/s/x",
         "snowflake://u@a/db", "snowflake://u:geheim%2@a", "snowflake://u:geheim@a?nonsense=geheim", "snowflake://u:geheim@a?authenticator=externalbrowser",
         "snowflake://u:geheim@a?authenticator=oauth", "snowflake://u@a?private_key=geheim", "snowflake://u:geheim@a?port=geheim", "snowflake://u:geheim@a?protocol=ftp",
-        "snowflake://u@a?private_key=-----BEGIN%20geheim&private_key_file=/k"};
+        "snowflake://u@a?private_key=-----BEGIN%20geheim&private_key_file=/k", "snowflake://u:geheim@a%3BServer=b/db", "snowflake://u:geheim@a%2Fb", "snowflake://u:geheim@a:443"};
     for (size_t i = 0; i < N_OF(uris); i++) {
         struct reading r;
         if (read_uri(&r, uris[i]) != RF_CONFIG) fail_msg("not refused: %s", uris[i]);
