@@ -55,12 +55,8 @@ static void add_csv(struct rf_casting *casting, struct rf_text *out) {
 
 /* ---- COPY BINARY ---- */
 
-static void add_number(uint32_t number, int n_bytes, struct rf_text *out) {
-    for (int shift = 8 * (n_bytes - 1); shift >= 0; shift -= 8) rf_text_add_bytes(out, &(char){(char)(number >> shift)}, 1);
-}
-
 static void add_field(const void *bytes, size_t n_bytes, struct rf_text *out) {
-    add_number((uint32_t)n_bytes, 4, out);
+    rf_copy_add_number(out, (uint32_t)n_bytes, 4);
     if (n_bytes > 0) rf_text_add_bytes(out, bytes, n_bytes);
 }
 
@@ -72,27 +68,27 @@ static void print_elements(struct rf_casting *casting, int i) {
     struct rf_text text = {0}, *out = &casting->value;
     out->length = 0;
     if (!rf_field_elements(&casting->fields[i], &elements)) elements.left = 0;
-    add_number(elements.left > 0, 4, out);
-    add_number(1, 4, out);
-    add_number(TEXT_OID, 4, out);
-    if (elements.left > 0) add_number((uint32_t)elements.left, 4, out);
-    if (elements.left > 0) add_number(1, 4, out);
+    rf_copy_add_number(out, elements.left > 0, 4);
+    rf_copy_add_number(out, 1, 4);
+    rf_copy_add_number(out, TEXT_OID, 4);
+    if (elements.left > 0) rf_copy_add_number(out, (uint32_t)elements.left, 4);
+    if (elements.left > 0) rf_copy_add_number(out, 1, 4);
     while (rf_next_element(&elements, &element)) {
         text.length = 0;
         if (element.bytes) rf_field_text(casting->facts->columns[i].identity, form, &element, &text);
         if (element.bytes) add_field(text.data, text.length, out);
-        else add_number(UINT32_MAX, 4, out);
+        else rf_copy_add_number(out, UINT32_MAX, 4);
     }
     out->failed |= text.failed;
     rf_text_free(&text);
 }
 
 static enum rf_code add_binary(struct rf_casting *casting, struct rf_text *out, struct rf_error *err) {
-    add_number((uint32_t)casting->facts->n_columns, 2, out);
+    rf_copy_add_number(out, (uint32_t)casting->facts->n_columns, 2);
     for (int i = 0; i < casting->facts->n_columns; i++) {
         const struct rf_field *field = &casting->fields[i];
         const char *cast = casting->facts->columns[i].cast;
-        if (!field->bytes) add_number(UINT32_MAX, 4, out);
+        if (!field->bytes) rf_copy_add_number(out, UINT32_MAX, 4);
         else if (!cast) add_field(field->bytes, (size_t)field->n_bytes, out);
         if (!field->bytes || !cast) continue;
         if (strchr(cast, '[')) print_elements(casting, i);

@@ -9,6 +9,12 @@ enum { SIGNATURE_BYTES = 11 };
 const uint8_t rf_copy_header[RF_COPY_HEADER_BYTES] = {'P', 'G', 'C', 'O', 'P', 'Y', '\n', 0xFF, '\r', '\n', 0};
 const uint8_t rf_copy_trailer[RF_COPY_TRAILER_BYTES] = {0xFF, 0xFF};
 
+void rf_copy_add_number(struct rf_text *out, uint64_t value, size_t n_bytes) {
+    uint8_t bytes[sizeof value];
+    rf_write_number(bytes, value, n_bytes);
+    rf_text_add_bytes(out, (const char *)bytes, n_bytes);
+}
+
 size_t rf_copy_header_length(const uint8_t *data, size_t n_bytes) {
     if (n_bytes < RF_COPY_HEADER_BYTES || memcmp(data, rf_copy_header, SIGNATURE_BYTES) != 0) return 0;
     size_t whole = RF_COPY_HEADER_BYTES + (size_t)rf_read_4(data + RF_COPY_HEADER_BYTES - 4);

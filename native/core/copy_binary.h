@@ -1,4 +1,4 @@
-/* Reading COPY … (FORMAT binary): pure, no socket.
+/* COPY … (FORMAT binary): pure, no socket.
  *
  * Source of the format: postgresql.org/docs/current/sql-copy.html, "Binary Format": an 11-byte signature,
  * flags, the length of a header extension; then per row a 16-bit field count and per field a 32-bit length
@@ -8,6 +8,7 @@
 #define RF_COPY_BINARY_H
 
 #include "core/error.h"
+#include "core/text.h"
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -38,6 +39,9 @@ const uint8_t *rf_copy_take_field(const uint8_t *p, const uint8_t *end, struct r
 enum { RF_COPY_HEADER_BYTES = 19, RF_COPY_TRAILER_BYTES = 2 };
 extern const uint8_t rf_copy_header[RF_COPY_HEADER_BYTES];
 extern const uint8_t rf_copy_trailer[RF_COPY_TRAILER_BYTES];
+
+/* Appends the lowest n_bytes of a number, as rows have them. */
+void rf_copy_add_number(struct rf_text *out, uint64_t value, size_t n_bytes);
 
 /* How many bytes the header takes of `data`; 0 when there is none, or not all of it. */
 size_t rf_copy_header_length(const uint8_t *data, size_t n_bytes);

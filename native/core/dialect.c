@@ -154,6 +154,13 @@ void rf_dialect_around(struct rf_around around, const char *inside, struct rf_te
     rf_text_add(out, around.after);
 }
 
+void rf_add_asked(const struct rf_asked *asked, const char *type, struct rf_text *name, struct rf_text *out) {
+    while (strncmp(type, asked->type, strlen(asked->type)) != 0) asked++;
+    if (!name->failed) rf_text_fill(out, asked->template, name->data);
+    out->failed |= name->failed;
+    rf_text_free(name);
+}
+
 /* Signs that mean nothing beyond themselves to any driver or database. Bytes of UTF-8 do not either. */
 static bool is_plain(const char *text) {
     for (const unsigned char *p = (const unsigned char *)text; *p; p++)

@@ -24,6 +24,9 @@ struct rf_asked {
     const char *template; /* the name stands in each %s */
 };
 
+/* Writes how the value of a column is asked for: the first that fits what `type` begins with. Takes the name's text over. */
+void rf_add_asked(const struct rf_asked *asked, const char *type, struct rf_text *name, struct rf_text *out);
+
 /* How the rows of a table are asked for, of which a driver may keep all in memory that one statement gives. */
 enum rf_paging {
     RF_PAGES_NONE,   /* by one statement: the driver gives row by row */

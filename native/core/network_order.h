@@ -3,6 +3,7 @@
 #define RF_NETWORK_ORDER_H
 
 #include <endian.h>
+#include <stddef.h>
 #include <stdint.h>
 #include <string.h>
 
@@ -37,6 +38,12 @@ static inline double rf_read_double(const uint8_t *p) {
     double value;
     memcpy(&value, &bits, sizeof value);
     return value;
+}
+
+/* The lowest n_bytes of `value`, at most 8. */
+static inline void rf_write_number(uint8_t *to, uint64_t value, size_t n_bytes) {
+    uint64_t swapped = htobe64(value << (64 - 8 * n_bytes));
+    memcpy(to, &swapped, n_bytes);
 }
 
 #endif

@@ -1,5 +1,6 @@
 #include "core/rows.h"
 
+#include "core/network_order.h"
 #include "core/numeric.h"
 #include "core/rows_node.h"
 #include "core/utf8.h"
@@ -37,17 +38,11 @@ uint8_t *rf_rows_take(struct rf_rows *rows, size_t n_bytes) {
     return (uint8_t *)room;
 }
 
-static void store_u32(uint8_t *to, uint32_t value) {
-    uint32_t swapped = __builtin_bswap32(value);
-    memcpy(to, &swapped, sizeof swapped);
-}
-
 /* The lowest bytes of `value`, in network order. */
 static enum rf_code put(struct rf_rows *rows, uint64_t value, size_t n_bytes) {
     uint8_t *to = rf_rows_take(rows, n_bytes);
     if (!to) return RF_NO_MEMORY;
-    uint64_t swapped = __builtin_bswap64(value << (64 - 8 * n_bytes));
-    memcpy(to, &swapped, n_bytes);
+    rf_write_number(to, value, n_bytes);
     return RF_OK;
 }
 
@@ -227,13 +222,13 @@ static enum rf_code put_field(struct rf_rows *rows, struct rf_rows_node *node, i
     RF_TRY(rf_rows_find(rows, &plain, &at));
     *is_null = !plain;
     if (!plain) {
-        store_u32(length, UINT32_MAX);
+        rf_write_number(length, UINT32_MAX, 4);
         return RF_OK;
     }
     RF_TRY(plain->put(rows, plain, at));
     size_t n_bytes = rows->out->length - begin - LENGTH_BYTES;
     if (n_bytes > MOST_FIELD_BYTES) return rf_rows_data(rows, "is larger than the 1 GB that PostgreSQL takes");
-    store_u32((uint8_t *)rows->out->data + begin, (uint32_t)n_bytes);
+    rf_write_number((uint8_t *)rows->out->data + begin, n_bytes, 4);
     return RF_OK;
 }
 
@@ -255,7 +250,7 @@ static enum rf_code put_array(struct rf_rows *rows, struct rf_rows_node *node, i
         RF_TRY(put_field(rows, &node->children[0], i, &is_null));
         has_null |= is_null;
     }
-    store_u32((uint8_t *)rows->out->data + begin + 4, has_null);
+    rf_write_number((uint8_t *)rows->out->data + begin + 4, has_null, 4);
     return RF_OK;
 }
 

@@ -58,7 +58,7 @@ struct rf_sink_ops {
      * load records, newest first; a record by which the next run reads all; */
     enum rf_code (*state)(void *self, char **json, struct rf_error *err);
     enum rf_code (*reset)(void *self, struct rf_observer observer, char **json, struct rf_error *err);
-    /* facts for `rowferry doctor`, an object, of a target that is only looked at. NULL: none are told. */
+    /* facts for `rowferry doctor`, an object, of a target that is only looked at. */
     enum rf_code (*inspect)(void *self, struct rf_text *json, struct rf_error *err);
     /* Drops the schema of a self-test, which holds target and control tables both; RF_CONFIG when it is any other. NULL: there are none. */
     enum rf_code (*discard)(void *self, char **json, struct rf_error *err);

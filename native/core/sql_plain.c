@@ -754,21 +754,13 @@ void rf_plain_idle_limit(const struct rf_dialect_row *row, double seconds, struc
     rf_dialect_around(row->idle_limit, text, out);
 }
 
-static void add_asked(const struct rf_plan *plan, int i, struct rf_text *out) {
-    const struct rf_asked *asked = row_of(plan)->asked;
-    struct rf_text name = {0};
-    while (strncmp(plan->source->columns[i].arrives_as, asked->type, strlen(asked->type)) != 0) asked++;
-    rf_text_identifier(&name, plan->source->columns[i].name);
-    if (!name.failed) rf_text_fill(out, asked->template, name.data);
-    out->failed |= name.failed;
-    rf_text_free(&name);
-}
-
 static void add_rows(const struct rf_plan *plan, struct rf_text *out) {
     rf_text_add(out, "SELECT ");
     for (int i = 0; i < plan->source->n_columns; i++) {
+        struct rf_text name = {0};
         rf_text_add(out, i > 0 ? ", " : "");
-        add_asked(plan, i, out);
+        rf_text_identifier(&name, plan->source->columns[i].name);
+        rf_add_asked(row_of(plan)->asked, plan->source->columns[i].arrives_as, &name, out);
     }
 }
 

@@ -1,5 +1,6 @@
 #include "core/sql_snowflake.h"
 
+#include "core/dialect.h"
 #include "core/snowflake_names.h"
 #include "core/sql_target.h"
 
@@ -594,10 +595,7 @@ void rf_snowflake_count_target(const struct rf_plan *plan, struct rf_text *out) 
 /* ---- comparing ---- */
 
 /* As a text Snowflake gives a double with fewer digits than it has. */
-static const struct asked {
-    const char *type; /* what a column's begins with; the first that fits */
-    const char *template;
-} ASKED[] = {
+static const struct rf_asked ASKED[] = {
     {"VARCHAR", "%s"},
     {"FLOAT", "%s"},
     {"BINARY", "%s"},
@@ -610,21 +608,13 @@ static const struct asked {
     {"", "%s::VARCHAR"},
 };
 
-static void add_asked(const struct rf_column *column, struct rf_text *out) {
-    const struct asked *asked = ASKED;
-    struct rf_text name = {0};
-    while (strncmp(column->arrives_as, asked->type, strlen(asked->type)) != 0) asked++;
-    rf_snowflake_identifier(&name, column->name);
-    if (!name.failed) rf_text_fill(out, asked->template, name.data);
-    out->failed |= name.failed;
-    rf_text_free(&name);
-}
-
 void rf_snowflake_values(const struct rf_plan *plan, struct rf_text *out) {
     rf_text_add(out, "SELECT ");
     for (int i = 0; i < plan->source->n_columns; i++) {
+        struct rf_text name = {0};
         if (i > 0) rf_text_add(out, ", ");
-        add_asked(column(plan, i), out);
+        rf_snowflake_identifier(&name, column(plan, i)->name);
+        rf_add_asked(ASKED, column(plan, i)->arrives_as, &name, out);
     }
     rf_text_add(out, " FROM ");
     add_target(plan, out);

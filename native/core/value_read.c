@@ -109,7 +109,7 @@ static bool take_word(struct reader *reader, int64_t *value) {
 }
 
 static void put(struct rf_field *read, uint8_t *bytes, int n_bytes, uint64_t value) {
-    for (int i = 0; i < n_bytes; i++) bytes[i] = (uint8_t)(value >> 8 * (n_bytes - 1 - i));
+    rf_write_number(bytes, value, (size_t)n_bytes);
     *read = (struct rf_field){.bytes = bytes, .n_bytes = n_bytes};
 }
 

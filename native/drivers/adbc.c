@@ -242,17 +242,25 @@ static enum rf_code set_and_run(struct rf_adbc *adbc, const char *sql, bool want
     return rf_adbc_judge(adbc, result->role, status, &said, err);
 }
 
-static enum rf_code ask(struct rf_adbc *adbc, const char *role, struct rf_text *sql, bool wants_rows, struct rf_adbc_result *result, struct rf_error *err) {
+static enum rf_code bind(struct rf_adbc *adbc, struct ArrowArrayStream *rows, struct rf_adbc_result *result, struct rf_error *err) {
+    struct AdbcError said = {0};
+    return rf_adbc_judge(adbc, result->role, adbc->driver.StatementBindStream(&result->statement, rows, &said), &said, err);
+}
+
+/* `rows` that the statement reads; NULL: none. */
+static enum rf_code ask(struct rf_adbc *adbc, const char *role, struct rf_text *sql, struct ArrowArrayStream *rows, bool wants_rows,
+                        struct rf_adbc_result *result, struct rf_error *err) {
     *result = (struct rf_adbc_result){.role = role, .n_changed = -1};
     enum rf_code code = rf_text_check(sql, err);
     if (code == RF_OK) code = begin_statement(adbc, &result->statement, role, err);
+    if (code == RF_OK && rows) code = bind(adbc, rows, result, err);
     if (code == RF_OK) code = set_and_run(adbc, sql->data, wants_rows, result, err);
     rf_text_free(sql);
     return code;
 }
 
 enum rf_code rf_adbc_ask(struct rf_adbc *adbc, const char *role, struct rf_text *sql, struct rf_adbc_result *result, struct rf_error *err) {
-    return ask(adbc, role, sql, true, result, err);
+    return ask(adbc, role, sql, NULL, true, result, err);
 }
 
 static enum rf_code fail_in_stream(const struct rf_adbc *adbc, struct rf_adbc_result *result, struct rf_error *err) {
@@ -294,7 +302,7 @@ static enum rf_code drain(struct rf_adbc *adbc, struct rf_adbc_result *result, p
 
 enum rf_code rf_adbc_execute(struct rf_adbc *adbc, const char *role, struct rf_text *sql, int64_t *n_rows, struct rf_error *err) {
     struct rf_adbc_result result;
-    enum rf_code code = ask(adbc, role, sql, !adbc->ways.by_statement, &result, err);
+    enum rf_code code = ask(adbc, role, sql, NULL, !adbc->ways.by_statement, &result, err);
     if (code == RF_OK && result.stream.release) code = drain(adbc, &result, NULL, NULL, err);
     rf_adbc_end(adbc, &result);
     if (code == RF_OK && n_rows && result.n_changed < 0) return rf_fail(err, RF_INTERNAL, "target: %s: the driver did not say how many rows it changed", role);
@@ -380,19 +388,10 @@ enum rf_code rf_adbc_read(struct rf_adbc *adbc, const char *role, struct rf_text
 
 /* ---- ingesting ---- */
 
-static enum rf_code bind_and_run(struct rf_adbc *adbc, const char *sql, struct ArrowArrayStream *stream, struct rf_adbc_result *result, struct rf_error *err) {
-    struct AdbcError said = {0};
-    RF_TRY(rf_adbc_judge(adbc, result->role, adbc->driver.StatementBindStream(&result->statement, stream, &said), &said, err));
-    return set_and_run(adbc, sql, false, result, err);
-}
-
 enum rf_code rf_adbc_ingest(struct rf_adbc *adbc, const char *role, struct rf_text *sql, struct ArrowArrayStream *stream, struct rf_error *err) {
-    struct rf_adbc_result result = {.role = role};
-    enum rf_code code = rf_text_check(sql, err);
-    if (code == RF_OK) code = begin_statement(adbc, &result.statement, role, err);
-    if (code == RF_OK) code = bind_and_run(adbc, sql->data, stream, &result, err);
+    struct rf_adbc_result result;
+    enum rf_code code = ask(adbc, role, sql, stream, false, &result, err);
     rf_adbc_end(adbc, &result);
-    rf_text_free(sql);
     if (stream->release) stream->release(stream);
     return code;
 }

@@ -80,7 +80,7 @@ struct AdbcDriver {
     AdbcStatusCode (*StatementNew)(struct AdbcConnection *, struct AdbcStatement *, struct AdbcError *);
     adbc_not_called *StatementPrepare;
     AdbcStatusCode (*StatementRelease)(struct AdbcStatement *, struct AdbcError *);
-    AdbcStatusCode (*StatementSetOption)(struct AdbcStatement *, const char *, const char *, struct AdbcError *);
+    adbc_not_called *StatementSetOption;
     AdbcStatusCode (*StatementSetSqlQuery)(struct AdbcStatement *, const char *, struct AdbcError *);
     adbc_not_called *StatementSetSubstraitPlan;
 

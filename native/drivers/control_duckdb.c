@@ -144,8 +144,7 @@ void rf_duckdb_close_target(void *self) {
     struct rf_sink_duckdb *sink = self;
     rf_ingest_drop(sink->ingest);
     sink->ingest = NULL;
-    rf_scan_drop(sink->scan);
-    sink->scan = NULL;
+    rf_scan_drop(&sink->scan);
     if (sink->adbc.is_loaded) rf_adbc_close(&sink->adbc);
     rf_file_let_go(sink->hold);
     sink->hold = NULL;

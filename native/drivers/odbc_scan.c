@@ -1,10 +1,10 @@
 /* The rows of a query through ODBC as COPY BINARY, while they are read: a value's bytes as the database gives them, a double as
  * PostgreSQL sends it. */
 #include "core/copy_binary.h"
+#include "core/network_order.h"
 #include "drivers/odbc.h"
 #include "drivers/odbc_load.h"
 
-#include <endian.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -22,11 +22,6 @@ struct rf_odbc_scan {
 
 /* ---- rows ---- */
 
-static void add_number(struct rf_text *piece, uint32_t value, size_t n_bytes) {
-    uint32_t swapped = htobe32(value);
-    rf_text_add_bytes(piece, (const char *)&swapped + sizeof swapped - n_bytes, n_bytes);
-}
-
 static enum rf_code add_double(struct rf_odbc *odbc, int column, bool *is_null, struct rf_error *err) {
     struct rf_odbc_scan *scan = odbc->scan;
     double value = 0;
@@ -37,8 +32,7 @@ static enum rf_code add_double(struct rf_odbc *odbc, int column, bool *is_null, 
     *is_null = length == SQL_NULL_DATA;
     if (*is_null) return RF_OK;
     memcpy(&bits, &value, sizeof bits);
-    bits = htobe64(bits);
-    rf_text_add_bytes(&scan->piece, (const char *)&bits, sizeof bits);
+    rf_copy_add_number(&scan->piece, bits, sizeof bits);
     return RF_OK;
 }
 
@@ -47,14 +41,13 @@ static enum rf_code add_value(struct rf_odbc *odbc, int column, struct rf_error 
     struct rf_text *piece = &scan->piece;
     size_t begin = piece->length;
     bool is_null = false;
-    add_number(piece, 0, LENGTH_BYTES);
+    rf_copy_add_number(piece, 0, LENGTH_BYTES);
     RF_TRY(rf_text_check(piece, err));
     if (scan->c_types[column] == SQL_C_DOUBLE) RF_TRY(add_double(odbc, column, &is_null, err));
     else RF_TRY(rf_odbc_read_value(odbc, scan->statement, scan->role, column + 1, scan->c_types[column], piece, &is_null, err));
     size_t n_bytes = piece->length - begin - LENGTH_BYTES;
     if (n_bytes > INT32_MAX) return rf_fail(err, RF_DATA, "target: %s: a value is larger than any of PostgreSQL's", scan->role);
-    uint32_t length = htobe32(is_null ? UINT32_MAX : (uint32_t)n_bytes);
-    memcpy(piece->data + begin, &length, sizeof length);
+    rf_write_number((uint8_t *)piece->data + begin, is_null ? UINT32_MAX : n_bytes, LENGTH_BYTES);
     return RF_OK;
 }
 
@@ -62,7 +55,7 @@ static enum rf_code add_row(struct rf_odbc *odbc, bool *got, struct rf_error *er
     struct rf_odbc_scan *scan = odbc->scan;
     RF_TRY(rf_odbc_fetch(odbc, scan->statement, scan->role, got, err));
     if (!*got) return RF_OK;
-    add_number(&scan->piece, (uint32_t)scan->n_columns, 2);
+    rf_copy_add_number(&scan->piece, (uint64_t)scan->n_columns, 2);
     for (int i = 0; i < scan->n_columns; i++) RF_TRY(add_value(odbc, i, err));
     return rf_text_check(&scan->piece, err);
 }

@@ -35,7 +35,7 @@ enum rf_code rf_scan_start(struct rf_adbc *adbc, const char *role, struct rf_tex
     enum rf_code code = rf_adbc_ask(adbc, role, sql, &scan->result, err);
     if (code == RF_OK) code = understand(scan, err);
     if (code == RF_OK) *out = scan;
-    else rf_scan_drop(scan);
+    else rf_scan_drop(&scan);
     return code;
 }
 
@@ -62,7 +62,7 @@ static enum rf_code fill(struct rf_scan *scan, int64_t *n_rows, struct rf_error 
     }
 }
 
-enum rf_code rf_scan_next(struct rf_scan *scan, struct rf_batch *batch, struct rf_error *err) {
+static enum rf_code next(struct rf_scan *scan, struct rf_batch *batch, struct rf_error *err) {
     int64_t n_rows = 0;
     scan->piece.length = 0;
     if (!scan->begun) rf_text_add_bytes(&scan->piece, (const char *)rf_copy_header, RF_COPY_HEADER_BYTES);
@@ -73,11 +73,21 @@ enum rf_code rf_scan_next(struct rf_scan *scan, struct rf_batch *batch, struct r
     return RF_OK;
 }
 
-void rf_scan_drop(struct rf_scan *scan) {
-    if (!scan) return;
-    let_go(scan);
-    rf_rows_free(scan->rows);
-    rf_adbc_end(scan->adbc, &scan->result);
-    rf_text_free(&scan->piece);
-    free(scan);
+enum rf_code rf_scan_next(struct rf_scan **scan, struct rf_batch *batch, struct rf_error *err) {
+    *batch = (struct rf_batch){0};
+    if (!*scan) return RF_OK;
+    RF_TRY(next(*scan, batch, err));
+    if (batch->n_bytes == 0) rf_scan_drop(scan); /* makes way for other statements */
+    return RF_OK;
+}
+
+void rf_scan_drop(struct rf_scan **scan) {
+    struct rf_scan *gone = *scan;
+    *scan = NULL;
+    if (!gone) return;
+    let_go(gone);
+    rf_rows_free(gone->rows);
+    rf_adbc_end(gone->adbc, &gone->result);
+    rf_text_free(&gone->piece);
+    free(gone);
 }

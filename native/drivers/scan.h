@@ -18,10 +18,10 @@ enum rf_code rf_scan_start(struct rf_adbc *adbc, const char *role, struct rf_tex
 /* What the bytes of the columns are, shape (n_columns,); RF_INTERNAL when it has another number of them. */
 enum rf_code rf_scan_forms(const struct rf_scan *scan, int n_columns, struct rf_form *forms, struct rf_error *err);
 
-/* About batch_bytes of whole rows, borrowed until the next call; n_bytes is 0 at the end. */
-enum rf_code rf_scan_next(struct rf_scan *scan, struct rf_batch *batch, struct rf_error *err);
+/* About batch_bytes of whole rows, borrowed until the next call; n_bytes is 0 at the end, which drops the scan. NULL has no rows. */
+enum rf_code rf_scan_next(struct rf_scan **scan, struct rf_batch *batch, struct rf_error *err);
 
-/* NULL is fine. */
-void rf_scan_drop(struct rf_scan *scan);
+/* Leaves NULL behind, which is fine. */
+void rf_scan_drop(struct rf_scan **scan);
 
 #endif

@@ -21,8 +21,7 @@ static enum rf_code read_rows(void *self, const char *role, struct rf_text *sql,
 
 static void end_scan(void *self) {
     struct rf_session_adbc *made = self;
-    rf_scan_drop(made->scan);
-    made->scan = NULL;
+    rf_scan_drop(&made->scan);
 }
 
 static bool is_text(enum rf_wire wire) {
@@ -48,14 +47,9 @@ static enum rf_code scan(void *self, const char *role, struct rf_text *sql, cons
     return check_forms(made, role, given, n_columns, err);
 }
 
-/* Its end makes way for other statements. */
 static enum rf_code next(void *self, struct rf_batch *batch, struct rf_error *err) {
     struct rf_session_adbc *made = self;
-    *batch = (struct rf_batch){0};
-    if (!made->scan) return RF_OK;
-    RF_TRY(rf_scan_next(made->scan, batch, err));
-    if (batch->n_bytes == 0) end_scan(made);
-    return RF_OK;
+    return rf_scan_next(&made->scan, batch, err);
 }
 
 static enum rf_code begin(void *self, struct rf_error *err) {

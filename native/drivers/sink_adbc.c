@@ -229,22 +229,14 @@ static enum rf_code read_rows_of_target(void *self, const struct rf_plan *plan, 
     struct rf_sink_duckdb *sink = self;
     struct rf_text sql = {0};
     rf_sql_target_values(plan, &sql);
-    rf_scan_drop(sink->scan);
-    sink->scan = NULL;
+    rf_scan_drop(&sink->scan);
     RF_TRY(rf_scan_start(&sink->adbc, "read the target's rows", &sql, (size_t)sink->job->batch_bytes, &sink->scan, err));
     return take_forms(sink, plan, compared, err);
 }
 
-/* Its end makes way for other statements. */
 static enum rf_code next_of_target(void *self, struct rf_batch *batch, struct rf_error *err) {
     struct rf_sink_duckdb *sink = self;
-    *batch = (struct rf_batch){0};
-    if (!sink->scan) return RF_OK;
-    RF_TRY(rf_scan_next(sink->scan, batch, err));
-    if (batch->n_bytes > 0) return RF_OK;
-    rf_scan_drop(sink->scan);
-    sink->scan = NULL;
-    return RF_OK;
+    return rf_scan_next(&sink->scan, batch, err);
 }
 
 const struct rf_sink_ops rf_sink_duckdb_ops = {

@@ -307,6 +307,13 @@ void make_fakes(struct fakes *fakes, const char *more) {
         .observer = {.on_step = note_step, .context = fakes}, .arena = &fakes->facts.arena};
 }
 
+void take_sink(struct fakes *fakes, union rf_sink_memory *memory, struct rf_cancel **cancel) {
+    struct rf_error *err = &fakes->facts.err;
+    *cancel = rf_cancel_new();
+    enum rf_code code = *cancel ? rf_sink_for(&fakes->facts.job, *cancel, &fakes->facts.arena, memory, &fakes->run.sink, err) : rf_no_memory(err);
+    assert_code(code, RF_OK, err);
+}
+
 void drop_fakes(struct fakes *fakes) {
     free(fakes->record);
     free(fakes->run.report_json);

@@ -7,6 +7,7 @@
 #define FAKES_H
 
 #include "core/transfer.h"
+#include "drivers/drivers.h"
 #include "facts.h"
 
 enum { MOST_STREAMS = 4, MOST_PIECES = 8, STREAM_BYTES = 12288 };
@@ -53,6 +54,9 @@ struct fakes {
 /* Fakes of a table that was loaded before: three rows come in two pieces, two are updated, one is inserted. */
 void make_fakes(struct fakes *fakes, const char *more);
 void drop_fakes(struct fakes *fakes);
+
+/* Puts the sink of the job's target in place of the fake one, with a token of its own; the caller releases that. */
+void take_sink(struct fakes *fakes, union rf_sink_memory *memory, struct rf_cancel **cancel);
 
 /* The source answers a sweep with `n` keys, and the target takes them. To be called before what is compared is prepared. */
 void prepare_keys(struct fakes *fakes, int64_t n);

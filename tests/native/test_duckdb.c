@@ -80,11 +80,7 @@ static void make_world(struct world *world, bool loaded_before) {
     world->fakes.source.n_streams = 0;
     add_source_rows(&world->fakes.source, 3);
     answer_all(&world->adbc, loaded_before);
-    world->cancel = rf_cancel_new();
-    enum rf_code code = world->cancel ? rf_sink_for(&world->fakes.facts.job, world->cancel, &world->fakes.facts.arena, &world->sink,
-                                                    &world->fakes.run.sink, &world->fakes.facts.err)
-                                      : rf_no_memory(&world->fakes.facts.err);
-    assert_code(code, RF_OK, &world->fakes.facts.err);
+    take_sink(&world->fakes, &world->sink, &world->cancel);
 }
 
 static enum rf_code run(struct world *world) {

@@ -152,11 +152,7 @@ static void make_world(struct world *world, bool loaded_before, const char *more
     if (keys) end_piece(keys);
     if (keys) keys->rows = 6;
     answer_all(&world->adbc, loaded_before, with_keys);
-    world->cancel = rf_cancel_new();
-    enum rf_code code = world->cancel ? rf_sink_for(&world->fakes.facts.job, world->cancel, &world->fakes.facts.arena, &world->sink,
-                                                    &world->fakes.run.sink, &world->fakes.facts.err)
-                                      : rf_no_memory(&world->fakes.facts.err);
-    assert_code(code, RF_OK, &world->fakes.facts.err);
+    take_sink(&world->fakes, &world->sink, &world->cancel);
 }
 
 /* Whatever comes: sessions, statements, results, threads, files and their folder are gone, and the lease with its token. */

@@ -96,11 +96,7 @@ static void make_world(struct world *world, bool loaded_before) {
     world->fakes.source.n_streams = 0;
     add_source_rows(&world->fakes.source);
     reply_all(&world->odbc, loaded_before);
-    world->cancel = rf_cancel_new();
-    enum rf_code code = world->cancel ? rf_sink_for(&world->fakes.facts.job, world->cancel, &world->fakes.facts.arena, &world->sink,
-                                                    &world->fakes.run.sink, &world->fakes.facts.err)
-                                      : rf_no_memory(&world->fakes.facts.err);
-    assert_code(code, RF_OK, &world->fakes.facts.err);
+    take_sink(&world->fakes, &world->sink, &world->cancel);
 }
 
 /* However it ends, no handle, thread, file or open transaction is left. */
