@@ -406,9 +406,9 @@ class Stop(Exception):
     """What a caller raises to end a load."""
 
 
-def endless() -> Iterator[Any]:
+def endless(text: Callable[[], str] = lambda: "x" * 1000) -> Iterator[Any]:
     for i in range(10**9):
-        yield pa.record_batch({"id": [i], "text": ["x" * 1000]})
+        yield pa.record_batch({"id": pa.array([i], pa.int32()), "text": [text()]})
 
 
 def test_a_load_that_is_stopped_half_way_leaves_nothing(warehouse: Warehouse) -> None:

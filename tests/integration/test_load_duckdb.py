@@ -12,12 +12,10 @@ import duckdb
 import pyarrow as pa
 import pytest
 from route import until
-from test_load import TYPES, table
+from test_load import SMALLEST, TYPES, Stop, endless, table
 
 import rowferry
 from rowferry import errors
-
-SMALLEST = 65536
 
 
 class File:
@@ -232,16 +230,8 @@ def test_a_stream_that_fails_half_way_leaves_nothing_and_its_exception_is_the_ca
     assert file.rows("text") == [("before",)]
 
 
-class Stop(Exception):
-    """What a caller raises to end a load."""
-
-
 @pytest.mark.parametrize("first", [True, False], ids=["first load", "later load"])
 def test_a_load_that_is_stopped_half_way_leaves_nothing(file: File, first: bool) -> None:
-    def endless() -> Iterator[Any]:
-        for i in range(10**9):
-            yield pa.record_batch({"id": pa.array([i], pa.int32()), "text": ["x" * 1000]})
-
     def stop(progress: rowferry.job.Progress) -> None:
         if progress["bytes"] > 2**20:
             raise Stop

@@ -14,13 +14,11 @@ import pyarrow as pa
 import pytest
 from conformance import driver_library
 from mariadb_server import MariaDb
-from test_load import TYPES, table
+from test_load import SMALLEST, TYPES, table
 
 import rowferry
 from rowferry import errors
 from rowferry.demo.servers import Server
-
-SMALLEST = 65536
 
 # As the table of types has them where a target has no type of its own.
 TEXTS = {"json": ['{"b": 1.10, "a": [null]}', "null", None], "struct": ['{"a":1,"b":null}', None], "map": ['{"x":1,"y":null}', "{}"]} | {

@@ -21,13 +21,12 @@ import pyarrow as pa
 import pytest
 import sqlglot
 from account import Emulator, connect
-from test_load import TYPES, table
+from test_load import SMALLEST, TYPES, Stop, endless, table
 from test_load_examples import TAP
 
 import rowferry
 from rowferry import errors
 
-SMALLEST = 65536
 numbers = itertools.count(1)
 
 
@@ -295,10 +294,14 @@ def test_a_retry_of_the_same_run_adds_no_row_and_sums_up(account: Account) -> No
     assert account.rows("n") == [(1,), (2,), (3,)]
 
 
+def incompressible() -> str:
+    return os.urandom(200).hex()
+
+
 def halfway(raised: BaseException) -> Iterator[Any]:
     """Enough rows for several files to be sent, then an exception."""
     for first in range(1, 20000, 500):
-        yield pa.record_batch({"id": pa.array(range(first, first + 500), pa.int32()), "text": [os.urandom(200).hex() for _ in range(500)]})
+        yield pa.record_batch({"id": pa.array(range(first, first + 500), pa.int32()), "text": [incompressible() for _ in range(500)]})
     raise raised
 
 
@@ -312,10 +315,6 @@ def test_a_stream_that_fails_half_way_leaves_nothing_and_its_exception_is_the_ca
     assert account.rows("text") == [("before",)]
 
 
-class Stop(Exception):
-    """What a caller raises to end a load."""
-
-
 def test_a_load_that_is_stopped_half_way_leaves_nothing(account: Account) -> None:
     def stop(progress: rowferry.job.Progress) -> None:
         if progress["bytes"] > 2**20:
@@ -324,7 +323,7 @@ def test_a_load_that_is_stopped_half_way_leaves_nothing(account: Account) -> Non
     account.load(table(text=["before"]))
     before = account.everything()
     with pytest.raises(Stop):
-        account.load(halfway(KeyError("never reached")), batch_bytes=SMALLEST, spool_file_bytes=SMALLEST, on_progress=stop)
+        account.load(endless(incompressible), batch_bytes=SMALLEST, spool_file_bytes=SMALLEST, on_progress=stop)
     assert account.everything() == before and list(account.spool.iterdir()) == []
     assert account.load(table(text=["a", "b"]), lease_seconds=600).this_try.inserted == 1
 
