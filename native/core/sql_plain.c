@@ -176,7 +176,7 @@ void rf_plain_newest_load(const struct rf_dialect_row *row, const struct rf_job 
     rf_dialect_around(row->iso, "n.watermark", out);
     rf_text_add(out, ", ");
     rf_dialect_around(row->iso, "l.extracted_at", out);
-    rf_text_add(out, " FROM (SELECT * FROM ");
+    rf_text_addf(out, ", %s FROM (SELECT * FROM ", row->mode);
     add_of_target(row, job, "loads", out);
     rf_text_add(out, " ORDER BY load_id DESC LIMIT 1) n LEFT JOIN (SELECT * FROM ");
     add_of_target(row, job, "loads", out);
@@ -318,9 +318,9 @@ void rf_plain_create_target(const struct rf_plan *plan, struct rf_text *out) {
         add_definition(column, rf_target_column(plan, i)->type, column->not_null || rf_is_key(plan->source, i), out);
         rf_text_add(out, ", ");
     }
-    rf_text_addf(out, "\"_extracted_at\" %s NOT NULL, \"_load_id\" bigint NOT NULL, \"_deleted_at\" %s, PRIMARY KEY (", row->instant, row->instant);
-    rf_sql_add_keys(plan, out);
-    rf_text_addf(out, "))%s", row->table_end);
+    rf_text_addf(out, "\"_extracted_at\" %s NOT NULL, \"_load_id\" bigint NOT NULL, \"_deleted_at\" %s%s", row->instant, row->instant, plan->job->mode == RF_MODE_APPEND ? ", \"_source_xid\" bigint" : "");
+    rf_sql_add_primary_key(plan, ", ", out);
+    rf_text_addf(out, ")%s", row->table_end);
 }
 
 /* What a row of the stage carries beside its columns. */
@@ -526,7 +526,7 @@ static void add_unless_there(const struct rf_plan *plan, struct rf_text *out) {
     rf_text_add(out, ")");
 }
 
-void rf_plain_insert(const struct rf_plan *plan, struct rf_text *out) {
+static void begin_insert(const struct rf_plan *plan, struct rf_text *out) {
     rf_text_add(out, "INSERT INTO ");
     add_target(plan, out);
     rf_text_add(out, " (");
@@ -536,6 +536,10 @@ void rf_plain_insert(const struct rf_plan *plan, struct rf_text *out) {
     rf_text_add(out, ", ");
     rf_dialect_time(row_of(plan), plan->extracted_at, out);
     rf_text_addf(out, ", %" PRId64 " FROM ", plan->load_id);
+}
+
+void rf_plain_insert(const struct rf_plan *plan, struct rf_text *out) {
+    begin_insert(plan, out);
     add_live(plan, out);
     rf_text_add(out, " s");
     add_unless_there(plan, out);
@@ -553,6 +557,24 @@ static void add_live_in_target(const struct rf_plan *plan, const char *compared,
 
 void rf_plain_count_merged(const struct rf_plan *plan, struct rf_text *out) {
     add_live_in_target(plan, "=", out);
+}
+
+/* ---- replacing ---- */
+
+void rf_plain_delete_all(const struct rf_plan *plan, struct rf_text *out) {
+    rf_text_add(out, "DELETE FROM ");
+    add_target(plan, out);
+}
+
+void rf_plain_insert_all(const struct rf_plan *plan, struct rf_text *out) {
+    begin_insert(plan, out);
+    add_live(plan, out);
+    rf_text_add(out, " s");
+}
+
+void rf_plain_count_target(const struct rf_plan *plan, struct rf_text *out) {
+    rf_text_addf(out, "SELECT count(*), count(CASE WHEN \"_load_id\" = %" PRId64 " THEN 1 END) FROM ", plan->load_id);
+    add_target(plan, out);
 }
 
 void rf_plain_count_stale(const struct rf_plan *plan, struct rf_text *out) {
@@ -772,8 +794,14 @@ static void add_from(const struct rf_plan *plan, struct rf_text *out) {
 
 #define CURSOR "rowferry_rows"
 
+/* Without a key there is nothing behind which a page could begin. */
+enum rf_paging rf_plain_paging(const struct rf_plan *plan) {
+    enum rf_paging paging = row_of(plan)->paging;
+    return paging == RF_PAGES_BY_KEY && plan->source->n_keys == 0 ? RF_PAGES_NONE : paging;
+}
+
 static bool has(const struct rf_plan *plan, enum rf_paging paging) {
-    return row_of(plan)->paging == paging;
+    return rf_plain_paging(plan) == paging;
 }
 
 void rf_plain_open_rows(const struct rf_plan *plan, struct rf_text *out) {

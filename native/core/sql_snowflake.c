@@ -284,7 +284,7 @@ void rf_snowflake_newest_load(const struct rf_job *job, struct rf_text *out) {
     add_utc("n.watermark", out);
     rf_text_add(out, ", ");
     add_utc("l.extracted_at", out);
-    rf_text_add(out, " FROM (SELECT * FROM ");
+    rf_text_add(out, ", n.report:mode::VARCHAR FROM (SELECT * FROM ");
     add_of_target(job, "loads", out);
     rf_text_add(out, " ORDER BY load_id DESC LIMIT 1) n LEFT JOIN (SELECT * FROM ");
     add_of_target(job, "loads", out);
@@ -401,6 +401,14 @@ void rf_snowflake_use_schema(const struct rf_job *job, struct rf_text *out) {
     rf_snowflake_identifier(out, job->target_schema);
 }
 
+/* A copy may do without. Of a key's versions each load brings one. */
+static void add_primary_key(const struct rf_plan *plan, struct rf_text *out) {
+    if (plan->source->n_keys == 0) return;
+    rf_text_add(out, ", PRIMARY KEY (");
+    add_keys(plan, "", out);
+    rf_text_add(out, plan->job->mode == RF_MODE_APPEND ? ", \"_LOAD_ID\")" : ")");
+}
+
 /* Keys are not enforced: the primary key says to people and to the next run what identifies a row. */
 void rf_snowflake_create_target(const struct rf_plan *plan, struct rf_text *out) {
     rf_text_add(out, "CREATE TABLE IF NOT EXISTS ");
@@ -410,9 +418,10 @@ void rf_snowflake_create_target(const struct rf_plan *plan, struct rf_text *out)
         rf_snowflake_identifier(out, column(plan, i)->name);
         rf_text_addf(out, " %s%s, ", rf_target_column(plan, i)->type, column(plan, i)->not_null || rf_is_key(plan->source, i) ? " NOT NULL" : "");
     }
-    rf_text_add(out, "\"_EXTRACTED_AT\" TIMESTAMP_TZ NOT NULL, \"_LOAD_ID\" NUMBER(19,0) NOT NULL, \"_DELETED_AT\" TIMESTAMP_TZ, PRIMARY KEY (");
-    add_keys(plan, "", out);
-    rf_text_add(out, "))");
+    rf_text_add(out, "\"_EXTRACTED_AT\" TIMESTAMP_TZ NOT NULL, \"_LOAD_ID\" NUMBER(19,0) NOT NULL, \"_DELETED_AT\" TIMESTAMP_TZ");
+    if (plan->job->mode == RF_MODE_APPEND) rf_text_add(out, ", \"_SOURCE_XID\" NUMBER(19,0)");
+    add_primary_key(plan, out);
+    rf_text_add(out, ")");
 }
 
 /* The rows of a stream have no age: the later one is the newer, and its place is its number. */
@@ -566,6 +575,18 @@ static void add_assignments(const struct rf_plan *plan, struct rf_text *out) {
     rf_text_addf(out, ", \"_LOAD_ID\" = %" PRId64 ", \"_DELETED_AT\" = NULL", plan->load_id);
 }
 
+static void begin_insert(const struct rf_plan *plan, struct rf_text *out) {
+    rf_text_add(out, "INSERT INTO ");
+    add_target(plan, out);
+    rf_text_add(out, " (");
+    add_columns(plan, "", out);
+    rf_text_add(out, ", \"_EXTRACTED_AT\", \"_LOAD_ID\") SELECT ");
+    add_columns(plan, "s.", out);
+    rf_text_add(out, ", ");
+    add_time(plan->extracted_at, out);
+    rf_text_addf(out, ", %" PRId64 " FROM ", plan->load_id);
+}
+
 void rf_snowflake_merge(const struct rf_plan *plan, struct rf_text *out) {
     rf_text_add(out, "MERGE INTO ");
     add_target(plan, out);
@@ -582,6 +603,17 @@ void rf_snowflake_merge(const struct rf_plan *plan, struct rf_text *out) {
     rf_text_add(out, ", ");
     add_time(plan->extracted_at, out);
     rf_text_addf(out, ", %" PRId64 ")", plan->load_id);
+}
+
+/* INSERT OVERWRITE would do both, and say nothing of how many rows it removed. */
+static void delete_all(const struct rf_plan *plan, struct rf_text *out) {
+    rf_text_add(out, "DELETE FROM ");
+    add_target(plan, out);
+}
+
+static void insert_all(const struct rf_plan *plan, struct rf_text *out) {
+    begin_insert(plan, out);
+    add_live_rows(plan, out);
 }
 
 void rf_snowflake_count_target(const struct rf_plan *plan, struct rf_text *out) {
@@ -771,6 +803,9 @@ static void count_live(const struct rf_plan *plan, struct rf_text *out) {
 
 const struct rf_stage_makers rf_snowflake_makers = {
     .count_stage = count_stage,
+    .delete_all = delete_all,
+    .insert_all = insert_all,
+    .count_target = rf_snowflake_count_target,
     .duplicate_keys = duplicate_keys,
     .count_missed = count_missed,
     .count_stale = count_stale,

@@ -477,7 +477,12 @@ static void add_row_text(const struct rf_plan *plan, bool target, struct rf_text
     rf_text_add(out, ")::text");
 }
 
+/* Where no key names a row, all of it does. */
 static void add_key_text(const struct rf_plan *plan, bool target, struct rf_text *out) {
+    if (plan->source->n_keys == 0) {
+        add_row_text(plan, target, out);
+        return;
+    }
     rf_text_add(out, "ROW(");
     for (int k = 0; k < plan->source->n_keys; k++) {
         if (k > 0) rf_text_add(out, ", ");

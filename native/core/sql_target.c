@@ -129,7 +129,7 @@ void rf_sql_newest_load(const struct rf_job *job, struct rf_text *out) {
     add_utc("n.watermark", out);
     rf_text_add(out, ", ");
     add_utc("l.extracted_at", out);
-    rf_text_add(out, " FROM ");
+    rf_text_add(out, ", n.report ->> 'mode' FROM ");
     add_control(job, "loads", out);
     rf_text_add(out, " n LEFT JOIN LATERAL (SELECT * FROM ");
     add_control(job, "loads", out);
@@ -224,6 +224,14 @@ void rf_sql_add_keys(const struct rf_plan *plan, struct rf_text *out) {
     }
 }
 
+/* Of a key's versions each load brings one. */
+void rf_sql_add_primary_key(const struct rf_plan *plan, const char *before, struct rf_text *out) {
+    if (plan->source->n_keys == 0) return;
+    rf_text_addf(out, "%sPRIMARY KEY (", before);
+    rf_sql_add_keys(plan, out);
+    rf_text_add(out, plan->job->mode == RF_MODE_APPEND ? ", \"_load_id\")" : ")");
+}
+
 void rf_sql_add_key_match(const struct rf_plan *plan, struct rf_text *out) {
     for (int k = 0; k < plan->source->n_keys; k++) {
         rf_text_add(out, k > 0 ? " AND t." : "t.");
@@ -245,11 +253,8 @@ void rf_sql_create_target(const struct rf_plan *plan, struct rf_text *out) {
     rf_text_add(out, "\"_extracted_at\" timestamptz NOT NULL DEFAULT ");
     rf_text_literal(out, plan->extracted_at);
     rf_text_addf(out, ", \"_load_id\" bigint NOT NULL DEFAULT %" PRId64 ", \"_deleted_at\" timestamptz", plan->load_id);
-    if (!plan->straight) {
-        rf_text_add(out, ", PRIMARY KEY (");
-        rf_sql_add_keys(plan, out);
-        rf_text_add(out, ")");
-    }
+    if (plan->job->mode == RF_MODE_APPEND) rf_text_add(out, ", \"_source_xid\" bigint");
+    if (!plan->straight) rf_sql_add_primary_key(plan, ", ", out);
     rf_text_add(out, ")");
 }
 
@@ -258,10 +263,7 @@ void rf_sql_seal_target(const struct rf_plan *plan, struct rf_text *out) {
     rf_text_add(out, "ALTER TABLE ");
     rf_sql_add_target(plan, out);
     rf_text_add(out, " ALTER \"_extracted_at\" DROP DEFAULT, ALTER \"_load_id\" DROP DEFAULT");
-    if (!plan->straight) return;
-    rf_text_add(out, ", ADD PRIMARY KEY (");
-    rf_sql_add_keys(plan, out);
-    rf_text_add(out, ")");
+    if (plan->straight) rf_sql_add_primary_key(plan, ", ADD ", out);
 }
 
 static bool is_given(const struct rf_plan *plan) {
@@ -380,7 +382,8 @@ void rf_sql_add_live_rows(const struct rf_plan *plan, struct rf_text *out) {
         return;
     }
     add_live(plan, out);
-    if (!dialect_of(plan)->locks_rows) return;
+    bool any_order = plan->job->mode == RF_MODE_REPLACE && !distinct;
+    if (any_order || !dialect_of(plan)->locks_rows) return;
     rf_text_add(out, " ORDER BY ");
     rf_sql_add_keys(plan, out);
     if (!distinct) return;
@@ -433,6 +436,28 @@ void rf_sql_merge(const struct rf_plan *plan, struct rf_text *out) {
     rf_text_add(out, " WHERE t.\"_load_id\" < excluded.\"_load_id\" RETURNING ");
     add_is_new(plan, out);
     rf_text_add(out, " AS is_new) SELECT count(*) FILTER (WHERE is_new), count(*) FILTER (WHERE NOT is_new) FROM merged");
+}
+
+/* ---- replacing ---- */
+
+/* Readers see the rows of before until the commit; neither TRUNCATE, which locks them out, nor DROP, by which grants go. */
+void rf_sql_delete_all(const struct rf_plan *plan, struct rf_text *out) {
+    rf_text_add(out, "DELETE FROM ");
+    rf_sql_add_target(plan, out);
+}
+
+void rf_sql_insert_all(const struct rf_plan *plan, struct rf_text *out) {
+    rf_text_add(out, "INSERT INTO ");
+    rf_sql_add_target(plan, out);
+    rf_text_add(out, " (");
+    rf_sql_add_columns(plan, "", out);
+    rf_text_add(out, ", \"_extracted_at\", \"_load_id\") SELECT ");
+    rf_sql_add_columns(plan, "s.", out);
+    rf_text_add(out, ", ");
+    rf_text_literal(out, plan->extracted_at);
+    rf_text_addf(out, "::timestamptz, %" PRId64 "::bigint FROM (", plan->load_id);
+    rf_sql_add_live_rows(plan, out);
+    rf_text_add(out, ") s");
 }
 
 void rf_sql_count_stage(const struct rf_plan *plan, struct rf_text *out) {

@@ -19,6 +19,8 @@ void rf_sql_add_key_stage(const struct rf_plan *plan, struct rf_text *out);
 /* "a", "b" — or with a prefix: t."a", t."b" */
 void rf_sql_add_columns(const struct rf_plan *plan, const char *prefix, struct rf_text *out);
 void rf_sql_add_keys(const struct rf_plan *plan, struct rf_text *out);
+/* Before it what is given, unless the table has no key: a copy may do without. */
+void rf_sql_add_primary_key(const struct rf_plan *plan, const char *before, struct rf_text *out);
 /* t."k" = s."k" for each column of the key */
 void rf_sql_add_key_match(const struct rf_plan *plan, struct rf_text *out);
 /* The rows of the stage to merge, one for each key. */

@@ -203,7 +203,7 @@ static enum rf_code merge_rows(void *self, const struct rf_plan *plan, struct rf
     counts->staged = sink->rows_staged;
     if (!plan->straight) return rf_merge_stage(plan, &merge_ops, sink, counts, err);
     counts->inserted = counts->staged;
-    return change(sink, "add the key", rf_duckdb_add_key, NULL, err);
+    return plan->source->n_keys > 0 ? change(sink, "add the key", rf_duckdb_add_key, NULL, err) : RF_OK;
 }
 
 static enum rf_code record_load(void *self, const struct rf_report *report, struct rf_error *err) {

@@ -289,7 +289,7 @@ static enum rf_code read_rows_of_target(void *self, const struct rf_plan *plan, 
 }
 
 static bool has_more_pages(const struct rf_sink_odbc *sink) {
-    return sink->row->paging != RF_PAGES_NONE && sink->pages.n_rows == RF_PLAIN_PAGE_ROWS;
+    return rf_plain_paging(sink->plan) != RF_PAGES_NONE && sink->pages.n_rows == RF_PLAIN_PAGE_ROWS;
 }
 
 static enum rf_code pass_page(struct rf_sink_odbc *sink, struct rf_error *err) {

@@ -180,7 +180,7 @@ void rf_target_fill_load(const struct rf_result *rows, struct rf_load *load) {
         .chosen = rf_result_cell(rows, 0, 10), .proven = rf_result_cell(rows, 0, 11), .target_file = rf_result_cell(rows, 0, 12),
         .loads_since_audit = rf_result_integer(rows, 0, 13), .loads_since_sweep = rf_result_integer(rows, 0, 14), .missed = rf_result_integer(rows, 0, 15),
         .cursor = rf_result_cell(rows, 0, 16), .doubted = rf_result_flag(rows, 0, 17), .watermark = rf_result_cell(rows, 0, 18),
-        .extracted_at = rf_result_cell(rows, 0, 19)};
+        .extracted_at = rf_result_cell(rows, 0, 19), .mode = rf_result_cell(rows, 0, 20)};
 }
 
 void rf_target_fill_total(const struct rf_result *rows, struct rf_run_total *total) {
