@@ -110,6 +110,10 @@ bool rf_is_key(const struct rf_source_facts *source, int i) {
     return false;
 }
 
+bool rf_keeps_versions(const struct rf_plan *plan) {
+    return plan->job->mode == RF_MODE_APPEND;
+}
+
 bool rf_sends_csv(const struct rf_plan *plan) {
     return plan->source->sends_csv;
 }
@@ -230,6 +234,7 @@ enum rf_code rf_plan_make(const struct rf_job *job, const struct rf_source_facts
     plan->mark_gone = !plan->full_read && !plan->first_load && source->key_proven && job->where;
     plan->close_absent = plan->full_read && !plan->first_load && job->mode != RF_MODE_REPLACE;
     RF_TRY(rf_cut_parts(plan, arena, err));
+    if (rf_keeps_versions(plan)) RF_TRY(rf_plan_reason(plan, arena, err, "the target holds the versions of a row that runs saw; one that came and went between two runs is not among them"));
     return rf_state_proof(plan, arena, err);
 }
 

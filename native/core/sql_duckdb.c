@@ -173,7 +173,7 @@ void rf_duckdb_create_target(const struct rf_plan *plan, struct rf_text *out) {
         rf_text_addf(out, " %s%s, ", rf_target_column(plan, i)->type, plan->source->columns[i].not_null ? " NOT NULL" : "");
     }
     rf_text_add(out, "\"_extracted_at\" TIMESTAMPTZ NOT NULL, \"_load_id\" BIGINT NOT NULL, \"_deleted_at\" TIMESTAMPTZ");
-    if (plan->job->mode == RF_MODE_APPEND) rf_text_add(out, ", \"_source_xid\" BIGINT");
+    if (rf_keeps_versions(plan)) rf_text_add(out, ", \"_source_xid\" BIGINT");
     if (!plan->straight) rf_sql_add_primary_key(plan, ", ", out);
     rf_text_add(out, ")");
 }
@@ -189,6 +189,7 @@ static void begin_insert(const struct rf_plan *plan, struct rf_text *out) {
     rf_sql_add_target(plan, out);
     rf_text_add(out, " (");
     rf_sql_add_columns(plan, "", out);
+    if (rf_keeps_versions(plan)) rf_text_add(out, ", \"_source_xid\"");
     rf_text_add(out, ", \"_extracted_at\", \"_load_id\") SELECT ");
 }
 

@@ -76,6 +76,9 @@ void rf_plain_count_keys(const struct rf_plan *plan, struct rf_text *out);
 void rf_plain_update(const struct rf_plan *plan, struct rf_text *out);
 void rf_plain_insert(const struct rf_plan *plan, struct rf_text *out);
 /* → rows of the stage that the target holds with this load's number */
+/* Of mode append: rows of the stage that are no newest version of their key yet. → how many are */
+void rf_plain_append(const struct rf_plan *plan, struct rf_text *out);
+void rf_plain_count_known(const struct rf_plan *plan, struct rf_text *out);
 /* Of mode replace. */
 void rf_plain_delete_all(const struct rf_plan *plan, struct rf_text *out);
 void rf_plain_insert_all(const struct rf_plan *plan, struct rf_text *out);

@@ -274,9 +274,13 @@ static void list_source(const struct rf_plan *plan, struct listing *listing) {
 }
 
 /* What brings the stage into the target, where that is the same in all dialects. */
-static bool list_replacing(const struct rf_plan *plan, struct listing *listing) {
+static bool list_mode(const struct rf_plan *plan, struct listing *listing) {
     const struct rf_stage_makers *makers = rf_stage_makers(plan);
-    if (plan->job->mode != RF_MODE_REPLACE || plan->straight) return false;
+    if (plan->job->mode == RF_MODE_MERGE || plan->straight) return false;
+    if (rf_keeps_versions(plan)) {
+        makers->append(plan, list(listing, "target", "append"));
+        return true;
+    }
     makers->delete_all(plan, list(listing, "target", "remove the rows of before"));
     makers->insert_all(plan, list(listing, "target", "insert"));
     return true;
@@ -300,7 +304,7 @@ static void list_postgres(const struct rf_plan *plan, struct listing *listing) {
     rf_sql_fence(plan->job, list(listing, "target", "fence"));
     if (plan->first_load) rf_sql_seal_target(plan, list(listing, "target", "seal table"));
     if (plan->audit) rf_sql_count_missed(plan, list(listing, "target", "count missed rows"));
-    if (!list_replacing(plan, listing) && !plan->straight) rf_sql_merge(plan, list(listing, "target", "merge"));
+    if (!list_mode(plan, listing) && !plan->straight) rf_sql_merge(plan, list(listing, "target", "merge"));
     list_closing(plan, listing);
     rf_sql_insert_load(plan->job, list(listing, "target", "load record"));
     rf_text_add(list(listing, "target", "commit"), "COMMIT");
@@ -320,7 +324,7 @@ static void list_duckdb(const struct rf_plan *plan, struct listing *listing) {
     if (plan->sweep) rf_duckdb_take_keys(plan, list(listing, "target", "load keys"));
     if (plan->straight && plan->source->n_keys > 0) rf_duckdb_add_key(plan, list(listing, "target", "add key"));
     if (plan->audit) rf_sql_count_missed(plan, list(listing, "target", "count missed rows"));
-    bool merges = !list_replacing(plan, listing) && !plan->straight;
+    bool merges = !list_mode(plan, listing) && !plan->straight;
     if (merges && !plan->first_load) list_changing(plan, listing);
     if (merges) rf_duckdb_insert(plan, list(listing, "target", "insert"));
     list_closing(plan, listing);
@@ -338,7 +342,7 @@ static void list_snowflake(const struct rf_plan *plan, struct listing *listing) 
     rf_snowflake_copy_rows(plan, list(listing, "target", "load stage"));
     if (plan->sweep) rf_snowflake_copy_keys(plan, list(listing, "target", "load keys"));
     if (plan->audit) rf_stage_makers(plan)->count_missed(plan, list(listing, "target", "count missed rows"));
-    if (!list_replacing(plan, listing)) rf_snowflake_merge(plan, list(listing, "target", "merge"));
+    if (!list_mode(plan, listing)) rf_snowflake_merge(plan, list(listing, "target", "merge"));
     list_closing(plan, listing);
 }
 
@@ -351,7 +355,7 @@ static void list_plain(const struct rf_plan *plan, struct listing *listing) {
     if (plan->sweep) rf_plain_create_keys(plan, list(listing, "target", "create stage of keys"));
     if (plan->sweep) rf_plain_insert_key(plan, list(listing, "target", "write keys"));
     if (plan->audit) rf_plain_count_missed(plan, list(listing, "target", "count missed rows"));
-    bool merges = !list_replacing(plan, listing) && !plan->straight;
+    bool merges = !list_mode(plan, listing) && !plan->straight;
     if (merges && !plan->first_load) rf_plain_update(plan, list(listing, "target", "update"));
     if (merges) rf_plain_insert(plan, list(listing, "target", "insert"));
     list_closing(plan, listing);
