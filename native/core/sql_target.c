@@ -3,6 +3,7 @@
 #include "core/sql_target.h"
 
 #include <inttypes.h>
+#include <string.h>
 
 /* ---- sessions and control tables ---- */
 
@@ -691,6 +692,19 @@ void rf_sql_target_values(const struct rf_plan *plan, struct rf_text *out) {
 
 /* ---- appending ---- */
 
+/* To DuckDB -0 is 0, and not distinct from it; their texts differ. */
+static void add_signed_zeros(const struct rf_plan *plan, struct rf_text *out) {
+    for (int i = 0; i < plan->source->n_columns; i++) {
+        const char *type = rf_target_column(plan, i)->type, *name = plan->source->columns[i].name;
+        if (!strstr(type, "DOUBLE") && !strstr(type, "FLOAT")) continue;
+        rf_text_add(out, " OR CAST(t.");
+        rf_text_identifier(out, name);
+        rf_text_add(out, " AS VARCHAR) IS DISTINCT FROM CAST(s.");
+        rf_text_identifier(out, name);
+        rf_text_add(out, " AS VARCHAR)");
+    }
+}
+
 /* Is the staged row `s` the newest version of its key? The transaction tells, and the values where none can: in what was rewritten by an ALTER, read
  * anew after a restore, or filled in without a new version. A full read may follow any of these. */
 static void add_is_known(const struct rf_plan *plan, struct rf_text *out) {
@@ -705,6 +719,7 @@ static void add_is_known(const struct rf_plan *plan, struct rf_text *out) {
     add_row_text(plan, "t.", false, out);
     rf_text_add(out, dialect_of(plan)->differs);
     add_row_text(plan, "s.", true, out);
+    if (dialect_of(plan)->names_rows) add_signed_zeros(plan, out);
     rf_text_add(out, ")))");
 }
 

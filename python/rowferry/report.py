@@ -192,6 +192,7 @@ class Plan(Document):
         capture_reason: Why this capture.
         first_load: Whether the target has no load of this table yet.
         full_read: Whether every row would be read.
+        mode: What the target holds: `merge`, `append` or `replace`.
         sweep: Whether all keys would be compared with those of the source.
         completeness: What the report of such a run would claim, when an audit finds nothing.
         hard_deletes: Whether rows deleted at the source would be closed.

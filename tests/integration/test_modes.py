@@ -133,6 +133,7 @@ def test_readers_of_a_copy_see_the_old_rows_until_the_new_ones_are_committed_and
     items.change("CREATE VIEW seen AS SELECT id FROM {t}; GRANT SELECT ON {t} TO pg_monitor")
     items.write("DELETE FROM {t} WHERE id > 10")
     with psycopg.connect(items.sink.uri, autocommit=True) as reader, psycopg.connect(items.sink.uri) as gate:
+        reader.execute("SET lock_timeout = '10s'")
         gate.execute("SELECT FROM _rowferry.loads; LOCK TABLE _rowferry.loads IN SHARE MODE")  # the load record waits, behind both statements
         running = started(lambda: items.run(mode="replace"))
         until(lambda: _sees(reader, ROWS) and _waits_to_record(reader), unless=running)

@@ -149,6 +149,19 @@ TEST(a_row_is_known_by_its_transaction_but_in_a_full_read_by_its_values_alone) {
     drop_facts(&facts);
 }
 
+TEST(a_zero_that_got_a_sign_is_another_version_in_duckdb_too) {
+    struct facts facts;
+    make_facts(&facts, APPEND);
+    keeps_versions(&facts);
+    add_source_column(&facts, "rate", "double precision", "float8", -1)->arrives_as = "DOUBLE";
+    add_target_column(&facts, "rate", "DOUBLE", "DOUBLE", -1)->identity = "float8";
+    facts.target.dialect = RF_DIALECT_DUCKDB;
+    facts.plan = (struct rf_plan){.job = &facts.job, .source = &facts.source, .target = &facts.target, .last = &facts.last, .load_id = 8, .extracted_at = ""};
+    mentions(&facts, rf_sql_append, "OR CAST(t.\"rate\" AS VARCHAR) IS DISTINCT FROM CAST(s.\"rate\" AS VARCHAR)", true);
+    mentions(&facts, rf_sql_append, "CAST(t.\"id\"", false);
+    drop_facts(&facts);
+}
+
 TEST(that_a_row_is_gone_is_its_last_version_and_nothing_is_changed) {
     static const struct { const char *more; bool filter; rf_statement_maker *make; const char *part; } cases[] = {
         {",\"sweep\":\"always\"", false, rf_sql_sweep, "rowferry_keys_8"},
@@ -197,6 +210,7 @@ int main(void) {
         cmocka_unit_test(a_mode_that_is_not_known_any_more_is_no_change),
         cmocka_unit_test(a_version_is_sent_with_its_transaction_in_64_bits),
         cmocka_unit_test(a_row_is_known_by_its_transaction_but_in_a_full_read_by_its_values_alone),
+        cmocka_unit_test(a_zero_that_got_a_sign_is_another_version_in_duckdb_too),
         cmocka_unit_test(that_a_row_is_gone_is_its_last_version_and_nothing_is_changed),
         cmocka_unit_test(a_new_table_of_versions_has_the_load_in_its_key_and_takes_rows_straight),
         cmocka_unit_test(of_versions_the_newest_are_compared_with_the_source),

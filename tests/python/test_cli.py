@@ -269,6 +269,7 @@ PLAN: dict[str, Any] = {
     "capture_reason": "a heap table",
     "first_load": True,
     "full_read": True,
+    "mode": "merge",
     "sweep": False,
     "completeness": "proven",
     "hard_deletes": "captured",
