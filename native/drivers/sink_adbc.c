@@ -20,10 +20,10 @@
 /* ---- the target as it stands ---- */
 
 /* Sets the type of each column as DuckDB prints it: of what the catalog says of the table, it is compared with. */
-static enum rf_code set_types(struct rf_sink_duckdb *sink, struct rf_source_facts *source, struct rf_error *err) {
+static enum rf_code set_types(struct rf_sink_duckdb *sink, struct rf_source_facts *source, const struct rf_target_facts *facts, struct rf_error *err) {
     struct rf_text sql = {0};
     struct rf_result rows;
-    RF_TRY(rf_target_types(sink->job, source, RF_DIALECT_DUCKDB, sink->arena, &sink->fields, err));
+    RF_TRY(rf_target_types(sink->job, source, facts, sink->arena, &sink->fields, err));
     rf_duckdb_print_types(source->columns, source->n_columns, &sql);
     RF_TRY(rf_adbc_read(&sink->adbc, "name the types", &sql, sink->arena, &rows, err));
     for (int i = 0; i < source->n_columns; i++) {
@@ -42,12 +42,13 @@ static enum rf_code read_file(struct rf_sink_duckdb *sink, struct rf_target_fact
     return RF_OK;
 }
 
-static enum rf_code describe_existing(struct rf_sink_duckdb *sink, const struct rf_source_facts *source, struct rf_target_facts *facts, struct rf_error *err) {
+static enum rf_code describe_existing(struct rf_sink_duckdb *sink, struct rf_source_facts *source, struct rf_target_facts *facts, struct rf_error *err) {
     struct rf_text columns = {0}, keys = {0};
     struct rf_result rows;
     rf_duckdb_columns(sink->job, &columns);
     RF_TRY(rf_adbc_read(&sink->adbc, "read the target's columns", &columns, sink->arena, &rows, err));
     RF_TRY(rf_target_columns(&rows, sink->arena, facts, err));
+    RF_TRY(set_types(sink, source, facts, err));
     rf_duckdb_unique_keys(sink->job, &keys);
     RF_TRY(rf_adbc_read(&sink->adbc, "read the target's keys", &keys, sink->arena, &rows, err));
     facts->key_unique = rf_target_has_key(sink->job, &rows, source, facts);
@@ -67,7 +68,6 @@ static enum rf_code describe_target(void *self, struct rf_source_facts *source, 
     struct rf_text sql = {0};
     struct rf_result rows;
     *facts = (struct rf_target_facts){.dialect = RF_DIALECT_DUCKDB, .server = {.utf8 = true, .lc_monetary = ""}};
-    RF_TRY(set_types(sink, source, err));
     rf_duckdb_find_target(job, &sql);
     RF_TRY(rf_adbc_read(&sink->adbc, "look for the target table", &sql, sink->arena, &rows, err));
     facts->server.clock = rf_result_cell(&rows, 0, 0);
@@ -75,7 +75,9 @@ static enum rf_code describe_target(void *self, struct rf_source_facts *source, 
     facts->exists = rf_result_flag(&rows, 0, 2);
     facts->is_referenced = rf_result_flag(&rows, 0, 4);
     if (rf_result_flag(&rows, 0, 3)) return rf_fail(err, RF_CONFIG, "%s exists on the target and is not a table", job->target_label);
-    return facts->exists ? describe_existing(sink, source, facts, err) : rf_target_twins(source, sink->arena, facts, err);
+    if (facts->exists) return describe_existing(sink, source, facts, err);
+    RF_TRY(set_types(sink, source, facts, err));
+    return rf_target_twins(source, sink->arena, facts, err);
 }
 
 /* ---- loading ---- */

@@ -29,8 +29,8 @@ static enum rf_code check_names(const struct rf_source_facts *source, struct rf_
     return RF_OK;
 }
 
-static enum rf_code set_types(struct rf_sink_snowflake *sink, struct rf_source_facts *source, struct rf_error *err) {
-    RF_TRY(rf_target_types(sink->job, source, RF_DIALECT_SNOWFLAKE, sink->arena, &sink->fields, err));
+static enum rf_code set_types(struct rf_sink_snowflake *sink, struct rf_source_facts *source, const struct rf_target_facts *facts, struct rf_error *err) {
+    RF_TRY(rf_target_types(sink->job, source, facts, sink->arena, &sink->fields, err));
     for (int i = 0; i < source->n_columns; i++) rf_type_sent_to_snowflake(&sink->fields[i].type, &source->columns[i]);
     return RF_OK;
 }
@@ -83,6 +83,7 @@ static enum rf_code describe_existing(struct rf_sink_snowflake *sink, struct rf_
     struct rf_text sql = {0};
     struct rf_result rows;
     RF_TRY(read_columns(sink, source, facts, err));
+    RF_TRY(set_types(sink, source, facts, err));
     rf_target_take_nulls(source, facts);
     RF_TRY(read_key(sink, source, facts, err));
     if (!facts->is_ours) return RF_OK;
@@ -104,7 +105,6 @@ static enum rf_code describe_target(void *self, struct rf_source_facts *source, 
     struct rf_result rows;
     *facts = (struct rf_target_facts){.dialect = RF_DIALECT_SNOWFLAKE, .server = {.utf8 = true, .lc_monetary = ""}};
     RF_TRY(check_names(source, err));
-    RF_TRY(set_types(sink, source, err));
     source->sends_csv = true;
     rf_snowflake_find_target(sink->job, &sql);
     RF_TRY(rf_snowflake_read(sink, "look for the target table", &sql, &rows, err));
@@ -113,7 +113,9 @@ static enum rf_code describe_target(void *self, struct rf_source_facts *source, 
     facts->server.version = number_of(rf_result_cell(&rows, 0, 1));
     facts->exists = kind != NULL;
     if (kind && strcmp(kind, "BASE TABLE") != 0) return rf_fail(err, RF_CONFIG, "%s exists on the target and is not a table", sink->job->target_label);
-    return facts->exists ? describe_existing(sink, source, facts, err) : rf_target_twins(source, sink->arena, facts, err);
+    if (facts->exists) return describe_existing(sink, source, facts, err);
+    RF_TRY(set_types(sink, source, facts, err));
+    return rf_target_twins(source, sink->arena, facts, err);
 }
 
 /* ---- executing ---- */

@@ -10,7 +10,7 @@
 #include "drivers/result.h"
 
 /* Decides as what each column of the source is sent, and sets its arrives_as to the type of the target. */
-enum rf_code rf_target_types(const struct rf_job *job, struct rf_source_facts *source, enum rf_dialect dialect,
+enum rf_code rf_target_types(const struct rf_job *job, struct rf_source_facts *source, const struct rf_target_facts *there,
                              struct rf_arena *arena, struct rf_columns_field **fields, struct rf_error *err);
 
 /* Of a table that is still to be made. */

@@ -130,7 +130,7 @@ KINDS = {
     "jsonb": "VARIANT",
     "date": "DATE",
     "time without time zone": "TIME",
-    "timestamp without time zone": "TIMESTAMP_NTZ",
+    "timestamp without time zone": "TIMESTAMP_TZ",
     "timestamp with time zone": "TIMESTAMP_TZ",
     "interval": "TEXT",
 }

@@ -98,6 +98,30 @@ def items(into: Into) -> Into:
     return into
 
 
+# ---- times without zone ----------------------------------------------------------------------------------
+
+
+def test_times_without_zone_are_taken_as_utc_unless_they_are_to_be_kept_or_the_column_there_has_none(into: Into) -> None:
+    made = f"CREATE TABLE IF NOT EXISTS \"RAW\".\"POSTGRES\".\"{into.table.upper()}\" "
+    into.write("SET timezone = 'Asia/Tokyo'; CREATE TABLE {t} (id int8 PRIMARY KEY, at timestamp, list timestamp[])")
+    into.write("INSERT INTO {t} VALUES (1, '2026-03-29 02:30:00.123456', '{2026-03-29 02:30:00}'), (2, NULL, NULL)")
+    declared = [(c.column, c.reason) for c in into.run(verify=True).conversions if c.reason]
+    assert declared == [("at", '"naive_timestamps" takes it as UTC')]
+    (create,) = [sql for sql in into.emulator.statements() if sql.startswith(made)]
+    assert '"AT" TIMESTAMP_TZ, "LIST" ARRAY' in create
+    into.write("UPDATE {t} SET at = at + interval '1 year'")
+    assert into.run(verify=True).this_try.updated == 2 and rowferry.verify(into.job()).different == 0
+    with pytest.raises(errors.SchemaDriftError) as caught:
+        into.run(naive_timestamps="keep")
+    assert '"naive_timestamps": "utc"' in str(caught.value.hint)
+    into.at_target.cursor().execute(f"DROP TABLE raw.postgres.{into.table}")
+    into.run(naive_timestamps="keep", verify=True)
+    into.write("UPDATE {t} SET at = at + interval '1 year'")
+    report = into.run(verify=True)  # by the default, into the column as it is there
+    assert report.this_try.updated == 2 and not [c for c in report.conversions if c.reason]
+    assert sum('"AT" TIMESTAMP_NTZ' in sql for sql in into.emulator.statements() if sql.startswith(made)) == 1
+
+
 # ---- statements ------------------------------------------------------------------------------------------
 
 
