@@ -7,7 +7,6 @@
 #include "drivers/target.h"
 
 #include <inttypes.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -49,16 +48,10 @@ static enum rf_code execute_all(struct rf_sink_odbc *sink, const char *role, con
     return code;
 }
 
-/* "10.11.19-MariaDB" → 101119, as PostgreSQL numbers its versions. */
-int rf_odbc_version(const char *version) {
-    int major = 0, minor = 0, patch = 0;
-    return version && sscanf(version, "%d.%d.%d", &major, &minor, &patch) >= 2 ? major * 10000 + minor * 100 + patch : 0;
-}
-
 static enum rf_code check_version(struct rf_sink_odbc *sink, struct rf_error *err) {
     struct rf_result rows;
     RF_TRY(rf_odbc_ask(sink, "ask for the version", sink->row->find, &rows, err));
-    if (rf_odbc_version(rf_result_cell(&rows, 0, 1)) >= sink->row->oldest) return RF_OK;
+    if (rf_target_version(rf_result_cell(&rows, 0, 1)) >= sink->row->oldest) return RF_OK;
     rf_fail(err, RF_CONFIG, "the target is %.40s of a version, or a make, that this release does not load into", sink->odbc.dbms);
     return rf_hint(err, "It loads into %s of version %d.%d or newer.", sink->row->name, sink->row->oldest / 10000, sink->row->oldest / 100 % 100);
 }

@@ -14,7 +14,6 @@
 #include "drivers/target.h"
 
 #include <inttypes.h>
-#include <stdio.h>
 #include <string.h>
 
 /* ---- the target as it stands ---- */
@@ -56,12 +55,6 @@ static enum rf_code describe_existing(struct rf_sink_duckdb *sink, struct rf_sou
     return facts->is_ours ? read_file(sink, facts, err) : RF_OK;
 }
 
-/* "v2.0.1" → 20001, as PostgreSQL numbers its versions. */
-static int number_of(const char *version) {
-    int major = 0, minor = 0, patch = 0;
-    return version && sscanf(version, "v%d.%d.%d", &major, &minor, &patch) >= 2 ? major * 10000 + minor * 100 + patch : 0;
-}
-
 static enum rf_code describe_target(void *self, struct rf_source_facts *source, struct rf_target_facts *facts, struct rf_error *err) {
     struct rf_sink_duckdb *sink = self;
     const struct rf_job *job = sink->job;
@@ -71,7 +64,7 @@ static enum rf_code describe_target(void *self, struct rf_source_facts *source, 
     rf_duckdb_find_target(job, &sql);
     RF_TRY(rf_adbc_read(&sink->adbc, "look for the target table", &sql, sink->arena, &rows, err));
     facts->server.clock = rf_result_cell(&rows, 0, 0);
-    facts->server.version = number_of(rf_result_cell(&rows, 0, 1));
+    facts->server.version = rf_target_version(rf_result_cell(&rows, 0, 1));
     facts->exists = rf_result_flag(&rows, 0, 2);
     facts->is_referenced = rf_result_flag(&rows, 0, 4);
     if (rf_result_flag(&rows, 0, 3)) return rf_fail(err, RF_CONFIG, "%s exists on the target and is not a table", job->target_label);

@@ -82,7 +82,7 @@ static enum rf_code describe_target(void *self, struct rf_source_facts *source, 
     *facts = (struct rf_target_facts){.dialect = dialect, .server = {.utf8 = true, .lc_monetary = ""}};
     RF_TRY(rf_odbc_ask(sink, "look for the target table", sink->row->find, &rows, err));
     facts->server.clock = rf_result_cell(&rows, 0, 0);
-    facts->server.version = rf_odbc_version(rf_result_cell(&rows, 0, 1));
+    facts->server.version = rf_target_version(rf_result_cell(&rows, 0, 1));
     facts->exists = rf_result_flag(&rows, 0, 2);
     if (rf_result_flag(&rows, 0, 3)) return rf_fail(err, RF_CONFIG, "%s exists on the target and is not a table", job->target_label);
     if (facts->exists) RF_TRY(describe_existing(sink, source, facts, err));

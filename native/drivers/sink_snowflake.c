@@ -12,7 +12,6 @@
 #include "drivers/target.h"
 
 #include <inttypes.h>
-#include <stdio.h>
 #include <string.h>
 
 /* ---- the target as it stands ---- */
@@ -93,12 +92,6 @@ static enum rf_code describe_existing(struct rf_sink_snowflake *sink, struct rf_
     return RF_OK;
 }
 
-/* "8.40.1" → 84001, as PostgreSQL numbers its versions. */
-static int number_of(const char *version) {
-    int major = 0, minor = 0, patch = 0;
-    return version && sscanf(version, "%d.%d.%d", &major, &minor, &patch) >= 2 ? major * 10000 + minor * 100 + patch : 0;
-}
-
 static enum rf_code describe_target(void *self, struct rf_source_facts *source, struct rf_target_facts *facts, struct rf_error *err) {
     struct rf_sink_snowflake *sink = self;
     struct rf_text sql = {0};
@@ -110,7 +103,7 @@ static enum rf_code describe_target(void *self, struct rf_source_facts *source, 
     RF_TRY(rf_snowflake_read(sink, "look for the target table", &sql, &rows, err));
     const char *kind = rf_result_cell(&rows, 0, 2);
     facts->server.clock = rf_result_cell(&rows, 0, 0);
-    facts->server.version = number_of(rf_result_cell(&rows, 0, 1));
+    facts->server.version = rf_target_version(rf_result_cell(&rows, 0, 1));
     facts->exists = kind != NULL;
     if (kind && strcmp(kind, "BASE TABLE") != 0) return rf_fail(err, RF_CONFIG, "%s exists on the target and is not a table", sink->job->target_label);
     if (facts->exists) return describe_existing(sink, source, facts, err);

@@ -2,6 +2,7 @@
 
 #include "core/types.h"
 
+#include <stdio.h>
 #include <string.h>
 
 /* ---- the target as it stands ---- */
@@ -86,6 +87,12 @@ bool rf_target_has_key(const struct rf_job *job, const struct rf_result *rows, c
         if (matches && to - from == rf_target_key_columns(job, source)) return true;
     }
     return false;
+}
+
+int rf_target_version(const char *said) {
+    int major = 0, minor = 0, patch = 0;
+    const char *digits = said ? said + (*said == 'v') : "";
+    return sscanf(digits, "%d.%d.%d", &major, &minor, &patch) >= 2 ? major * 10000 + minor * 100 + patch : 0;
 }
 
 /* ---- the fields of a row ---- */

@@ -525,6 +525,8 @@ TEST(verifying_later_sees_one_state_and_writes_nothing) {
     const char *limit = strstr(world.odbc.statements, "wait_timeout = 120\n"), *slow = strstr(world.odbc.statements, "wait_timeout = 31536000\n");
     assert_true(begun && newest && begun < newest);
     assert_true(limit && slow && limit < slow && slow < begun);
+    const char *idle = strstr(slow, "idle_transaction_timeout = 0\n");
+    assert_true(idle && idle < begun);
     assert_lacks(world.odbc.statements, "UPDATE");
     assert_lacks(world.odbc.statements, "INSERT");
     free(json);
