@@ -712,6 +712,7 @@ static void add_is_known(const struct rf_plan *plan, struct rf_text *out) {
     rf_sql_add_target(plan, out);
     rf_text_add(out, " t WHERE ");
     rf_sql_add_key_match(plan, out);
+    rf_sql_add_newest_version(plan, out);
     rf_text_add(out, " AND t.\"_deleted_at\" IS NULL AND (");
     if (!plan->full_read) rf_text_add(out, RF_SAME_XID " OR ");
     rf_text_add(out, "NOT (");
