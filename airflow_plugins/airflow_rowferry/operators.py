@@ -97,6 +97,8 @@ class PostgresToWarehouseOperator(BaseOperator):
         what has changed since the last load. By default such a run fails.
     :param connections: readers side by side on the source, 1 to 16, under one snapshot.
     :param mode: ``merge``: the target holds the current row of each key.
+    :param on_schema_change: what to do when the schema has changed since the last load: a dict of kind and ``apply``,
+        ``ignore`` or ``fail``, or one of these for every kind that knows it; ``rowferry drift`` lists the kinds. (templated)
     :param on_duplicate: two rows of one key in one load: ``newest`` wins, or ``fail``.
     :param batch_bytes: memory for one batch, in bytes; two batches are alive at a time.
     :param lock_timeout: how long to wait for the table, or for the file that holds it, in seconds.
@@ -126,6 +128,7 @@ class PostgresToWarehouseOperator(BaseOperator):
         "cursor_columns",
         "audit",
         "sweep",
+        "on_schema_change",
         "since",
         "until",
         "control_schema",
@@ -136,6 +139,7 @@ class PostgresToWarehouseOperator(BaseOperator):
         "columns": "json",
         "as_text": "json",
         "cursor_columns": "json",
+        "on_schema_change": "json",
     }
     ui_color = "#d6eaf8"
 
@@ -167,6 +171,7 @@ class PostgresToWarehouseOperator(BaseOperator):
         window_optional: bool = False,
         connections: int = 1,
         mode: str = "merge",
+        on_schema_change: str | Mapping[str, str] | None = None,
         on_duplicate: str = "newest",
         batch_bytes: int = 1048576,
         lock_timeout: float = 60,
@@ -207,6 +212,7 @@ class PostgresToWarehouseOperator(BaseOperator):
         self.window_optional = window_optional
         self.connections = connections
         self.mode = mode
+        self.on_schema_change = on_schema_change
         self.on_duplicate = on_duplicate
         self.batch_bytes = batch_bytes
         self.lock_timeout = lock_timeout
@@ -281,6 +287,7 @@ class PostgresToWarehouseOperator(BaseOperator):
             **_window({name: getattr(self, name) for name in self._bounds}, self.window_optional),
             connections=self.connections,
             mode=self.mode,  # type: ignore[arg-type]
+            on_schema_change=self.on_schema_change,
             on_duplicate=self.on_duplicate,  # type: ignore[arg-type]
             run_id=load_run_id(ti.dag_id, ti.task_id, context["run_id"]),
             try_number=ti.try_number,

@@ -28,7 +28,7 @@ static void add_control(const struct rf_job *job, const char *table, struct rf_t
     add_qualified(job, job->control_schema, table, out);
 }
 
-static void add_target(const struct rf_plan *plan, struct rf_text *out) {
+void rf_snowflake_add_target(const struct rf_plan *plan, struct rf_text *out) {
     add_qualified(plan->job, plan->job->target_schema, plan->job->target_table, out);
 }
 
@@ -404,7 +404,7 @@ void rf_snowflake_use_schema(const struct rf_job *job, struct rf_text *out) {
 /* Keys are not enforced: the primary key says to people and to the next run what identifies a row. */
 void rf_snowflake_create_target(const struct rf_plan *plan, struct rf_text *out) {
     rf_text_add(out, "CREATE TABLE IF NOT EXISTS ");
-    add_target(plan, out);
+    rf_snowflake_add_target(plan, out);
     rf_text_add(out, " (");
     for (int i = 0; i < plan->source->n_columns; i++) {
         rf_snowflake_identifier(out, column(plan, i)->name);
@@ -568,7 +568,7 @@ static void add_assignments(const struct rf_plan *plan, struct rf_text *out) {
 
 void rf_snowflake_merge(const struct rf_plan *plan, struct rf_text *out) {
     rf_text_add(out, "MERGE INTO ");
-    add_target(plan, out);
+    rf_snowflake_add_target(plan, out);
     rf_text_add(out, " t USING ");
     add_live_rows(plan, out);
     rf_text_add(out, " ON ");
@@ -586,9 +586,9 @@ void rf_snowflake_merge(const struct rf_plan *plan, struct rf_text *out) {
 
 void rf_snowflake_count_target(const struct rf_plan *plan, struct rf_text *out) {
     rf_text_add(out, "SELECT (SELECT COUNT(*) FROM ");
-    add_target(plan, out);
+    rf_snowflake_add_target(plan, out);
     rf_text_add(out, ")::VARCHAR, (SELECT COUNT(*) FROM ");
-    add_target(plan, out);
+    rf_snowflake_add_target(plan, out);
     rf_text_addf(out, " WHERE \"_LOAD_ID\" = %" PRId64 ")::VARCHAR", plan->load_id);
 }
 
@@ -617,7 +617,7 @@ void rf_snowflake_values(const struct rf_plan *plan, struct rf_text *out) {
         rf_add_asked(ASKED, column(plan, i)->arrives_as, &name, out);
     }
     rf_text_add(out, " FROM ");
-    add_target(plan, out);
+    rf_snowflake_add_target(plan, out);
     rf_text_add(out, " WHERE \"_DELETED_AT\" IS NULL");
 }
 
@@ -639,7 +639,7 @@ static void count_stale(const struct rf_plan *plan, struct rf_text *out) {
     rf_text_add(out, "SELECT COUNT(*)::VARCHAR FROM ");
     add_live_rows(plan, out);
     rf_text_add(out, " JOIN ");
-    add_target(plan, out);
+    rf_snowflake_add_target(plan, out);
     rf_text_add(out, " t ON ");
     add_key_match(plan, out);
     rf_text_addf(out, " WHERE t.\"_LOAD_ID\" > %" PRId64, plan->load_id);
@@ -667,7 +667,7 @@ static void count_missed(const struct rf_plan *plan, struct rf_text *out) {
     add_stage(plan, out);
     add_newest(plan, out);
     rf_text_add(out, ") s LEFT JOIN ");
-    add_target(plan, out);
+    rf_snowflake_add_target(plan, out);
     rf_text_add(out, " t ON ");
     add_key_match(plan, out);
     rf_text_add(out, " WHERE s.\"_ROWFERRY_LATE\" AND ");
@@ -705,7 +705,7 @@ static void add_open_row(const struct rf_plan *plan, const char *side, struct rf
 /* Closes the rows of the target whose key is among those that `keys` selects. */
 static void add_closing(const struct rf_plan *plan, rf_statement_maker *keys, struct rf_text *out) {
     rf_text_add(out, "MERGE INTO ");
-    add_target(plan, out);
+    rf_snowflake_add_target(plan, out);
     rf_text_add(out, " t USING (");
     keys(plan, out);
     rf_text_add(out, ") s ON ");
@@ -731,7 +731,7 @@ static void close_gone(const struct rf_plan *plan, struct rf_text *out) {
 /* The merge just stamped every row that the source still has: what carries an older load is absent there. */
 static void close_absent(const struct rf_plan *plan, struct rf_text *out) {
     rf_text_add(out, removes(plan) ? "DELETE FROM " : "UPDATE ");
-    add_target(plan, out);
+    rf_snowflake_add_target(plan, out);
     rf_text_add(out, " ");
     if (!removes(plan)) add_closed(plan, out);
     rf_text_add(out, removes(plan) ? "WHERE " : " WHERE ");
@@ -742,7 +742,7 @@ static void add_swept_keys(const struct rf_plan *plan, struct rf_text *out) {
     rf_text_add(out, "SELECT ");
     add_keys(plan, "t.", out);
     rf_text_add(out, " FROM ");
-    add_target(plan, out);
+    rf_snowflake_add_target(plan, out);
     rf_text_add(out, " t WHERE ");
     add_open_row(plan, "t.", out);
     rf_text_add(out, " AND NOT EXISTS (SELECT 1 FROM (SELECT ");
@@ -765,7 +765,7 @@ static void count_live(const struct rf_plan *plan, struct rf_text *out) {
     rf_text_add(out, " FROM ");
     add_key_stage(plan, out);
     rf_text_add(out, ") k)::VARCHAR, (SELECT COUNT(*) FROM ");
-    add_target(plan, out);
+    rf_snowflake_add_target(plan, out);
     rf_text_add(out, " WHERE \"_DELETED_AT\" IS NULL)::VARCHAR");
 }
 

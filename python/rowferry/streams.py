@@ -6,7 +6,7 @@ arrow.apache.org/docs/format/CDataInterface/PyCapsuleInterface.html.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, Literal
 
 from rowferry import errors
@@ -26,6 +26,7 @@ def load(
     source_name: str = "stream",
     target_table: str | None = None,
     as_text: Sequence[str] | None = None,
+    on_schema_change: str | Mapping[str, str] | None = None,
     on_duplicate: Literal["newest", "fail"] = "newest",
     run_id: str | None = None,
     try_number: int = 1,
@@ -64,6 +65,8 @@ def load(
         keys: Columns that identify a row, shape (n_keys,), at least one; none of them is ever NULL.
         schema: Of an iterable that may turn out to be empty: anything with `__arrow_c_schema__`.
         as_text: Columns to carry as the texts that PostgreSQL prints, whatever their type; None: none.
+        on_schema_change: As in `Job`, of columns that the stream has and the target lacks, or the other way round, and of types. In a
+            column that is added rows of earlier loads are NULL.
         on_duplicate: Two rows of one key in one load: the later one wins (`newest`), or `fail`.
         run_id: Names the run; what is loaded again under it adds to its `run_total`.
     Raises:
