@@ -14,6 +14,7 @@ from typing import Any
 import psycopg
 import pytest
 from conformance import SINKS, Duckdb, Mariadb, Pair, Postgres, Psqlodbc, Sink, Snowflake, Sqlite
+from program import compile_library
 
 from rowferry.demo.servers import Server
 from rowferry.errors import SchemaDriftError
@@ -35,6 +36,11 @@ def source(pg18: Server) -> Iterator[tuple[str, psycopg.Connection]]:
     with psycopg.connect(uri, autocommit=True) as session:
         yield uri, session
     pg18.admin("DROP DATABASE drifting WITH (FORCE)")
+
+
+@pytest.fixture(scope="module")
+def program(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return compile_library(tmp_path_factory.mktemp("program"))
 
 
 @pytest.fixture
@@ -208,12 +214,12 @@ def test_a_table_that_is_missing_or_another_is_read_whole_unless_it_is_refused(i
 
 
 @pytest.mark.parametrize("step", ["merge", "record"])
-def test_a_run_that_is_killed_while_it_alters_is_ended_by_the_next(items: Pair, step: str, run_step: Path, tmp_path: Path) -> None:
+def test_a_run_that_is_killed_while_it_alters_is_ended_by_the_next(items: Pair, step: str, program: Path, tmp_path: Path) -> None:
     """Where a statement that alters commits by itself, the column is there already when the next run looks, and is read whole all the same."""
     if not isinstance(items.sink, Postgres | Mariadb):
         pytest.skip("one whose statements commit by themselves, one where they do not")
     items.write("ALTER TABLE {t} ADD stock int DEFAULT 7; ALTER TABLE {t} ALTER price TYPE numeric(20,2); UPDATE {t} SET price = 123456789012345678.25 WHERE id = 1")
-    items.killed(run_step, tmp_path, step)
+    items.killed(program, tmp_path, step)
     commits = isinstance(items.sink, Mariadb) and step == "record"
     assert ("stock" in items.sink.columns(items.table)) == commits
     assert len(items.run(verify=True).drift) == (0 if commits else 2)
