@@ -345,10 +345,7 @@ static enum rf_code follow_labels(struct rf_plan *plan, const struct rf_column *
         to->identity = from->identity;
         return are_added ? add_labels(plan, to, &now, &before, arena, err) : rename_labels(plan, to, &now, &before, arena, err);
     }
-    if (!are_added) {
-        alter(plan, (struct rf_alteration){.what = RF_CHANGE_TYPE, .column = to->name, .type = "VARCHAR"});
-        RF_TRY(rename_labels(plan, to, &now, &before, arena, err));
-    }
+    if (!are_added) RF_TRY(rename_labels(plan, to, &now, &before, arena, err));
     alter(plan, (struct rf_alteration){.what = RF_CHANGE_TYPE, .column = to->name, .type = from->arrives_as});
     to->type = to->base = to->identity = from->arrives_as;
     return RF_OK;
@@ -372,6 +369,10 @@ static enum rf_drift_kind kind_of_change(const struct rf_column *from, const str
 }
 
 static enum rf_code cannot_follow(const struct rf_plan *plan, const struct rf_column *to, const char *what, struct rf_error *err) {
+    if (rf_is_key(plan->source, rf_find_column(plan->source->columns, plan->source->n_columns, to->name))) {
+        rf_hint(err, "%s %s: load into another target_table, or drop %s, which the next run makes anew.", rf_alter_dialect(plan->target->dialect), what, plan->job->target_label);
+        return err->code;
+    }
     rf_hint(err, "%s %s: drop the column \"%s\" of %s, which the next run adds again with all its values, or leave it out with \"columns\".", rf_alter_dialect(plan->target->dialect), what, to->name,
             plan->job->target_label);
     return err->code;
@@ -387,7 +388,7 @@ static enum rf_code change_type(struct rf_plan *plan, int i, struct rf_column *t
         return RF_OK;
     }
     bool follows = kind != RF_ENUM_CHANGED || rf_labels_follow(from->arrives_as ? from->arrives_as : from->identity, to->identity);
-    bool can = follows && rf_can_alter(plan->target->dialect, what, to->type, new.type);
+    bool can = follows && rf_can_alter(plan->target->dialect, what, to->type, new.type) && !(rf_is_key(plan->source, i) && rf_alter_keeps_keys(plan->target->dialect));
     if (policy_of(plan, kind) == RF_POLICY_FAIL || !can) {
         rf_refuse_column(plan, from, to, err);
         if (follows && !can) return cannot_follow(plan, to, "cannot change the column so", err);

@@ -57,6 +57,10 @@ bool rf_can_alter(enum rf_dialect dialect, enum rf_alter what, const char *old_t
     return true;
 }
 
+bool rf_alter_keeps_keys(enum rf_dialect dialect) {
+    return dialect == RF_DIALECT_DUCKDB;
+}
+
 bool rf_alter_is_needless(enum rf_dialect dialect, const char *old_type, const char *new_type) {
     return dialect == RF_DIALECT_SQLITE && strstr(old_type, "INT") && strstr(new_type, "INT");
 }
@@ -126,7 +130,7 @@ static void add_label(const struct rf_alteration *added, struct rf_text *out) {
     rf_text_literal(out, added->from);
 }
 
-/* Of an enum that is only written out the values are texts meanwhile. */
+/* Of an enum that is only written out the values are texts meanwhile: in one transaction DuckDB alters no rows that it has updated. */
 static void rename_label(const struct rf_plan *plan, const struct rf_alteration *renamed, struct rf_text *out) {
     bool named = plan->target->dialect == RF_DIALECT_POSTGRES;
     if (named) {
@@ -136,16 +140,16 @@ static void rename_label(const struct rf_plan *plan, const struct rf_alteration 
         rf_text_literal(out, renamed->to);
         return;
     }
-    rf_text_add(out, "UPDATE ");
-    add_table(plan, out);
-    rf_text_add(out, " SET ");
+    add_alter(plan, "ALTER COLUMN", renamed->column, out);
+    rf_text_add(out, " TYPE VARCHAR USING CASE ");
     add_name(plan, renamed->column, out);
-    rf_text_add(out, " = ");
-    rf_text_literal(out, renamed->to);
-    rf_text_add(out, " WHERE ");
-    add_name(plan, renamed->column, out);
-    rf_text_add(out, " = ");
+    rf_text_add(out, "::VARCHAR WHEN ");
     rf_text_literal(out, renamed->from);
+    rf_text_add(out, " THEN ");
+    rf_text_literal(out, renamed->to);
+    rf_text_add(out, " ELSE ");
+    add_name(plan, renamed->column, out);
+    rf_text_add(out, "::VARCHAR END");
 }
 
 static void replace_key(const struct rf_plan *plan, struct rf_text *out) {

@@ -11,6 +11,9 @@ const char *rf_alter_dialect(enum rf_dialect dialect);
 /* Has the dialect a statement for it? The types, as its catalog prints them, are asked for by RF_CHANGE_TYPE alone. */
 bool rf_can_alter(enum rf_dialect dialect, enum rf_alter what, const char *old_type, const char *new_type);
 
+/* Do the types of columns that are a key stay as they are? */
+bool rf_alter_keeps_keys(enum rf_dialect dialect);
+
 /* Does a column of the one type take the values of the other as it stands? What SQLite declares of whole numbers is one affinity. */
 bool rf_alter_is_needless(enum rf_dialect dialect, const char *old_type, const char *new_type);
 

@@ -45,11 +45,12 @@ def program(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def items(source: tuple[str, psycopg.Connection], sink: Sink) -> Pair:
-    """Twenty rows that are loaded, of which one was then deleted at the source."""
+    """Twenty rows that are loaded, of which one was then closed."""
     pair = Pair(sink, *source, f"d{next(numbers)}")
     pair.write("CREATE TABLE {t} (id int PRIMARY KEY, price numeric(12,2), note text NOT NULL); INSERT INTO {t} SELECT i, i / 4.0, 'note ' || i FROM generate_series(1, 20) i")
     pair.run()
     pair.write("DELETE FROM {t} WHERE id = 20")
+    pair.run(sweep="always")
     return pair
 
 
@@ -119,9 +120,10 @@ def test_a_type_that_is_widened_is_widened_there(items: Pair) -> None:
 
 
 def test_an_integer_that_is_widened_is_widened_there(items: Pair) -> None:
+    items.sink.needs("another type of a key")
     items.write("ALTER TABLE {t} ALTER id TYPE bigint; INSERT INTO {t} VALUES (12345678901, 1, 'large')")
-    if isinstance(items.sink, Duckdb):  # it changes no type of a key
-        items.refused(SchemaDriftError)
+    if isinstance(items.sink, Duckdb):
+        assert "DuckDB cannot change the column so: load into another target_table" in items.refused(SchemaDriftError).hint
         return
     items.run(verify=True)
     no_drift(items, KEPT)
