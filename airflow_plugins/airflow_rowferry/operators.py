@@ -74,6 +74,8 @@ class PostgresToWarehouseOperator(BaseOperator):
     :param keys: columns that identify a row; by default the primary key. (templated)
     :param columns: columns to load, the keys among them; by default all. (templated)
     :param as_text: columns to load as their text, whatever their type; by default none. (templated)
+    :param naive_timestamps: a ``timestamp`` without time zone, in a new table: ``utc`` takes it as UTC and gives it a zone,
+        ``keep`` leaves it without; ``auto`` is ``utc`` on Snowflake, else ``keep``.
     :param where: SQL condition on the rows of the source, sent as written. (templated)
     :param capture: how changed rows are found: by row version (``xmin``), by time columns (``cursor``), by
         reading everything (``full``), or as ``auto`` decides at the table's first load. (templated)
@@ -96,7 +98,9 @@ class PostgresToWarehouseOperator(BaseOperator):
     :param window_optional: when ``since`` or ``until`` comes out empty, load without that bound; without both,
         what has changed since the last load. By default such a run fails.
     :param connections: readers side by side on the source, 1 to 16, under one snapshot.
-    :param mode: ``merge``: the target holds the current row of each key.
+    :param mode: what the target holds: ``merge``, the current row of each key; ``append``, each version that a run saw; ``replace``, the
+        table as it was last read.
+    :param allow_empty: under ``replace`` a source without rows is an error; this takes it for what it says.
     :param on_schema_change: what to do when the schema has changed since the last load: a dict of kind and ``apply``,
         ``ignore`` or ``fail``, or one of these for every kind that knows it; ``rowferry drift`` lists the kinds. (templated)
     :param on_duplicate: two rows of one key in one load: ``newest`` wins, or ``fail``.
@@ -154,6 +158,7 @@ class PostgresToWarehouseOperator(BaseOperator):
         keys: Sequence[str] | None = None,
         columns: Sequence[str] | None = None,
         as_text: Sequence[str] | None = None,
+        naive_timestamps: str = "auto",
         where: str | None = None,
         capture: str = "auto",
         cursor_columns: Sequence[str] | None = None,
@@ -171,6 +176,7 @@ class PostgresToWarehouseOperator(BaseOperator):
         window_optional: bool = False,
         connections: int = 1,
         mode: str = "merge",
+        allow_empty: bool = False,
         on_schema_change: str | Mapping[str, str] | None = None,
         on_duplicate: str = "newest",
         batch_bytes: int = 1048576,
@@ -195,6 +201,7 @@ class PostgresToWarehouseOperator(BaseOperator):
         self.keys = keys
         self.columns = columns
         self.as_text = as_text
+        self.naive_timestamps = naive_timestamps
         self.where = where
         self.capture = capture
         self.cursor_columns = cursor_columns
@@ -212,6 +219,7 @@ class PostgresToWarehouseOperator(BaseOperator):
         self.window_optional = window_optional
         self.connections = connections
         self.mode = mode
+        self.allow_empty = allow_empty
         self.on_schema_change = on_schema_change
         self.on_duplicate = on_duplicate
         self.batch_bytes = batch_bytes
@@ -272,6 +280,7 @@ class PostgresToWarehouseOperator(BaseOperator):
             keys=self.keys,
             columns=self.columns,
             as_text=self.as_text,
+            naive_timestamps=self.naive_timestamps,  # type: ignore[arg-type]
             where=self.where,
             capture=self.capture,  # type: ignore[arg-type]  # the job checks it
             cursor_columns=self.cursor_columns,
@@ -287,6 +296,7 @@ class PostgresToWarehouseOperator(BaseOperator):
             **_window({name: getattr(self, name) for name in self._bounds}, self.window_optional),
             connections=self.connections,
             mode=self.mode,  # type: ignore[arg-type]
+            allow_empty=self.allow_empty,
             on_schema_change=self.on_schema_change,
             on_duplicate=self.on_duplicate,  # type: ignore[arg-type]
             run_id=load_run_id(ti.dag_id, ti.task_id, context["run_id"]),

@@ -1,7 +1,9 @@
 #include "core/drift.h"
 
+#include "core/conversion.h"
 #include "core/passthrough.h"
 #include "core/sql_alter.h"
+#include "core/types.h"
 
 #include <ctype.h>
 #include <stdio.h>
@@ -23,17 +25,26 @@ static enum rf_code add_setting(enum rf_drift_kind kind, struct rf_error *err) {
     return hint_at_setting(kind, by_hand, err);
 }
 
+/* A time without a zone, which the job keeps so, and a column with one. */
+static bool lacks_zone(const struct rf_plan *plan, const struct rf_column *from, const struct rf_column *to) {
+    bool has_zone = strstr(to->type, "with time zone") || strstr(to->type, "WITH TIME ZONE") || strcmp(to->type, "TIMESTAMP_TZ") == 0;
+    return has_zone && strcmp(from->identity, "timestamp") == 0 && !rf_takes_naive_as_utc(plan->job, plan->target->dialect);
+}
+
+#define NAIVE_HINT "If its times are in UTC, say so: \"naive_timestamps\": \"utc\" of the job. Else leave it out with \"columns\"."
+
 enum rf_code rf_refuse_column(const struct rf_plan *plan, const struct rf_column *from, const struct rf_column *to, struct rf_error *err) {
     const char *label = plan->job->source_label;
     if (from->arrives_as) {
         rf_fail(err, RF_DRIFT, "column \"%s\" of %s is of type %s, which is %s in %s, and the column there is %s", from->name, label, from->type, from->arrives_as,
                 plan->job->target_label, to->type);
+        if (lacks_zone(plan, from, to)) return rf_hint(err, NAIVE_HINT);
         return rf_hint(err, "ALTER TABLE %s ALTER COLUMN \"%s\" TYPE %s, or leave it out with \"columns\".", plan->job->target_label, from->name, from->arrives_as);
     }
     if (from->cast) {
-        rf_fail(err, RF_DRIFT, "column \"%s\" of %s is of type %s, which is carried as its text (%s), and that of %s is %s",
-                from->name, label, from->type, from->cast_reason, plan->job->target_label, to->type);
-        return rf_hint(err, "ALTER the target's column to text, or leave it out with \"columns\".");
+        rf_fail(err, RF_DRIFT, "column \"%s\" of %s is of type %s, which is carried as %s (%s), and that of %s is %s",
+                from->name, label, from->type, rf_conversion_type(from), from->cast_reason, plan->job->target_label, to->type);
+        return rf_hint(err, "ALTER the target's column to %s, or leave it out with \"columns\".", rf_conversion_type(from));
     }
     if (from->refusal) {
         rf_fail(err, RF_CONFIG, "column \"%s\" of %s is of type %s, which cannot be carried: %s", from->name, label, from->type, from->refusal);
@@ -50,6 +61,7 @@ enum rf_code rf_refuse_column(const struct rf_plan *plan, const struct rf_column
     }
     rf_fail(err, code, "column \"%s\" of %s is of type %s and that of %s is %s: the value would have to be converted",
             from->name, label, from->type, plan->job->target_label, to->type);
+    if (lacks_zone(plan, from, to)) return rf_hint(err, NAIVE_HINT);
     return rf_hint(err, "ALTER the target's column to %s, or leave it out with \"columns\"; a text takes any type that \"as_text\" names.", from->type);
 }
 
@@ -233,7 +245,7 @@ static struct rf_column as_new(const struct rf_plan *plan, int i) {
     } else if (plan->target->twins) {
         column = plan->target->twins[i];
     } else if (column.cast) {
-        column.type = column.base = column.identity = "text";
+        column.type = column.base = column.identity = rf_conversion_type(&column);
         column.typmod = -1;
     }
     column.refusal = NULL;
@@ -493,7 +505,7 @@ static enum rf_code name_keys(const struct rf_plan *plan, struct rf_arena *arena
 
 /* Of columns that hold values already; a server that enforces no key would take the same row twice. */
 static bool can_replace_key(const struct rf_plan *plan) {
-    bool can = plan->last->load_id > 0 && plan->job->capture != RF_CAPTURE_GIVEN && rf_can_alter(plan->target->dialect, RF_REPLACE_KEY, NULL, NULL);
+    bool can = plan->last->load_id > 0 && plan->job->mode == RF_MODE_MERGE && plan->job->capture != RF_CAPTURE_GIVEN && rf_can_alter(plan->target->dialect, RF_REPLACE_KEY, NULL, NULL);
     for (int k = 0; k < plan->source->n_keys; k++)
         can &= rf_find_column(plan->target->columns, plan->target->n_columns, plan->source->columns[plan->source->keys[k]].name) >= 0;
     return can;
@@ -581,7 +593,7 @@ enum rf_code rf_decide_drift(struct rf_plan *plan, struct rf_arena *arena, struc
     if (!plan->target->exists) return plan->last->load_id > 0 && !plan->last->is_reset ? rf_note_drift(plan, RF_TABLE_MISSING, NULL, NULL, NULL, err) : RF_OK;
     RF_TRY(follow_names(plan, after, arena, err));
     RF_TRY(follow_columns(plan, after, arena, err));
-    if (!plan->target->key_unique) RF_TRY(replace_key(plan, after, arena, err));
+    if (!plan->target->key_unique && plan->job->mode != RF_MODE_REPLACE) RF_TRY(replace_key(plan, after, arena, err));
     plan->target = after;
     return RF_OK;
 }

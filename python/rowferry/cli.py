@@ -199,6 +199,7 @@ job_options = _options(
         click.option("--keys", metavar="A,B", multiple=True, callback=_names, help="[the primary key]"),
         click.option("--columns", metavar="A,B", multiple=True, callback=_names, help="[all]"),
         click.option("--as-text", metavar="A,B", multiple=True, callback=_names, help="Carried as their text.  [none]"),
+        click.option("--naive-timestamps", type=click.Choice(["auto", "utc", "keep"]), help="Timestamps without zone: taken as UTC, or kept.  [auto: utc on Snowflake]"),
         click.option("--where", metavar="SQL", help="Condition on the source's rows, sent as written."),
         click.option(
             "--on-schema-change",
@@ -218,6 +219,15 @@ job_options = _options(
         ),
         click.option("--xmin-max-bytes", type=int, metavar="N", help="auto: larger tables by cursor.  [10737418240]"),
         click.option("--connections", type=int, metavar="N", help="Readers side by side, 1 to 16.  [1]"),
+    ),
+    _group(
+        "What the target holds",
+        click.option(
+            "--mode",
+            type=click.Choice(["merge", "append", "replace"]),
+            help="The current row of each key, each version, or a copy.  [merge]",
+        ),
+        click.option("--allow-empty", is_flag=True, default=None, help="replace: a source without rows empties the target."),
     ),
     _group(
         "Capture by cursor",

@@ -97,6 +97,8 @@ class Job:
         keys: Columns that identify a row, at least one; None: the primary key.
         columns: Columns to carry, the keys among them; None: all.
         as_text: Columns to carry as their text, whatever their type; None: none.
+        naive_timestamps: A `timestamp` without time zone, in a new table: taken as UTC, it becomes one with a zone (`utc`), or it
+            stays without (`keep`); `auto`: `utc` on Snowflake, else `keep`. A column that is there without a zone stays so.
         where: SQL condition on rows of the source; None: all rows. It is sent as written.
         capture: How changed rows are found: by row version (`xmin`), by time columns (`cursor`), by reading
             everything (`full`), or as `auto` decides at the table's first load.
@@ -118,7 +120,10 @@ class Job:
             watermark stays where it is. None: no start.
         until: End of the window, not in it. None: no end.
         connections: Readers side by side on the source, 1 to 16, under one snapshot.
-        mode: `merge`: the target holds the current row of each key.
+        mode: What the target holds. `merge`: the current row of each key; `append`: each version of a row that a run saw,
+            by `_source_xid`, and nothing is ever changed there; `replace`: the table as it was last read, for which no key
+            is needed.
+        allow_empty: Under `replace` a source without rows is an error; this takes it for what it says.
         on_schema_change: What to do when the schema has changed since the last load: kind → `apply`, `ignore` or `fail`, or one of
             these for every kind that knows it; `rowferry drift` lists the kinds. None: each kind's default.
         on_duplicate: Two rows of one key in one load: `newest` wins, or `fail`.
@@ -149,6 +154,7 @@ class Job:
     keys: Sequence[str] | None = None
     columns: Sequence[str] | None = None
     as_text: Sequence[str] | None = None
+    naive_timestamps: Literal["auto", "utc", "keep"] = "auto"
     where: str | None = None
     capture: Literal["auto", "xmin", "cursor", "full"] = "auto"
     cursor_columns: Sequence[str] | None = None
@@ -164,6 +170,8 @@ class Job:
     since: str | None = None
     until: str | None = None
     connections: int = 1
+    mode: Literal["merge", "append", "replace"] = "merge"
+    allow_empty: bool = False
     mode: Literal["merge"] = "merge"
     on_schema_change: str | Mapping[str, str] | None = field(default=None, hash=False)
     on_duplicate: Literal["newest", "fail"] = "newest"

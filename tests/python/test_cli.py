@@ -132,7 +132,7 @@ def test_settings_reach_the_core_by_their_names(core: FakeCore, report: dict[str
 
 
 def test_every_setting_of_a_job_can_be_given_to_run() -> None:
-    recorded_only = {"map_index", "mode", "application"}
+    recorded_only = {"map_index", "application"}
     assert set(cli.Job.settings()) - recorded_only - {"table"} <= _options_of_run()
 
 
@@ -269,6 +269,7 @@ PLAN: dict[str, Any] = {
     "capture_reason": "a heap table",
     "first_load": True,
     "full_read": True,
+    "mode": "merge",
     "sweep": False,
     "completeness": "proven",
     "hard_deletes": "captured",
@@ -369,9 +370,9 @@ def test_the_readme_holds_the_table_of_drift_that_the_code_prints(capsys: pytest
         (["type_changed=apply,nullability=apply", "column_added = ignore"], {"type_changed": "apply", "nullability": "apply", "column_added": "ignore"}),
     ],
 )
-def test_policies_are_read_from_the_command_line(core: Core, typed: list[str], given: object) -> None:
+def test_policies_are_read_from_the_command_line(core: FakeCore, typed: list[str], given: object) -> None:
     options = [part for text in typed for part in ("--on-schema-change", text.replace(" ", ""))]
-    cli.main(["run", *SERVERS, "--table", "orders", *options])
+    cli.main(["run", *OPTIONS, "--table", "orders", *options])
     assert core.made[0].settings["on_schema_change"] == given
 
 
