@@ -29,7 +29,7 @@ _ERROR = re.compile(
     r"\b(?:error|exception|fatal|panic|failed|failure|traceback)\b|\w(?:Error|Exception|Timeout)\b|\berrors\.\w+|\b\d{6} \(\w{5}\)|^E  ", re.IGNORECASE
 )
 _ERROR_HEAD = re.compile(
-    r"\s*(?:(?:\w+ ){0,2}(?:Error|Failure|Exception)\b|Encountered an error|Traceback \(most recent|(?:ERROR|FATAL|PANIC|CRITICAL)\b|[\w.]*(?:Error|Exception)\b)"
+    r"\s*(?:(?:\w+ ){0,2}(?:Error|Failure|Exception)\b|Encountered an error|Traceback \(most recent|(?:ERROR|FATAL|PANIC|CRITICAL)\b|[\w.]*(?:Error|Exception)\b|(?:[a-z_]\w*\.)+[A-Z]\w+(?:: |$))"
 )
 _MORE = re.compile(r"\s*(?:DETAIL|HINT|LINE \d+|CONTEXT|QUERY|Detail|Hint|compiled code at)\b|\s*\^\s*$")
 
