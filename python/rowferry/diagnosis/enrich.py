@@ -18,7 +18,7 @@ Enricher = Callable[[Diagnosis, Context], Diagnosis]
 Detector = Callable[[Context, Sequence[Diagnosis]], Iterable[Diagnosis]]
 
 ENRICHERS: dict[str, tuple[str, ...]] = {
-    "airflow_task_failed": ("rowferry.diagnosis.airflow:raised",),
+    "insufficient_evidence": ("rowferry.diagnosis.airflow:raised",),
     "connection_exhaustion": ("rowferry.diagnosis.airflow:connections",),
     "operator_argument_missing": ("rowferry.diagnosis.airflow:missing_argument",),
     "operator_argument_unknown": ("rowferry.diagnosis.airflow:unknown_argument",),
