@@ -70,7 +70,8 @@ def make_environment(folder: Path, warehouse: Server, crowded: Server) -> dict[s
         "AIRFLOW_CONN_NOWHERE": "postgres://postgres:none@127.0.0.1:1/postgres",
         "AIRFLOW_CONN_FILES": json.dumps({"conn_type": "fs", "extra": {"path": "/"}}),
         "DIAGNOSIS_DBT_PROJECT": str(project),
-        "AIRFLOW__CORE__DAGBAG_IMPORT_TIMEOUT": "15",
+        "AIRFLOW__CORE__DAGBAG_IMPORT_TIMEOUT": "60",
+        "AIRFLOW__ROWFERRY__DIAGNOSE": "False",  # the logs are to be diagnosed, and not to hold a diagnosis
     }
 
 
