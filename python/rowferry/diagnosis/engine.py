@@ -26,12 +26,13 @@ MOST_LINES = 8
 MOST_CONSEQUENCES = 50
 
 _ERROR = re.compile(
-    r"\b(?:errors?|exception|fatal|panic|failed|failure|traceback|killed)\b|\w(?:Error|Exception|Timeout)\b|\berrors\.\w+"
+    r"(?<!\b0 )(?<!\bno )\b(?:errors?|exception|fatal|panic|failed|failure|traceback|killed)\b|\w(?:Error|Exception|Timeout)\b|\berrors\.\w+"
     r"|\b\d{6} \(\w{5}\)|\(\d{4}, [\"']|\[(?:[0-9][0-9A-Z]{4}|HY\d{3}|IM\d{3})\]|\[unixODBC\]|\[Snowflake\]|^E  ",
     re.IGNORECASE,
 )
 _ERROR_HEAD = re.compile(
-    r"\s*(?:(?:\w+ ){0,2}(?:Error|Failure|Exception)\b|Encountered an error|Traceback \(most recent|(?:ERROR|FATAL|PANIC|CRITICAL)\b|[\w.]*(?:Error|Exception)\b|\d+ of \d+ (?:ERROR|FAIL)\b)"
+    r"\s*(?:(?:\w+ ){0,2}(?:Error|Failure|Exception)\b|Encountered an error|Traceback \(most recent|(?:ERROR|FATAL|PANIC|CRITICAL)\b|[\w.]*(?:Error|Exception)\b|\d+ of \d+ (?:ERROR|FAIL)\b"
+    r"|(?:[a-z_]\w*\.)+[A-Z]\w+(?:: |$))"  # an exception whose name says nothing, as jinja2.exceptions.TemplateNotFound
 )
 _PROGRAM = re.compile(r"(?:[\w./-]+(?: \d+)?:\s*)*")
 """What a program says before its message: its name, its file, the line."""
@@ -98,7 +99,27 @@ def read_log(text: str) -> Log:
     """The log, with its outcomes understood."""
     rows = rows_of(text)
     outcomes = [found for n, row in enumerate(rows) if (found := _outcome(n, row.text))]
-    return Log(rows, _loud(rows), _survived(len(rows), outcomes), outcomes)
+    survived = _survived(len(rows), outcomes)
+    for first, last in _noise(rows):
+        survived[first : last + 1] = [True] * (last + 1 - first)
+    return Log(rows, _loud(rows), survived, outcomes)
+
+
+def _noise(rows: Sequence[Row]) -> Iterator[tuple[int, int]]:
+    """First and last row of what looks like a failure and never is one."""
+    text, starts = _joined(rows)
+    for pattern in (pattern for rule in rules() if rule.kind == "noise" for pattern in rule.patterns):
+        for match in pattern.finditer(text):
+            yield _rows_of(match, starts)
+
+
+def _joined(rows: Sequence[Row]) -> tuple[str, list[int]]:
+    """The rows as one text, and where in it each begins."""
+    return "\n".join(row.text for row in rows), [0, *accumulate(len(row.text) + 1 for row in rows)]
+
+
+def _rows_of(match: re.Match[str], starts: Sequence[int]) -> tuple[int, int]:
+    return bisect_right(starts, match.start()) - 1, bisect_right(starts, max(match.start(), match.end() - 1)) - 1
 
 
 def _outcome(n: int, text: str) -> Outcome | None:
@@ -145,9 +166,9 @@ def finds(log: Log) -> list[Find]:
     starts = [0, *accumulate(len(line) + 1 for line in texts)]
     taken: dict[int, Rule] = {}
     found: list[Find] = []
-    for rule in rules():
+    for rule in (rule for rule in rules() if rule.kind != "noise"):
         for match in (m for pattern in rule.patterns for m in pattern.finditer(text)):
-            first, last = bisect_right(starts, match.start()) - 1, bisect_right(starts, max(match.start(), match.end() - 1)) - 1
+            first, last = _rows_of(match, starts)
             if not _counts(rule, log, first, text[starts[first] : match.start()], text[match.end() : starts[first + 1]]):
                 continue
             if rule.kind == "root" and any(row in taken and taken[row] is not rule for row in range(first, last + 1)):

@@ -17,10 +17,19 @@ from rowferry.diagnosis.model import Context, Diagnosis
 Enricher = Callable[[Diagnosis, Context], Diagnosis]
 Detector = Callable[[Context, Sequence[Diagnosis]], Iterable[Diagnosis]]
 
-ENRICHERS: dict[str, tuple[str, ...]] = {}
+ENRICHERS: dict[str, tuple[str, ...]] = {
+    "insufficient_evidence": ("rowferry.diagnosis.airflow:raised",),
+    "connection_exhaustion": ("rowferry.diagnosis.airflow:connections",),
+    "operator_argument_missing": ("rowferry.diagnosis.airflow:missing_argument",),
+    "operator_argument_unknown": ("rowferry.diagnosis.airflow:unknown_argument",),
+    "pool_exhausted": ("rowferry.diagnosis.airflow:pool",),
+    "python_error": ("rowferry.diagnosis.airflow:raised",),
+    "sensor_timeout": ("rowferry.diagnosis.airflow:sensor",),
+    "xcom_not_serializable": ("rowferry.diagnosis.airflow:xcom",),
+}
 """cause → `module:function`, in the order in which they are called."""
 
-DETECTORS: tuple[str, ...] = ()
+DETECTORS: tuple[str, ...] = ("rowferry.diagnosis.airflow:states",)
 """`module:function`, in the order in which they are called."""
 
 
