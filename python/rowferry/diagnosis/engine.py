@@ -61,6 +61,13 @@ _OUTCOMES = tuple(
         (r"Marking task as (?:FAILED|UP_FOR_RETRY)|Task exited with return code (?!100 \(task deferral)-?[1-9]|\bfinal_state=(?:failed|up_for_retry)|Marking run .* failed", False, True),
     )
 )
+_EXIT = re.compile(r"\b(?:exit|return)\w*(?: with)?(?: exit| return)? (?:code|status)[ :=]+-?[1-9]", re.IGNORECASE)
+_WELL = re.compile(
+    r"^(?:INSERT \d+ \d+|(?:COPY|UPDATE|DELETE|SELECT|MERGE) \d+|(?:CREATE|ALTER|DROP) (?:TABLE|VIEW|INDEX|SCHEMA|ROLE|DATABASE)|COMMIT)$"
+    r"|\b(?:succe(?:ss(?:ful|fully)?|eded)|completed?|finished|done|loaded|written|up to date|passed)\b|^-- \d+\. (?:source|target): ",
+    re.IGNORECASE,
+)
+"""What says, in a log of no logger, that it is one, and that all went well so far."""
 _TASK = re.compile(r"\btask_id=([\w.-]+)")
 
 
@@ -167,7 +174,7 @@ def finds(log: Log) -> list[Find]:
             if rule.kind == "root" and any(row in taken and taken[row] is not rule for row in range(first, last + 1)):
                 continue
             if rule.kind == "root":
-                taken.update(dict.fromkeys(range(first, last + 1), rule))
+                taken.update(dict.fromkeys([*range(first, last + 1), *_following(log, last)], rule))
             captured = {name.rstrip("0123456789"): " ".join(value.split()) for name, value in match.groupdict().items() if value}
             found.append(Find(rule, first, last, captured))
     return sorted(found, key=lambda find: (find.first, find.last))
@@ -311,10 +318,11 @@ def undiagnosed(log: Log) -> Diagnosis | None:
     """What to say of a log in which nothing was found: None when it tells of nothing bad."""
     errors = [n for n, loud in enumerate(log.loud) if loud and not log.survived[n] and log.rows[n].text.strip()]
     failed = [o.row for o in log.outcomes if not o.ok and not log.survived[o.row]]
-    known = sum(row.known for row in log.rows)
-    if not errors and not failed and (known or any(o.ok for o in log.outcomes)):
+    exits = [n for n, row in enumerate(log.rows) if _EXIT.search(row.text) and not log.survived[n]]
+    well = any(o.ok for o in log.outcomes) or any(row.known or _WELL.search(row.text) for row in log.rows)
+    if well and not (errors or failed or exits):
         return None
-    return insufficient(log.rows[n].line for n in [*errors[:MOST_LINES], *failed][:MOST_LINES])
+    return insufficient(log.rows[n].line for n in dict.fromkeys([*errors[: MOST_LINES - 2], *failed, *exits][:MOST_LINES]))
 
 
 def insufficient(lines: Iterable[Line] = (), node: str | None = None) -> Diagnosis:
