@@ -126,6 +126,16 @@ def until(condition: Callable[[], bool], *, unless: Future[Any] | None = None) -
         time.sleep(0.005)
 
 
+def until_all_have_ended(session: psycopg.Connection) -> None:
+    """Return once no transaction with an xid is open on the session's server, in whatever database.
+
+    What a snapshot behind this sees is older than all that is still to end, so that `verify` takes none of it for `pending`. A session
+    that a killed program leaves may end a little later than the test that killed it.
+    """
+    ended = "SELECT pg_snapshot_xmin(s) = pg_snapshot_xmax(s) FROM pg_current_snapshot() s"
+    until(lambda: session.execute(ended).fetchone() == (True,))
+
+
 def waits_for(session: psycopg.Connection, kind: str, mode: str) -> bool:
     """Whether some session of this database waits for a lock, such as (`relation`, `AccessShareLock`)."""
     waiting = (

@@ -136,6 +136,7 @@ NOT_STATEMENTS = re.compile(r"\(|(BEGIN|COMMIT|ROLLBACK|ALTER SESSION SET AUTOCO
 def alike(sent: list[str]) -> list[str]:
     """Statements without what differs from run to run; transactions are begun and ended by each channel in its own way."""
     texts = [re.sub(r"'[0-9a-f]{32}'", "'token'", sql) for sql in sent if not NOT_STATEMENTS.match(sql)]
+    texts = [re.sub(r"'[0-9A-F]+/[0-9A-F]+'", "'lsn'", sql) for sql in texts]
     texts = [re.sub(r"(?<=rowferry-spool-)[^/]+|\d+", "0", re.sub(r"/[^']*(?=/rowferry-spool)", "", sql)) for sql in texts]
     texts = [re.sub(r"\{.*\}", "{the report}", sql) for sql in texts]  # with seconds, and who held the watermark
     return [sql for i, sql in enumerate(texts) if i == 0 or sql != texts[i - 1]]  # the ADBC driver sends a PUT twice

@@ -15,7 +15,7 @@ import pytest
 from duckdb_file import Into
 from edges import EXTENSIONS, OWN, lay
 from forms import carried
-from route import AT_THE_GATE, GATE, started, until, waits_for
+from route import AT_THE_GATE, GATE, started, until, until_all_have_ended, waits_for
 
 import rowferry
 from rowferry import errors
@@ -33,6 +33,7 @@ def into(servers: Server, database: Callable[[Server], str], tmp_path: Path) -> 
 @pytest.fixture
 def items(into: Into) -> Into:
     into.make_items(500)
+    until_all_have_ended(into.at_source)
     into.run(verify=True)
     return into
 

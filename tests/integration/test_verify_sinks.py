@@ -18,7 +18,7 @@ import psycopg
 import pytest
 from conformance import KEPT, Mariadb, Pair, Psqlodbc, Sink, Snowflake, Sqlite
 from edges import EDGES, EXTENSIONS, OWN, all_types, lay
-from route import AT_THE_GATE, GATE, started, until, waits_for
+from route import AT_THE_GATE, GATE, started, until, until_all_have_ended, waits_for
 
 import rowferry
 from rowferry import errors
@@ -58,6 +58,7 @@ def items(pair: Pair) -> Pair:
     """Rows enough for several pages of a target that is read in pages."""
     pair.write("CREATE TABLE {t} (id int8 PRIMARY KEY, n numeric(12,2), note text, updated_at timestamptz)")
     pair.write("INSERT INTO {t} SELECT i, i / 7.0, 'note ' || i, timestamptz '2026-01-01' + i * interval '1 hour' FROM generate_series(1, 600) i")
+    until_all_have_ended(pair.at_source)
     pair.run(verify=True)
     return pair
 

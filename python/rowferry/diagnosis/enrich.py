@@ -1,0 +1,58 @@
+"""Where code that knows more than a message goes on from it.
+
+`ENRICHERS` names, for a cause of rules.yaml, the functions that get the diagnosis and return it with a diff, a better
+fix or notes. `DETECTORS` names functions that find what no line of a log says: they get the context and the
+diagnoses so far, and return diagnoses of their own. Both are imported when they are needed, and not before; one that
+fails leaves the diagnosis as it was, with a note.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
+from importlib import import_module
+
+from rowferry.diagnosis.model import Context, Diagnosis
+
+Enricher = Callable[[Diagnosis, Context], Diagnosis]
+Detector = Callable[[Context, Sequence[Diagnosis]], Iterable[Diagnosis]]
+
+ENRICHERS: dict[str, tuple[str, ...]] = {}
+"""cause → `module:function`, in the order in which they are called."""
+
+DETECTORS: tuple[str, ...] = ()
+"""`module:function`, in the order in which they are called."""
+
+
+def enrich(diagnosis: Diagnosis, context: Context) -> Diagnosis:
+    """The diagnosis, deepened by what its cause's enrichers find."""
+    for name in ENRICHERS.get(diagnosis.cause, ()):
+        try:
+            enricher: Enricher = _load(name)
+            diagnosis = enricher(diagnosis, context)
+        except Exception as error:  # a diagnosis without its depth is still one
+            diagnosis = replace(diagnosis, notes=(*diagnosis.notes, _failed(name, error)))
+    return diagnosis
+
+
+def detect(context: Context, found: Sequence[Diagnosis]) -> list[Diagnosis]:
+    """What the detectors find beyond `found`."""
+    more: list[Diagnosis] = []
+    for name in DETECTORS:
+        try:
+            detector: Detector = _load(name)
+            more += detector(context, [*found, *more])
+        except Exception:  # as above; without a diagnosis there is nowhere to say it
+            continue
+    return more
+
+
+def _load(name: str) -> Callable:
+    module, _, function = name.partition(":")
+    return getattr(import_module(module), function)
+
+
+def _failed(name: str, error: Exception) -> str:
+    if isinstance(error, ModuleNotFoundError):
+        return f"not looked into further: {error.name} is not installed; pip install 'rowferry[diagnose]'"
+    return f"{name.partition(':')[2]} could not look into it: {type(error).__name__}: {error}"
