@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import difflib
+import json
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -91,10 +93,33 @@ class Project:
     def source(self, node: Node) -> Source | None:
         """The raw file of a node, or what the manifest kept of it. A package's file has a path below `dbt_packages`."""
         path = node.get("original_file_path")
+        if not str(path).endswith(".sql"):  # a test's is the YAML file that asks for it
+            return Source(node["raw_code"]) if node.get("raw_code") else None
         if not self.is_ours(node):
             path = f"dbt_packages/{node['package_name']}/{path}"
         text = self.text(path) or node.get("raw_code")
         return Source(text, path) if text else None
+
+    def columns(self, node: Node) -> list[str]:
+        """The columns that are known of what a node builds: from its SQL, a seed's head, its YAML, the catalog."""
+        known = list(node.get("columns", {}))
+        known += self._catalog.get(node.get("unique_id"), ())
+        if node.get("resource_type") == "seed":
+            head = (self.text(node.get("original_file_path")) or "").partition("\n")[0]
+            known += [name.strip().strip('"') for name in head.split(",") if name.strip()]
+        compiled = self.compiled(node)
+        if compiled:
+            known += _selected(compiled.text, self.dialect)
+        return list(dict.fromkeys(known))
+
+    @cached_property
+    def _catalog(self) -> dict[str, list[str]]:
+        text = read(self.target_dir / "catalog.json") if self.target_dir else None
+        catalog = json.loads(text) if text else {}
+        return {name: list(node.get("columns", {})) for kind in ("nodes", "sources") for name, node in catalog.get(kind, {}).items()}
+
+    def direct_parents(self, node: Node) -> list[Node]:
+        return [parent for name in node.get("depends_on", {}).get("nodes", ()) if (parent := self.node(name))]
 
     def compiled(self, node: Node) -> Source | None:
         """What dbt made of the node and sent, or nothing when it did not come so far."""
@@ -153,6 +178,17 @@ class Project:
         if offset < 0:
             return Source(sql, path)
         return Source(sql.strip(), path, 1 + text.count("\n", 0, offset), offset)
+
+
+def _selected(sql: str, dialect: str) -> list[str]:
+    """The names of the columns that a query returns, as far as they are spelled out."""
+    import sqlglot
+
+    try:
+        names = sqlglot.parse_one(sql, dialect=dialect).named_selects
+    except (sqlglot.errors.SqlglotError, AttributeError):
+        return []
+    return [name for name in names if name and name != "*"]
 
 
 def read(path: Path) -> str | None:

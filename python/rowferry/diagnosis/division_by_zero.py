@@ -6,11 +6,12 @@ import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from difflib import SequenceMatcher
+from itertools import pairwise
 
 from rowferry.diagnosis.dbt_project import Node, Project
-from rowferry.diagnosis.divisions import Division, Sign, divisions, guards, sign_of
+from rowferry.diagnosis.divisions import Division, Sign, divisions, guards
 from rowferry.diagnosis.model import Context, Diagnosis
-from rowferry.diagnosis.sql_source import Edit, Source, UnreadableSql, edited, parses, unified_diff
+from rowferry.diagnosis.sql_source import Edit, Source, UnreadableSql, edited, unified_diff
 
 COMPUTED_ABOVE = ("view", "ephemeral")  # a query over them computes them
 _MOST_SHOWN = 8
@@ -44,11 +45,21 @@ class Candidate:
 
     @property
     def text(self) -> str:
-        return " ".join((self.written or self.computed).text.split())
+        return one_line(self.written or self.computed)
 
     @property
     def rank(self) -> tuple[bool, bool, float]:
         return (not self.named, not self.own, -self.computed.likelihood)
+
+
+def one_line(division: Division) -> str:
+    """The expression without comments and line breaks."""
+    text = division.source.text
+    pieces = [text[division.tokens[0].start : division.tokens[0].end]]
+    for before, token in pairwise(division.tokens):
+        apart = before.end < token.start and before.text != "(" and token.text != ")"
+        pieces += [" " if apart else "", text[token.start : token.end]]
+    return "".join(pieces)
 
 
 def enrich(diagnosis: Diagnosis, context: Context) -> Diagnosis:
@@ -184,11 +195,11 @@ def _words(texts: Iterable[str]) -> list[str]:
 def guarded(candidate: Candidate) -> str:
     """The one expression with its guard, on one line."""
     division = candidate.written or candidate.computed
-    flat = Source(division.text)
+    flat = Source(one_line(division))
     alone = [d for d in _read(flat, "") if d.end == len(flat.text) and d.start == 0]
     if not alone:
         return f"nullif({division.denominator_text}, 0)"
-    return " ".join(edited(flat.text, guards([replace(alone[0], sign=division.sign)])).split())
+    return edited(flat.text, guards([replace(alone[-1], sign=division.sign)]))
 
 
 def diff(project: Project, found: Iterable[Candidate]) -> str | None:
@@ -199,9 +210,7 @@ def diff(project: Project, found: Iterable[Candidate]) -> str | None:
             by_path.setdefault(c.written.source.path, []).append(c.written)
     parts = []
     for path, chosen in by_path.items():
-        before = project.text(path)
-        if before is None:
-            continue
+        before = project.text(path) or chosen[0].source.text  # dbt kept the text
         after = edited(before, _edits(chosen))
         parts.append(unified_diff(path, before, after))
     return "".join(parts) or None
@@ -213,6 +222,3 @@ def _edits(chosen: list[Division]) -> list[Edit]:
     for division in chosen:
         by_source.setdefault((division.source.offset, len(division.source.text)), []).append(division)
     return [edit for same in by_source.values() for edit in guards(same)]
-
-
-__all__ = ["Candidate", "candidates", "diff", "enrich", "guarded", "parses", "sign_of"]

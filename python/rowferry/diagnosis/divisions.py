@@ -78,12 +78,12 @@ def divisions(source: Source, dialect: str = "", resolve: Resolve | None = None)
     Raises:
         UnreadableSql, ModuleNotFoundError: As `tokens`.
     """
-    return _Reader(source, tokens(source, dialect), resolve or (lambda code: Sign.UNKNOWN)).read()
+    return Reader(source, tokens(source, dialect), resolve or (lambda code: Sign.UNKNOWN)).read()
 
 
 def sign_of(source: Source, dialect: str = "") -> Sign:
     """What is known of a text that is one expression, such as the body of a macro."""
-    reader = _Reader(source, tokens(source, dialect), lambda code: Sign.UNKNOWN)
+    reader = Reader(source, tokens(source, dialect), lambda code: Sign.UNKNOWN)
     return reader.sign(0, len(reader.tokens), _Scope())
 
 
@@ -182,7 +182,7 @@ class _Scope:
         return replace(self, nonzero=self.nonzero | frozenset(names))
 
 
-class _Reader:
+class Reader:
     """Finds the divisions of one list of tokens; indexes below are those of tokens, spans exclude their end."""
 
     def __init__(self, source: Source, found: list[Token], resolve: Resolve) -> None:
