@@ -129,7 +129,7 @@ def python_tests(arguments: list[str]) -> Figures:
     headline("Python, integration, Airflow")
     PYTEST_REPORT.parent.mkdir(exist_ok=True)
     report = PYTEST_REPORT.with_suffix(f".{os.getpid()}.xml")  # another `make test` may run beside this one
-    workers = [f"--numprocesses={os.cpu_count()}", "--dist=loadgroup"]  # tests mostly wait for servers of their own
+    workers = [f"--numprocesses={os.cpu_count()}", "--dist=loadscope"]  # tests mostly wait for servers of their own
     code, _ = run([sys.executable, "-E", "-m", "pytest", "--require-servers", *workers, f"--junitxml={report}", *arguments])
     if not report.exists():
         return Figures(failed=1)
