@@ -10,12 +10,15 @@ import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from rowferry.checkup import Checkup, TableCheckup, holder
 from rowferry.errors import RowferryError
 from rowferry.job import Job, Progress
 from rowferry.report import LoadRecord, Plan, Report, Verification
+
+if TYPE_CHECKING:
+    from rowferry.lint import Finding
 
 Show = Callable[[Job, Progress | None], object]
 """Called with None when the job has ended."""
@@ -171,6 +174,12 @@ def error_text(error: RowferryError) -> str:
     if error.role:
         lines.append(f"  while: {error.role}")
     return "\n".join(lines)
+
+
+def finding_text(finding: Finding) -> str:
+    """A finding of `lint`, its first line as editors and CI read it."""
+    head = f"{finding.path}:{finding.line}: {finding.code} {finding.rule}: {finding.message}"
+    return f"{head}\n  why: {finding.why}\n  fix: {finding.fix}"
 
 
 def print_loads(table: str, loads: Sequence[LoadRecord]) -> None:

@@ -78,7 +78,7 @@ def enrich(diagnosis: Diagnosis, context: Context) -> Diagnosis:
     return replace(
         diagnosis,
         title=f"division by zero in {first.place}: {first.text}",
-        fix=f"Guard the denominator: {guarded(first)}",
+        fix=f"Guard the denominator: {guarded(first.written or first.computed)}",
         diff=diff(project, found),
         node=node.get("unique_id", diagnosis.node),
         captured=captured,
@@ -159,15 +159,16 @@ def _read(source: Source, dialect: str) -> list[Division]:
 
 def _match(computed: Division, written: Iterable[Division]) -> Division | None:
     """The division that Jinja can have made this one of; the one with the most text of its own."""
-    text = " ".join(token.text for token in computed.tokens)
-    fits = [w for w in written if re.fullmatch(_pattern(w), text, re.DOTALL)]
+    fits = [w for w in written if written_as(computed, w)]
     if fits:
         return max(fits, key=lambda w: sum(len(token.text) for token in w.tokens if not token.jinja))
     return None
 
 
-def _pattern(written: Division) -> str:
-    return " ".join(".+" if token.jinja else re.escape(token.text) for token in written.tokens)
+def written_as(computed: Division, written: Division) -> bool:
+    """Whether the one can be what Jinja makes of the other."""
+    pattern = " ".join(".+" if token.jinja else re.escape(token.text) for token in written.tokens)
+    return re.fullmatch(pattern, " ".join(token.text for token in computed.tokens), re.DOTALL) is not None
 
 
 def _named(found: list[Candidate], log: Iterable[str]) -> list[Candidate]:
@@ -192,9 +193,8 @@ def _words(texts: Iterable[str]) -> list[str]:
     return [text for text in texts if (text[0].isalnum() or text[0] == "_" or text in ("/", "//", "%")) and text not in _TYPE_WORDS]
 
 
-def guarded(candidate: Candidate) -> str:
+def guarded(division: Division) -> str:
     """The one expression with its guard, on one line."""
-    division = candidate.written or candidate.computed
     flat = Source(one_line(division))
     alone = [d for d in _read(flat, "") if d.end == len(flat.text) and d.start == 0]
     if not alone:

@@ -34,7 +34,7 @@ class Division:
     Attributes:
         operator: `/`, `//`, `%`, `div`, or the name of a function such as `mod`.
         numerator, denominator: Offsets (start, end).
-        bare: The denominator from its first to its last token, without parentheses around all of it.
+        bare: The denominator from its first to its last token, without one pair of parentheses around all of it.
         sign: Of the denominator.
         filtered: A WHERE, HAVING or FILTER clause of the same SELECT excludes the zero; engines may compute before they filter.
         likelihood: From 0 to 1, for ranking only.
@@ -94,7 +94,7 @@ def ranked(found: Iterable[Division]) -> list[Division]:
 
 def guards(chosen: Iterable[Division]) -> list[Edit]:
     """What puts a guard around each: CASE where the denominator cannot be negative, NULLIF where its sign is free."""
-    chosen = list(chosen)
+    chosen = sorted(chosen, key=lambda division: (division.end, -division.start))  # the inner first, where both end
     edits: list[Edit] = []
     for division in chosen:
         alone = not any(other is not division and other.start < division.end and division.start < other.end for other in chosen)
@@ -469,10 +469,10 @@ class Reader:
         except ValueError:
             return None
 
-    def stripped(self, start: int, stop: int) -> Span:
-        """Without parentheses around all of it; those of a query are part of it."""
-        while self.word(start) == "(" and self.partner.get(start) == stop - 1 and self.word(start + 1) not in ("select", "with"):
-            start, stop = start + 1, stop - 1
+    def stripped(self, start: int, stop: int, most: int = 99) -> Span:
+        """Without parentheses around all of it, at most so many; those of a query are part of it."""
+        while most and self.word(start) == "(" and self.partner.get(start) == stop - 1 and self.word(start + 1) not in ("select", "with"):
+            start, stop, most = start + 1, stop - 1, most - 1
         return start, stop
 
     def cores(self, start: int, stop: int) -> set[str]:
@@ -657,7 +657,7 @@ class Reader:
                 operator=operator,
                 numerator=self.offsets(*numerator),
                 denominator=self.offsets(*denominator),
-                bare=self.offsets(*self.stripped(*denominator)),
+                bare=self.offsets(*self.stripped(*denominator, most=1)),
                 start=self.tokens[whole[0]].start,
                 end=self.tokens[whole[1] - 1].end,
                 sign=sign,

@@ -205,7 +205,7 @@ def _tokenized(text: str, dialect: str) -> list[Any]:
         from sqlglot.dialects.dialect import Dialect
         from sqlglot.errors import TokenError
     except ModuleNotFoundError as error:
-        raise ModuleNotFoundError(NEEDS_SQLGLOT) from error
+        raise ModuleNotFoundError(NEEDS_SQLGLOT, name="sqlglot") from error
     try:
         return list(Dialect.get_or_raise(dialect).tokenize(text))
     except TokenError as error:
@@ -233,8 +233,9 @@ class Edit:
 
 
 def edited(text: str, edits: Iterable[Edit]) -> str:
+    """The text with all edits made; of those at one place the earlier stands first."""
     parts, at = [], 0
-    for edit in sorted(set(edits), key=lambda edit: (edit.start, edit.end)):
+    for edit in sorted(edits, key=lambda edit: (edit.start, edit.end)):
         parts += [text[at : edit.start], edit.text]
         at = max(at, edit.end)
     return "".join([*parts, text[at:]])
