@@ -162,7 +162,7 @@ def test_settings_of_the_project_and_of_yaml_count_for_a_model(project: Path) ->
     with (project / "dbt_project.yml").open("a") as file:
         file.write("models:\n  p:\n    a:\n      +materialized: incremental\non-run-end:\n  - \"delete from raw.orders\" # never\n")
     told = [(f.path, f.line, f.code) for f in lint([project], ignore=["RF08"])]
-    assert told == [("dbt_project.yml", 8, "RF04"), ("models/a/int_one.sql", 1, "RF05"), ("models/b/int_two.sql", 1, "RF05")]
+    assert told == [("dbt_project.yml", 9, "RF04"), ("models/a/int_one.sql", 1, "RF05"), ("models/b/int_two.sql", 1, "RF05")]
 
 
 def test_a_comment_says_that_a_finding_is_meant(project: Path) -> None:
