@@ -2,7 +2,8 @@
 
 Exit codes: 0 all is well; 1 `verify` found differences, or `lint` something; 2 usage or configuration; 3 authentication;
 4 source; 5 target; 6 table busy; 7 schema drift; 8 data; 9 fenced off; 10 internal; 130 after Ctrl-C;
-143 after SIGTERM. Of several tables the highest code wins.
+143 after SIGTERM. Of several tables the highest code wins. `diagnose`: 0 nothing failed; 1 a cause was found;
+11 something failed and nothing says why.
 
 Results go to standard output; progress, warnings and errors go to standard error. With `--json` standard
 output is one JSON object a line: the result, or `{"table": …, "error": …}`.
@@ -37,6 +38,8 @@ from rowferry.tables import read_entries
 DIFFERENT = 1
 USAGE = 2
 INTERNAL = 10
+DIAGNOSED = 1
+NO_EVIDENCE = 11
 EXIT_CODES = {
     "configuration": USAGE,
     "authentication": 3,
@@ -251,7 +254,8 @@ job_options = _options(
     help="Carry changed rows from PostgreSQL into a warehouse, once each.",
     epilog="Exit codes: 0 all is well; 1 verify found differences, or lint something; 2 usage or configuration; 3 authentication; "
     "4 source; 5 target; 6 table busy; 7 schema drift; 8 data; 9 fenced off; 10 internal; 130 after Ctrl-C; "
-    "143 after SIGTERM. Of several tables the highest code wins.",
+    "143 after SIGTERM. Of several tables the highest code wins. diagnose: 0 nothing failed; 1 a cause was found; "
+    "11 something failed and nothing says why.",
 )
 @click.version_option(__version__, prog_name="rowferry")
 def cli() -> None:
@@ -412,6 +416,38 @@ def types_command(target: str | None, as_json: bool) -> None:
         _print_json({"types": [terminal.chosen_type(row, target) for row in table["types"]]})
     else:
         terminal.print_types(table["types"], target)
+
+
+@cli.command("diagnose")
+@click.argument("place", metavar="FILE|FOLDER|-", required=False)
+@click.option("--target-dir", metavar="FOLDER", help="dbt's target directory, inside its project.")
+@click.option("--run-results", metavar="FILE", help="dbt's run_results.json.  [in --target-dir]")
+@click.option("--manifest", metavar="FILE", help="dbt's manifest.json.  [in --target-dir]")
+@json_option
+def diagnose_command(place: str | None, as_json: bool, **given: str | None) -> int:
+    """Say why a run failed: causes first, what only followed from them below, each with its evidence and its fix.
+
+    Reads a log, - for a pipe, dbt's run_results.json or target directory, or the log folder of an Airflow run.
+    Nothing leaves this machine, and no value or secret of a log is printed.
+    """
+    from rowferry.diagnosis import INSUFFICIENT
+    from rowferry.diagnosis.places import diagnose_place
+
+    if place is None and not any(given.values()):
+        raise ConfigurationError("nothing to read: name a log, a folder, or - for a pipe, or say --target-dir")
+    try:
+        text = sys.stdin.buffer.read().decode(errors="replace") if place == "-" else None
+        found = diagnose_place(place, text, **given)
+    except (OSError, ValueError) as error:
+        raise ConfigurationError(f"cannot read {getattr(error, 'filename', None) or place or 'what was given'}: {error}") from error
+    if as_json:
+        for diagnosis in found:
+            _print_json(diagnosis.to_dict())
+    else:
+        print(terminal.diagnoses_text(found))
+    if not found:
+        return 0
+    return NO_EVIDENCE if all(diagnosis.cause == INSUFFICIENT for diagnosis in found) else DIAGNOSED
 
 
 def _each(

@@ -18,6 +18,7 @@ from rowferry.job import Job, Progress
 from rowferry.report import LoadRecord, Plan, Report, Verification
 
 if TYPE_CHECKING:
+    from rowferry.diagnosis import Diagnosis
     from rowferry.lint import Finding
 
 Show = Callable[[Job, Progress | None], object]
@@ -180,6 +181,26 @@ def finding_text(finding: Finding) -> str:
     """A finding of `lint`, its first line as editors and CI read it."""
     head = f"{finding.path}:{finding.line}: {finding.code} {finding.rule}: {finding.message}"
     return f"{head}\n  why: {finding.why}\n  fix: {finding.fix}"
+
+
+def diagnoses_text(diagnoses: Sequence[Diagnosis]) -> str:
+    """Each diagnosis with what it rests on; a diff stands unindented, as `patch` reads it."""
+    return "\n\n".join("\n".join(_diagnosis_lines(d)) for d in diagnoses) or "nothing failed here"
+
+
+def _diagnosis_lines(of: Diagnosis) -> Iterator[str]:
+    where = f" in {of.node}" if of.node else ""
+    task = f", task {of.captured['task']}" if "task" in of.captured else ""
+    sure = of.evidence if of.evidence == "insufficient" else f"{of.evidence}, {of.confidence:.0%}"
+    yield f"{of.title}{where}{task} [{of.cause}: {sure}{', may pass when run again' if of.transient else ''}]"
+    yield from (f"  {f'line {line.number}: ' if line.number else ''}{line.text}" for line in of.lines)
+    if of.fix:
+        yield f"  fix: {of.fix}"
+    yield from (f"  note: {note}" for note in of.notes)
+    if of.consequences:
+        yield f"  because of this: {'; '.join(of.consequences)}"
+    if of.diff:
+        yield of.diff.rstrip("\n")
 
 
 def print_loads(table: str, loads: Sequence[LoadRecord]) -> None:

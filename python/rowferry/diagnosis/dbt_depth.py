@@ -434,7 +434,7 @@ def unknown_name(diagnosis: Diagnosis, context: Context) -> Diagnosis:
     project = Project.of(context)
     captured = diagnosis.captured
     text = _text(diagnosis, context)
-    kind, name = _unknown(diagnosis.cause, captured, text)
+    kind, name = _unknown(captured, text)
     if not name:
         return diagnosis
     known = list(_known_names(project, kind))
@@ -455,17 +455,20 @@ def unknown_name(diagnosis: Diagnosis, context: Context) -> Diagnosis:
 
 _UNKNOWN = {
     "source": re.compile(r"depends on a source named '([^']+)'"),
-    "ref": re.compile(r"depends on a node named '([^']+)'"),
+    "model": re.compile(r"depends on a node named '([^']+)'"),
     "macro": re.compile(r"'(\w+)' is undefined|No macro named '(\w+)'|macro '(?:dbt_macro__)?(\w+)' (?:not found|is undefined)"),
     "var": re.compile(r"Required var '(\w+)' not found"),
 }
 
 
-def _unknown(cause: str, captured: Mapping[str, str], text: str) -> tuple[str, str]:
-    for kind, pattern in _UNKNOWN.items():
-        if kind in cause or kind in captured:
-            found = pattern.search(text)
-            return kind, captured.get(kind) or captured.get("name") or (next(filter(None, found.groups())) if found else "")
+def _unknown(captured: Mapping[str, str], text: str) -> tuple[str, str]:
+    """The kind of thing that is not known, and its name."""
+    named = captured.get("ref")
+    if named:
+        return ("source" if re.search(rf"source named '{re.escape(named)}'", text) else "model"), named
+    for kind in ("macro", "var"):
+        if captured.get(kind):
+            return kind, captured[kind]
     for kind, pattern in _UNKNOWN.items():
         if found := pattern.search(text):
             return kind, next(filter(None, found.groups()))

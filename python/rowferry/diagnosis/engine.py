@@ -26,11 +26,15 @@ MOST_LINES = 8
 MOST_CONSEQUENCES = 50
 
 _ERROR = re.compile(
-    r"\b(?:error|exception|fatal|panic|failed|failure|traceback)\b|\w(?:Error|Exception|Timeout)\b|\berrors\.\w+|\b\d{6} \(\w{5}\)|^E  ", re.IGNORECASE
+    r"\b(?:errors?|exception|fatal|panic|failed|failure|traceback|killed)\b|\w(?:Error|Exception|Timeout)\b|\berrors\.\w+"
+    r"|\b\d{6} \(\w{5}\)|\(\d{4}, [\"']|\[(?:[0-9][0-9A-Z]{4}|HY\d{3}|IM\d{3})\]|\[unixODBC\]|\[Snowflake\]|^E  ",
+    re.IGNORECASE,
 )
 _ERROR_HEAD = re.compile(
-    r"\s*(?:(?:\w+ ){0,2}(?:Error|Failure|Exception)\b|Encountered an error|Traceback \(most recent|(?:ERROR|FATAL|PANIC|CRITICAL)\b|[\w.]*(?:Error|Exception)\b)"
+    r"\s*(?:(?:\w+ ){0,2}(?:Error|Failure|Exception)\b|Encountered an error|Traceback \(most recent|(?:ERROR|FATAL|PANIC|CRITICAL)\b|[\w.]*(?:Error|Exception)\b|\d+ of \d+ (?:ERROR|FAIL)\b)"
 )
+_PROGRAM = re.compile(r"(?:[\w./-]+(?: \d+)?:\s*)*")
+"""What a program says before its message: its name, its file, the line."""
 _MORE = re.compile(r"\s*(?:DETAIL|HINT|LINE \d+|CONTEXT|QUERY|Detail|Hint|compiled code at)\b|\s*\^\s*$")
 
 
@@ -129,8 +133,9 @@ def _tried_again(failed: Outcome, later: Sequence[Outcome]) -> bool:
 
 def finds(log: Log) -> list[Find]:
     """All that the rules find, in the order of the log; of finds in the same rows the first rule's."""
-    text = "\n".join(row.text for row in log.rows)
-    starts = [0, *accumulate(len(row.text) + 1 for row in log.rows)]
+    texts = [_unescaped(row.text) for row in log.rows]
+    text = "\n".join(texts)
+    starts = [0, *accumulate(len(line) + 1 for line in texts)]
     taken: dict[int, Rule] = {}
     found: list[Find] = []
     for rule in rules():
@@ -142,9 +147,14 @@ def finds(log: Log) -> list[Find]:
                 continue
             if rule.kind == "root":
                 taken.update(dict.fromkeys(range(first, last + 1), rule))
-            captured = {name: " ".join(value.split()) for name, value in match.groupdict().items() if value}
+            captured = {name.rstrip("0123456789"): " ".join(value.split()) for name, value in match.groupdict().items() if value}
             found.append(Find(rule, first, last, captured))
     return sorted(found, key=lambda find: (find.first, find.last))
+
+
+def _unescaped(text: str) -> str:
+    """The text of an exception that was logged as Python's repr, as it was before."""
+    return text.replace("\\n", "  ").replace('\\"', '"').replace("\\'", "'") if "\\" in text else text
 
 
 def _counts(rule: Rule, log: Log, row: int, before: str, after: str) -> bool:
@@ -154,11 +164,11 @@ def _counts(rule: Rule, log: Log, row: int, before: str, after: str) -> bool:
 
 
 def _told(log: Log, row: int, before: str, after: str) -> bool:
-    """Whether an error is told: an entry that is one, a word of error before the match, or the match alone in its line."""
+    """Whether an error is told: in an entry that is one, after a word of error, or by a line that begins with it."""
     if log.loud[row] or _ERROR.search(before):
         return True
-    alone = not before.strip("\"'( \t") and not re.search(r"\w", after.partition("\n")[0])
-    return alone and not log.rows[row].quiet
+    first = _PROGRAM.fullmatch(before.strip("\"'([ \t")) is not None and not log.rows[row].quiet
+    return first and (not re.search(r"\w", after) or bool(_ERROR.search(log.rows[row].text)))
 
 
 def causes(log: Log) -> list[Diagnosis]:
@@ -170,7 +180,7 @@ def causes(log: Log) -> list[Diagnosis]:
     others = [find for find in found if find.rule.kind in ("wrapper", "consequence")]
     if not merged and others:
         innermost = max(others, key=lambda find: (find.rule.kind == "wrapper", find.rule.level))
-        merged = [_diagnosis(log, innermost, nodes.get(innermost.first, {}))]
+        merged = [_unknown(_diagnosis(log, innermost, nodes.get(innermost.first, {})))]
         others.remove(innermost)
     return attach(merged, _consequences(log, others))
 
@@ -203,6 +213,13 @@ def _diagnosis(log: Log, find: Find, around: Mapping[str, str]) -> Diagnosis:
         node=captured.get("node"),
         captured={name: value for name, value in captured.items() if name != "node"},
     )
+
+
+def _unknown(wrapper: Diagnosis) -> Diagnosis:
+    """A wrapper's diagnosis: when it knows nothing itself, that evidence is missing."""
+    if wrapper.evidence != "insufficient":
+        return wrapper
+    return replace(insufficient(wrapper.lines, wrapper.node), captured=wrapper.captured, notes=(wrapper.title,))
 
 
 def _following(log: Log, last: int) -> Iterator[int]:

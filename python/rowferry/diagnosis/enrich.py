@@ -17,7 +17,20 @@ from rowferry.diagnosis.model import Context, Diagnosis
 Enricher = Callable[[Diagnosis, Context], Diagnosis]
 Detector = Callable[[Context, Sequence[Diagnosis]], Iterable[Diagnosis]]
 
-ENRICHERS: dict[str, tuple[str, ...]] = {}
+ENRICHERS: dict[str, tuple[str, ...]] = {
+    "dbt_contract": ("rowferry.diagnosis.dbt_depth:contract",),
+    "dbt_cycle": ("rowferry.diagnosis.dbt_depth:cycle",),
+    "dbt_node_disabled": ("rowferry.diagnosis.dbt_depth:unknown_name",),
+    "dbt_ref_not_found": ("rowferry.diagnosis.dbt_depth:unknown_name",),
+    "dbt_schema_out_of_sync": ("rowferry.diagnosis.dbt_depth:changed_columns",),
+    "dbt_test_failed": ("rowferry.diagnosis.dbt_depth:failed_test",),
+    "dbt_undefined_macro": ("rowferry.diagnosis.dbt_depth:unknown_name",),
+    "dbt_undefined_var": ("rowferry.diagnosis.dbt_depth:unknown_name",),
+    "division_by_zero": ("rowferry.diagnosis.division_by_zero:enrich",),
+    "duplicate_merge_keys": ("rowferry.diagnosis.dbt_depth:duplicate_keys",),
+    "missing_column": ("rowferry.diagnosis.dbt_depth:missing_column",),
+    "unique_violation": ("rowferry.diagnosis.dbt_depth:duplicate_keys",),
+}
 """cause → `module:function`, in the order in which they are called."""
 
 DETECTORS: tuple[str, ...] = ()
