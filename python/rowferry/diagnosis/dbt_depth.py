@@ -407,7 +407,7 @@ def changed_columns(diagnosis: Diagnosis, context: Context) -> Diagnosis:
         fix = f"Build it anew once: dbt run --full-refresh --select {name}; or alter the table by hand. append_new_columns follows added columns only."
         return _more(diagnosis, *notes, fix=fix)
     diff = _setting_diff(project, node) if node else None
-    fix = f"on_schema_change='append_new_columns' adds them and leaves them NULL in older rows; dbt run --full-refresh --select {name} fills those."
+    fix = f"on_schema_change: append_new_columns adds them and leaves them NULL in older rows; dbt run --full-refresh --select {name} fills those."
     return _more(diagnosis, *notes, fix=fix, diff=diff, captured={"columns": ", ".join(changed["added"])})
 
 
