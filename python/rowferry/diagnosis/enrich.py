@@ -67,5 +67,5 @@ def _load(name: str) -> Callable:
 
 def _failed(name: str, error: Exception) -> str:
     if isinstance(error, ModuleNotFoundError):
-        return f"not looked into further: {error.name} is not installed; pip install 'rowferry[diagnose]'"
+        return f'not looked into further: {error.name} is not installed; pip install "rowferry[diagnose]"'
     return f"{name.partition(':')[2]} could not look into it: {type(error).__name__}: {error}"
