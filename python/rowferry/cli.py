@@ -205,6 +205,15 @@ job_options = _options(
         click.option("--connections", type=int, metavar="N", help="Readers side by side, 1 to 16.  [1]"),
     ),
     _group(
+        "What the target holds",
+        click.option(
+            "--mode",
+            type=click.Choice(["merge", "append", "replace"]),
+            help="The current row of each key, each version, or a copy.  [merge]",
+        ),
+        click.option("--allow-empty", is_flag=True, default=None, help="replace: a source without rows empties the target."),
+    ),
+    _group(
         "Capture by cursor",
         click.option(
             "--cursor-columns",

@@ -150,7 +150,7 @@ def plan_text(plan: Plan) -> str:
     about = "never analyzed" if rows is None else f"about {rows:,.0f} rows"
     first = ", first load" if plan.first_load else ""
     lines = [
-        f"-- {plan.table} ({about}, {size(n_bytes or 0)}) -> {plan.target_table}{first}",
+        f"-- {plan.table} ({about}, {size(n_bytes or 0)}) -> {plan.target_table}, mode {plan.mode}{first}",
         f"-- reads {_what_is_read(plan)}",
         f"-- {_proven(plan)}",
         *(f"-- {line}" for line in _ground_lines(plan)),
