@@ -96,7 +96,9 @@ class PostgresToWarehouseOperator(BaseOperator):
     :param window_optional: when ``since`` or ``until`` comes out empty, load without that bound; without both,
         what has changed since the last load. By default such a run fails.
     :param connections: readers side by side on the source, 1 to 16, under one snapshot.
-    :param mode: ``merge``: the target holds the current row of each key.
+    :param mode: what the target holds: ``merge``, the current row of each key; ``append``, each version that a run saw; ``replace``, the
+        table as it was last read.
+    :param allow_empty: under ``replace`` a source without rows is an error; this takes it for what it says.
     :param on_duplicate: two rows of one key in one load: ``newest`` wins, or ``fail``.
     :param batch_bytes: memory for one batch, in bytes; two batches are alive at a time.
     :param lock_timeout: how long to wait for the table, or for the file that holds it, in seconds.
@@ -167,6 +169,7 @@ class PostgresToWarehouseOperator(BaseOperator):
         window_optional: bool = False,
         connections: int = 1,
         mode: str = "merge",
+        allow_empty: bool = False,
         on_duplicate: str = "newest",
         batch_bytes: int = 1048576,
         lock_timeout: float = 60,
@@ -207,6 +210,7 @@ class PostgresToWarehouseOperator(BaseOperator):
         self.window_optional = window_optional
         self.connections = connections
         self.mode = mode
+        self.allow_empty = allow_empty
         self.on_duplicate = on_duplicate
         self.batch_bytes = batch_bytes
         self.lock_timeout = lock_timeout
@@ -281,6 +285,7 @@ class PostgresToWarehouseOperator(BaseOperator):
             **_window({name: getattr(self, name) for name in self._bounds}, self.window_optional),
             connections=self.connections,
             mode=self.mode,  # type: ignore[arg-type]
+            allow_empty=self.allow_empty,
             on_duplicate=self.on_duplicate,  # type: ignore[arg-type]
             run_id=load_run_id(ti.dag_id, ti.task_id, context["run_id"]),
             try_number=ti.try_number,

@@ -60,7 +60,8 @@ static const struct key KEYS[] = {
     {"since", TEXT, AT(since), NULL, 0, 0, 0, NULL, true, "window of a backfill: only rows whose cursor is at or after this time, ISO 8601"},
     {"until", TEXT, AT(until), NULL, 0, 0, 0, NULL, true, "window of a backfill: only rows whose cursor is before this time, ISO 8601"},
     {"connections", INTEGER, AT(connections), NULL, 1, 1, 16, NULL, false, "readers side by side on the source, each on a range of pages of one snapshot"},
-    {"mode", CHOICE, SIZE_MAX, "merge", 0, 0, 0, "merge", false, "what the target holds: merge = the current row of each key"},
+    {"mode", CHOICE, AT(mode), "merge", 0, 0, 0, "merge append replace", false, "what the target holds: merge = the current row of each key; append = each version that a run saw; replace = the table as it was last read"},
+    {"allow_empty", FLAG, AT(allow_empty), NULL, 0, 0, 0, NULL, false, "replace: take a source without rows for what it says, and empty the target"},
     {"on_duplicate", CHOICE, AT(on_duplicate), "newest", 0, 0, 0, "newest fail", false, "several rows of one key in a batch: keep the newest, or fail"},
     {"run_id", TEXT, AT(run_id), NULL, 0, 0, 0, NULL, true, "name of the run; a retry under the same name adds to it; null: a new one"},
     {"try_number", INTEGER, AT(try_number), NULL, 1, 1, 1e9, NULL, false, "a later try of a run takes the table over from an earlier one"},
@@ -114,7 +115,7 @@ static const struct key *find_key(const char *name) {
 
 /* The others say how a table is read. */
 static bool is_of_streams(const char *name) {
-    static const char *const names[] = {"target", "driver", "channel", "spool_dir", "spool_file_bytes", "source_name", "table", "target_table", "keys", "as_text", "mode", "on_duplicate", "run_id", "try_number",
+    static const char *const names[] = {"target", "driver", "channel", "spool_dir", "spool_file_bytes", "source_name", "table", "target_table", "keys", "as_text", "mode", "allow_empty", "on_duplicate", "run_id", "try_number",
                                         "map_index", "application", "batch_bytes", "lock_timeout", "lease_seconds", "connect_timeout", "control_schema"};
     for (size_t i = 0; i < sizeof names / sizeof names[0]; i++)
         if (strcmp(names[i], name) == 0) return true;
@@ -189,12 +190,17 @@ static enum rf_code set_schedule(struct rf_job *job, const struct key *key, cons
     return RF_OK;
 }
 
+static enum rf_code set_flag(struct rf_job *job, const struct key *key, bool value) {
+    memcpy(field(job, key), &value, sizeof value);
+    return RF_OK;
+}
+
 static enum rf_code set_choice(struct rf_job *job, const struct key *key, const char *value, struct rf_error *err) {
     const char *word = key->choices;
     for (int i = 0; *word; i++) {
         size_t length = strcspn(word, " ");
         if (strlen(value) == length && strncmp(word, value, length) == 0) {
-            if (key->offset != SIZE_MAX) memcpy(field(job, key), &i, sizeof i);
+            memcpy(field(job, key), &i, sizeof i);
             return RF_OK;
         }
         word += length;
@@ -240,8 +246,7 @@ static enum rf_code set_value(struct rf_job *job, const struct key *key, const c
         return set_number(job, key, value->valuedouble, err);
     case FLAG:
         if (!cJSON_IsBool(value)) return wrong_type(key, "true or false", err);
-        job->verify = cJSON_IsTrue(value);
-        return RF_OK;
+        return set_flag(job, key, cJSON_IsTrue(value));
     }
     return RF_OK;
 }
@@ -434,6 +439,11 @@ bool rf_job_only_reads(const struct rf_job *job) {
     return !job->target;
 }
 
+const char *rf_mode_name(enum rf_mode mode) {
+    static const char *const names[] = {"merge", "append", "replace"};
+    return names[mode];
+}
+
 bool rf_job_has_window(const struct rf_job *job) {
     return job->since || job->until;
 }
@@ -479,6 +489,27 @@ static enum rf_code check_window(const struct rf_job *job, struct rf_error *err)
     return rf_hint(err, "Run `rowferry verify` after the backfill.");
 }
 
+/* What a mode leaves no room for. */
+static enum rf_code check_mode(const struct rf_job *job, struct rf_error *err) {
+    if (job->mode == RF_MODE_REPLACE && rf_job_has_window(job)) {
+        rf_fail(err, RF_CONFIG, "\"since\" and \"until\" of the job read a window, and mode replace makes the target what was read");
+        return rf_hint(err, "Leave them out: every run in this mode reads the whole table.");
+    }
+    if (job->mode == RF_MODE_REPLACE && (job->capture == RF_CAPTURE_XMIN || job->capture == RF_CAPTURE_CURSOR)) {
+        rf_fail(err, RF_CONFIG, "\"capture\" of the job finds changed rows, and mode replace reads the whole table");
+        return rf_hint(err, "Leave \"capture\" at auto or full.");
+    }
+    if (job->mode != RF_MODE_REPLACE && job->allow_empty) {
+        rf_fail(err, RF_CONFIG, "\"allow_empty\" of the job is of mode replace, and the mode is %s", rf_mode_name(job->mode));
+        return rf_hint(err, "In no other mode does a source without rows remove any.");
+    }
+    if (job->mode == RF_MODE_APPEND && job->on_delete == RF_DELETE_REMOVE) {
+        rf_fail(err, RF_CONFIG, "\"on_delete\" of the job is remove, and mode append removes nothing");
+        return rf_hint(err, "Leave it at mark: a row that is gone gets a last version, with _deleted_at.");
+    }
+    return RF_OK;
+}
+
 /* ---- the whole ---- */
 
 static enum rf_code fill(const cJSON *root, struct rf_arena *arena, struct rf_job *job, struct rf_error *err) {
@@ -498,6 +529,7 @@ static enum rf_code fill(const cJSON *root, struct rf_arena *arena, struct rf_jo
     if (strlen(job->control_schema) > IDENTIFIER_BYTES) return rf_fail(err, RF_CONFIG, "\"control_schema\" of the job is longer than 63 bytes");
     RF_TRY(check_keys_selected(job, err));
     RF_TRY(check_window(job, err));
+    RF_TRY(check_mode(job, err));
     RF_TRY(name_run(job, arena, err));
     if (!job->target_table) job->target_table = names_fold(job) ? "raw.{source}.{table}" : "raw_{source}.{table}";
     return name_tables(job, arena, err);
@@ -530,7 +562,11 @@ enum rf_code rf_job_require(const struct rf_job *job, bool source, bool target, 
 enum rf_code rf_job_take_stream(struct rf_job *job, struct rf_error *err) {
     if (job->of_tables) return rf_fail(err, RF_CONFIG, "\"%s\" of the job says how a table is read, and the rows come from a stream", job->of_tables);
     RF_TRY(rf_job_require(job, false, true, true, err));
-    if (!job->keys.names) {
+    if (job->mode == RF_MODE_APPEND) {
+        rf_fail(err, RF_CONFIG, "mode append keeps the versions of a table's rows, and the rows of a stream have none");
+        return rf_hint(err, "Load it in mode merge or replace.");
+    }
+    if (!job->keys.names && job->mode != RF_MODE_REPLACE) {
         rf_fail(err, RF_CONFIG, "the job lacks \"keys\": a stream has no primary key");
         return rf_hint(err, "Name the columns that identify a row.");
     }

@@ -14,6 +14,7 @@
 
 /* GIVEN is no choice of a job: it is how the rows of a stream come, which nobody has to find. */
 enum rf_capture { RF_CAPTURE_AUTO, RF_CAPTURE_XMIN, RF_CAPTURE_CURSOR, RF_CAPTURE_FULL, RF_CAPTURE_GIVEN };
+enum rf_mode { RF_MODE_MERGE, RF_MODE_APPEND, RF_MODE_REPLACE };
 enum rf_on_duplicate { RF_DUPLICATE_NEWEST, RF_DUPLICATE_FAIL };
 enum rf_on_delete { RF_DELETE_MARK, RF_DELETE_REMOVE };
 enum rf_channel { RF_CHANNEL_AUTO, RF_CHANNEL_ADBC, RF_CHANNEL_ODBC };
@@ -58,6 +59,8 @@ struct rf_job {
     const char *since; /* NULL, or as the job says; the source understands it */
     const char *until;
     int connections;
+    enum rf_mode mode;
+    bool allow_empty;
     enum rf_on_duplicate on_duplicate;
     const char *run_id;
     int try_number;
@@ -94,6 +97,9 @@ bool rf_names_have(const struct rf_names *names, const char *name);
 
 /* A job without a target is read into memory: what it takes to load once is not asked for. */
 bool rf_job_only_reads(const struct rf_job *job);
+
+/* "merge", "append" or "replace". */
+const char *rf_mode_name(enum rf_mode mode);
 
 /* Does the job read only a window of the table? */
 bool rf_job_has_window(const struct rf_job *job);

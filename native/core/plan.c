@@ -10,6 +10,7 @@
 #include <string.h>
 
 static const char *const METADATA[] = {"_extracted_at", "_load_id", "_deleted_at"};
+static const char SOURCE_XID[] = "_source_xid"; /* that of tables of versions too */
 
 bool rf_read_snapshot(const char *text, uint64_t *xmin, uint64_t *xmax) {
     return text && sscanf(text, "%" SCNu64 ":%" SCNu64 ":", xmin, xmax) == 2;
@@ -109,6 +110,10 @@ bool rf_is_key(const struct rf_source_facts *source, int i) {
     return false;
 }
 
+bool rf_keeps_versions(const struct rf_plan *plan) {
+    return plan->job->mode == RF_MODE_APPEND;
+}
+
 bool rf_sends_csv(const struct rf_plan *plan) {
     return plan->source->sends_csv;
 }
@@ -139,7 +144,7 @@ static enum rf_code check_columns(const struct rf_plan *plan, struct rf_error *e
 static bool is_metadata(const char *name) {
     for (size_t i = 0; i < sizeof METADATA / sizeof METADATA[0]; i++)
         if (strcmp(METADATA[i], name) == 0) return true;
-    return false;
+    return strcmp(SOURCE_XID, name) == 0;
 }
 
 bool rf_has_metadata(const struct rf_target_facts *target) {
@@ -174,6 +179,22 @@ static enum rf_code check_reserved_names(const struct rf_plan *plan, struct rf_e
     return RF_OK;
 }
 
+/* Rows of one mode mean something else in another. A reset says that whoever asked for it knows. */
+static enum rf_code check_mode(const struct rf_plan *plan, struct rf_error *err) {
+    const char *label = plan->job->target_label, *mode = rf_mode_name(plan->job->mode);
+    bool has_versions = rf_find_column(plan->target->columns, plan->target->n_columns, SOURCE_XID) >= 0;
+    bool keeps = plan->job->mode == RF_MODE_APPEND;
+    if (plan->last->mode && strcmp(plan->last->mode, mode) != 0) {
+        rf_fail(err, RF_CONFIG, "%s was loaded in mode %s, and this job loads it in mode %s", label, plan->last->mode, mode);
+        bool same_form = keeps == has_versions;
+        return rf_hint(err, same_form ? "`rowferry state reset` lets the next run take it over in the new mode; or choose another target_table."
+                                      : "Choose another target_table; or run `rowferry state reset` and drop the table, whose columns are of the old mode.");
+    }
+    if (keeps == has_versions) return RF_OK;
+    rf_fail(err, RF_CONFIG, keeps ? "%s has no column _source_xid: it was not made in mode %s" : "%s holds versions of rows, by its column _source_xid, and this job loads it in mode %s", label, mode);
+    return rf_hint(err, "Choose another target_table, or drop the table.");
+}
+
 static enum rf_code check_existing(struct rf_plan *plan, struct rf_arena *arena, struct rf_error *err) {
     const char *label = plan->job->target_label;
     if (!plan->target->is_ours) {
@@ -184,6 +205,8 @@ static enum rf_code check_existing(struct rf_plan *plan, struct rf_arena *arena,
         rf_fail(err, RF_CONFIG, "%s is loaded from %s, and this job would load it from %s", label, plan->last->source_table, plan->job->source_label);
         return rf_hint(err, "Give each source table a target of its own: target_table may use {schema}.");
     }
+    RF_TRY(check_mode(plan, err));
+    if (plan->job->mode == RF_MODE_REPLACE) return note_dropped(plan, arena, err);
     if (!plan->target->key_unique) {
         rf_fail(err, plan->last->load_id > 0 ? RF_DRIFT : RF_CONFIG, "%s has no unique index over exactly the keys of the job, all of them NOT NULL", label);
         return rf_hint(err, "The keys changed, or the index was dropped: create the unique index, or load into another target_table.");
@@ -206,11 +229,12 @@ enum rf_code rf_plan_make(const struct rf_job *job, const struct rf_source_facts
     RF_TRY(check_target(plan, arena, err));
     RF_TRY(set_extracted_at(plan, arena, err));
     RF_TRY(rf_choose_capture(plan, arena, err));
-    plan->straight = plan->first_load && source->key_proven && !rf_sends_csv(plan); /* files go into a stage */
-    plan->dedupe = !source->key_proven;
+    plan->straight = plan->first_load && (source->key_proven || source->n_keys == 0) && !rf_sends_csv(plan); /* files go into a stage */
+    plan->dedupe = !source->key_proven && source->n_keys > 0;
     plan->mark_gone = !plan->full_read && !plan->first_load && source->key_proven && job->where;
-    plan->close_absent = plan->full_read && !plan->first_load;
+    plan->close_absent = plan->full_read && !plan->first_load && job->mode != RF_MODE_REPLACE;
     RF_TRY(rf_cut_parts(plan, arena, err));
+    if (rf_keeps_versions(plan)) RF_TRY(rf_plan_reason(plan, arena, err, "the target holds the versions of a row that runs saw; one that came and went between two runs is not among them"));
     return rf_state_proof(plan, arena, err);
 }
 

@@ -100,6 +100,10 @@ enum rf_fit rf_fit(const struct rf_plan *plan, int i);
 /* Does the table carry the columns that every load fills: _extracted_at, _load_id and _deleted_at? */
 bool rf_has_metadata(const struct rf_target_facts *target);
 
+/* Does the target hold each version of a row? Each of its rows then has `_source_xid`: the transaction that wrote it, from the source's
+ * counter of 64 bits; 0 where that is too long ago to be told. */
+bool rf_keeps_versions(const struct rf_plan *plan);
+
 /* Does the source send CSV, for a target that loads files? Else COPY BINARY. */
 bool rf_sends_csv(const struct rf_plan *plan);
 

@@ -219,7 +219,7 @@ static void add_proof(struct rf_text *root, const struct rf_report *report) {
     rf_json_text(root, "capture_reason", plan->capture_reason);
     rf_json_flag(root, "first_load", plan->first_load);
     rf_json_flag(root, "reconciled", plan->reconcile);
-    rf_json_text(root, "mode", "merge");
+    rf_json_text(root, "mode", rf_mode_name(plan->job->mode));
     rf_json_text(root, "completeness", rf_report_completeness(report));
     rf_json_text(root, "hard_deletes", plan->hard_deletes);
     add_reasons(root, report);
@@ -265,6 +265,7 @@ char *rf_plan_json(const struct rf_plan *plan, const struct rf_statement *statem
     rf_json_text(&json, "capture_reason", plan->capture_reason);
     rf_json_flag(&json, "first_load", plan->first_load);
     rf_json_flag(&json, "full_read", plan->full_read);
+    rf_json_text(&json, "mode", rf_mode_name(plan->job->mode));
     rf_json_flag(&json, "sweep", plan->sweep);
     rf_json_text(&json, "completeness", plan->completeness);
     rf_json_text(&json, "hard_deletes", plan->hard_deletes);
@@ -326,7 +327,7 @@ static const struct property PROPERTIES[] = {
     {"capture_reason", "string", "why this capture"},
     {"first_load", "boolean", "the target table was created by this load"},
     {"reconciled", "boolean", "everything was read though the capture is incremental; reasons say why"},
-    {"mode", "string", "merge"},
+    {"mode", "string", "merge, append or replace"},
     {"completeness", "string", "proven, bounded or best_effort"},
     {"hard_deletes", "string", "captured or not_captured"},
     {"reasons", "array", "what limits the proof, and why"},
@@ -341,7 +342,7 @@ static const struct property PROPERTIES[] = {
     {"audit", "object|null", "of a run by cursor that compared row versions too: missed, the rows that the cursor had missed"},
     {"connections", "integer", "readers on the source"},
     {"this_try", "object", "rows read, staged, inserted, updated, deleted, stale, duplicates; bytes"},
-    {"run_total", "object", "the same over all loads of the run_id; of the last load alone for full"},
+    {"run_total", "object", "the same over all loads of the run_id; of the last load alone for full and replace"},
     {"seconds", "object", "wait, read, merge, commit, total"},
     {"source", "object|null", "server_version, system, timeline, database, in_recovery; null of a stream"},
     {"target", "object", "server_version, channel"},

@@ -147,6 +147,7 @@ struct rf_load {
     int64_t load_id;
     bool is_reset; /* `state reset`: the next run reads everything */
     const char *source_table;
+    const char *mode; /* NULL after a reset */
     struct rf_identity identity;
     const char *chosen;    /* the capture that was asked for or that auto took: "xmin", "cursor" or "full" */
     const char *snapshot;  /* as of which the target holds the source */

@@ -138,6 +138,12 @@ void rf_sql_create_stage(const struct rf_plan *plan, struct rf_text *out);
 void rf_sql_write(const struct rf_plan *plan, struct rf_text *out);
 /* → inserted, updated */
 void rf_sql_merge(const struct rf_plan *plan, struct rf_text *out);
+/* Of mode append: rows of the stage that are no newest version of their key yet. → how many are */
+void rf_sql_append(const struct rf_plan *plan, struct rf_text *out);
+void rf_sql_count_known(const struct rf_plan *plan, struct rf_text *out);
+/* Of mode replace: what was there goes, and the stage comes in its place. */
+void rf_sql_delete_all(const struct rf_plan *plan, struct rf_text *out);
+void rf_sql_insert_all(const struct rf_plan *plan, struct rf_text *out);
 /* → rows of the stage that are gone, duplicates among the others */
 void rf_sql_count_stage(const struct rf_plan *plan, struct rf_text *out);
 /* → rows of the stage that the target holds from a newer load */

@@ -71,6 +71,8 @@ void rf_duckdb_delete(const struct rf_plan *plan, struct rf_text *out);
 void rf_duckdb_update(const struct rf_plan *plan, struct rf_text *out);
 void rf_duckdb_insert(const struct rf_plan *plan, struct rf_text *out);
 /* → rows that carry this load */
+/* → rows of the target, those that carry this load */
+void rf_duckdb_count_loaded(const struct rf_plan *plan, struct rf_text *out);
 void rf_duckdb_count_merged(const struct rf_plan *plan, struct rf_text *out);
 
 #endif

@@ -1,5 +1,7 @@
 #include "core/sql.h"
 
+#include "core/sql_target.h"
+
 #include "core/passthrough.h"
 #include "core/sql_cursor.h"
 
@@ -356,17 +358,29 @@ static void add_conditions(const struct rf_plan *plan, const struct rf_part *par
     }
 }
 
+/* The transaction that wrote the row, in 64 bits: as far behind the snapshot's end as its 32 bits are. A row of more than 2^31 transactions
+ * ago would come out in the future, and one of permanent numbers anywhere: 0 stands for them. After 2^32 transactions one may come out as recent as
+ * another was; it is told by its values then. */
+static void add_xid(const struct rf_plan *plan, struct rf_text *out) {
+    uint64_t end = plan->source->snapshot.xmax;
+    rf_text_addf(out, ", CASE WHEN pg_catalog.age(xmin) BETWEEN 0 AND 2147483646 THEN greatest(%" PRIu64 "::bigint - pg_catalog.age(xmin)::bigint"
+                      " + (SELECT pg_catalog.age('%" PRIu32 "'::xid)), 0) ELSE 0 END AS \"_rowferry_xid\"",
+                 end, (uint32_t)end);
+}
+
 /* Which of two rows of one key is newer: the version written later; within one transaction, the later place. And
  * whether a run by cursor would have left the row out. */
 static void add_version(const struct rf_plan *plan, struct rf_text *out) {
     /* The text of a place is not ordered as places are; its bytes in hexadecimal digits are. */
     const char *place = rf_sends_csv(plan) ? "pg_catalog.encode(pg_catalog.tidsend(ctid), 'hex')" : "ctid";
     if (plan->dedupe) rf_text_addf(out, ", pg_catalog.age(xmin) AS \"_rowferry_age\", %s AS \"_rowferry_place\"", place);
-    if (!plan->audit) return;
-    rf_text_add(out, ", (");
-    add_cursor(plan, out);
-    add_new_leaves(plan, out);
-    rf_text_add(out, ") IS NOT TRUE AS \"_rowferry_late\"");
+    if (plan->audit) {
+        rf_text_add(out, ", (");
+        add_cursor(plan, out);
+        add_new_leaves(plan, out);
+        rf_text_add(out, ") IS NOT TRUE AS \"_rowferry_late\"");
+    }
+    if (rf_keeps_versions(plan)) add_xid(plan, out);
 }
 
 /* Of a changed row that fails the filter nothing but its key leaves the source. */
@@ -380,6 +394,7 @@ static void add_marked_select(const struct rf_plan *plan, const struct rf_part *
     }
     if (plan->dedupe) rf_text_add(out, ", \"_rowferry_age\", \"_rowferry_place\"");
     if (plan->audit) rf_text_add(out, ", \"_rowferry_late\"");
+    if (rf_keeps_versions(plan)) rf_text_add(out, ", \"_rowferry_xid\"");
     rf_text_add(out, ", NOT \"_rowferry_kept\" FROM (SELECT ");
     add_columns(plan, out);
     add_version(plan, out);
@@ -408,7 +423,7 @@ static bool has_computed(const struct rf_plan *plan) {
 
 /* COPY of a table skips the executor; anything but all stored columns of all rows of one heap needs a query. */
 static bool copies_table(const struct rf_plan *plan) {
-    return !has_computed(plan) && plan->full_read && plan->source->one_heap && !plan->job->where && !plan->dedupe && !plan->source->row_security;
+    return !has_computed(plan) && plan->full_read && plan->source->one_heap && !plan->job->where && !plan->dedupe && !rf_keeps_versions(plan) && !plan->source->row_security;
 }
 
 static void add_query(const struct rf_plan *plan, const struct rf_part *part, struct rf_text *out) {
@@ -477,7 +492,12 @@ static void add_row_text(const struct rf_plan *plan, bool target, struct rf_text
     rf_text_add(out, ")::text");
 }
 
+/* Where no key names a row, all of it does. */
 static void add_key_text(const struct rf_plan *plan, bool target, struct rf_text *out) {
+    if (plan->source->n_keys == 0) {
+        add_row_text(plan, target, out);
+        return;
+    }
     rf_text_add(out, "ROW(");
     for (int k = 0; k < plan->source->n_keys; k++) {
         if (k > 0) rf_text_add(out, ", ");
@@ -490,7 +510,7 @@ static void add_side(const struct rf_plan *plan, bool target, struct rf_text *ou
     rf_text_add(out, " FROM ");
     if (target) {
         rf_text_qualified(out, plan->job->target_schema, plan->job->target_table);
-        rf_text_add(out, " WHERE \"_deleted_at\" IS NULL");
+        rf_sql_add_live_condition(plan, out);
         return;
     }
     add_source(plan, out);

@@ -87,6 +87,13 @@ static enum rf_code check_counts(const struct rf_run *run, struct rf_error *err)
     return rf_hint(err, "A trigger, rule or row security on the target drops rows. Nothing was committed.");
 }
 
+/* A source that was emptied by mistake would empty the target too, and nobody would see it before the reports do. */
+static enum rf_code check_not_empty(const struct rf_run *run, struct rf_error *err) {
+    if (run->job->mode != RF_MODE_REPLACE || run->report.this_try.read > 0 || run->job->allow_empty) return RF_OK;
+    rf_fail(err, RF_DATA, "%s has no rows, and mode replace would empty %s", run->job->source_label, run->job->target_label);
+    return rf_hint(err, "Nothing was changed. Set allow_empty if the table may be empty.");
+}
+
 /* ---- verifying ---- */
 
 /* A partition attached meanwhile shows in the later statements of a snapshot that is older: attaching waits for no reader. */
@@ -129,7 +136,7 @@ static void add_run_total(struct rf_run *run, const struct rf_run_total *before)
     struct rf_counts *total = &run->report.run_total;
     *total = run->report.this_try;
     run->report.increment = before->loads + 1;
-    if (run->job->capture == RF_CAPTURE_FULL) return;
+    if (run->job->capture == RF_CAPTURE_FULL || run->job->mode == RF_MODE_REPLACE) return;
     total->read += before->counts.read;
     total->staged += before->counts.staged;
     total->inserted += before->counts.inserted;
@@ -166,6 +173,7 @@ static enum rf_code load(struct rf_run *run, struct rf_error *err) {
     RF_TRY(carry_rows(run, err));
     if (!run->job->verify) run->source.ops->close(run->source.self); /* holds the snapshot no longer than needed */
     seconds->read = rf_clock_seconds() - started;
+    RF_TRY(check_not_empty(run, err));
     announce(run, RF_STEP_MERGE);
     RF_TRY(sink->ops->merge(sink->self, &run->plan, &run->report.this_try, err));
     RF_TRY(check_counts(run, err));
@@ -265,6 +273,19 @@ static void list_source(const struct rf_plan *plan, struct listing *listing) {
     if (plan->sweep) rf_sql_read_keys(plan, list(listing, "source", "read keys"));
 }
 
+/* What brings the stage into the target, where that is the same in all dialects. */
+static bool list_mode(const struct rf_plan *plan, struct listing *listing) {
+    const struct rf_stage_makers *makers = rf_stage_makers(plan);
+    if (plan->job->mode == RF_MODE_MERGE || plan->straight) return false;
+    if (rf_keeps_versions(plan)) {
+        makers->append(plan, list(listing, "target", "append"));
+        return true;
+    }
+    makers->delete_all(plan, list(listing, "target", "remove the rows of before"));
+    makers->insert_all(plan, list(listing, "target", "insert"));
+    return true;
+}
+
 static void list_closing(const struct rf_plan *plan, struct listing *listing) {
     const struct rf_stage_makers *makers = rf_stage_makers(plan);
     if (plan->mark_gone) makers->close_gone(plan, list(listing, "target", "close rows that left the filter"));
@@ -283,7 +304,7 @@ static void list_postgres(const struct rf_plan *plan, struct listing *listing) {
     rf_sql_fence(plan->job, list(listing, "target", "fence"));
     if (plan->first_load) rf_sql_seal_target(plan, list(listing, "target", "seal table"));
     if (plan->audit) rf_sql_count_missed(plan, list(listing, "target", "count missed rows"));
-    if (!plan->straight) rf_sql_merge(plan, list(listing, "target", "merge"));
+    if (!list_mode(plan, listing) && !plan->straight) rf_sql_merge(plan, list(listing, "target", "merge"));
     list_closing(plan, listing);
     rf_sql_insert_load(plan->job, list(listing, "target", "load record"));
     rf_text_add(list(listing, "target", "commit"), "COMMIT");
@@ -301,10 +322,11 @@ static void list_duckdb(const struct rf_plan *plan, struct listing *listing) {
     rf_duckdb_take_rows(plan, list(listing, "target", plan->straight ? "load" : "load stage"));
     if (plan->sweep) rf_sql_create_keys(plan, list(listing, "target", "create stage of keys"));
     if (plan->sweep) rf_duckdb_take_keys(plan, list(listing, "target", "load keys"));
-    if (plan->straight) rf_duckdb_add_key(plan, list(listing, "target", "add key"));
+    if (plan->straight && plan->source->n_keys > 0) rf_duckdb_add_key(plan, list(listing, "target", "add key"));
     if (plan->audit) rf_sql_count_missed(plan, list(listing, "target", "count missed rows"));
-    if (!plan->straight && !plan->first_load) list_changing(plan, listing);
-    if (!plan->straight) rf_duckdb_insert(plan, list(listing, "target", "insert"));
+    bool merges = !list_mode(plan, listing) && !plan->straight;
+    if (merges && !plan->first_load) list_changing(plan, listing);
+    if (merges) rf_duckdb_insert(plan, list(listing, "target", "insert"));
     list_closing(plan, listing);
     rf_text_add(list(listing, "target", "commit"), "COMMIT");
 }
@@ -320,7 +342,7 @@ static void list_snowflake(const struct rf_plan *plan, struct listing *listing) 
     rf_snowflake_copy_rows(plan, list(listing, "target", "load stage"));
     if (plan->sweep) rf_snowflake_copy_keys(plan, list(listing, "target", "load keys"));
     if (plan->audit) rf_stage_makers(plan)->count_missed(plan, list(listing, "target", "count missed rows"));
-    rf_snowflake_merge(plan, list(listing, "target", "merge"));
+    if (!list_mode(plan, listing)) rf_snowflake_merge(plan, list(listing, "target", "merge"));
     list_closing(plan, listing);
 }
 
@@ -333,8 +355,9 @@ static void list_plain(const struct rf_plan *plan, struct listing *listing) {
     if (plan->sweep) rf_plain_create_keys(plan, list(listing, "target", "create stage of keys"));
     if (plan->sweep) rf_plain_insert_key(plan, list(listing, "target", "write keys"));
     if (plan->audit) rf_plain_count_missed(plan, list(listing, "target", "count missed rows"));
-    if (!plan->straight && !plan->first_load) rf_plain_update(plan, list(listing, "target", "update"));
-    if (!plan->straight) rf_plain_insert(plan, list(listing, "target", "insert"));
+    bool merges = !list_mode(plan, listing) && !plan->straight;
+    if (merges && !plan->first_load) rf_plain_update(plan, list(listing, "target", "update"));
+    if (merges) rf_plain_insert(plan, list(listing, "target", "insert"));
     list_closing(plan, listing);
 }
 

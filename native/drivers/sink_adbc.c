@@ -50,7 +50,7 @@ static enum rf_code describe_existing(struct rf_sink_duckdb *sink, const struct 
     RF_TRY(rf_target_columns(&rows, sink->arena, facts, err));
     rf_duckdb_unique_keys(sink->job, &keys);
     RF_TRY(rf_adbc_read(&sink->adbc, "read the target's keys", &keys, sink->arena, &rows, err));
-    facts->key_unique = rf_target_has_key(&rows, source, facts);
+    facts->key_unique = rf_target_has_key(sink->job, &rows, source, facts);
     facts->is_ours = rf_has_metadata(facts);
     return facts->is_ours ? read_file(sink, facts, err) : RF_OK;
 }
@@ -203,7 +203,7 @@ static enum rf_code merge_rows(void *self, const struct rf_plan *plan, struct rf
     counts->staged = sink->rows_staged;
     if (!plan->straight) return rf_merge_stage(plan, &merge_ops, sink, counts, err);
     counts->inserted = counts->staged;
-    return change(sink, "add the key", rf_duckdb_add_key, NULL, err);
+    return plan->source->n_keys > 0 ? change(sink, "add the key", rf_duckdb_add_key, NULL, err) : RF_OK;
 }
 
 static enum rf_code record_load(void *self, const struct rf_report *report, struct rf_error *err) {

@@ -30,7 +30,7 @@ static enum rf_code shorten_keys(struct rf_sink_odbc *sink, struct rf_source_fac
     for (int k = 0; k < source->n_keys; k++) {
         struct rf_column *column = &source->columns[source->keys[k]];
         if (!is_long(column->arrives_as)) continue;
-        int n_bytes = (KEY_BYTES - KEY_OTHER_BYTES * (source->n_keys - n_long)) / n_long;
+        int n_bytes = (KEY_BYTES - KEY_OTHER_BYTES * (rf_target_key_columns(sink->job, source) - n_long)) / n_long;
         bool is_text = column->arrives_as[4] == 't';
         char type[96];
         snprintf(type, sizeof type, is_text ? "varchar(%d)%s" : "varbinary(%d)%s", is_text ? n_bytes / CHARACTER_BYTES : n_bytes, column->arrives_as + strlen("longtext"));
@@ -47,7 +47,7 @@ static enum rf_code describe_existing(struct rf_sink_odbc *sink, struct rf_sourc
     RF_TRY(rf_target_columns(&rows, sink->arena, facts, err));
     rf_target_take_nulls(source, facts);
     RF_TRY(rf_odbc_ask(sink, "read the target's keys", sink->row->unique_keys, &rows, err));
-    facts->key_unique = rf_target_has_key(&rows, source, facts);
+    facts->key_unique = rf_target_has_key(sink->job, &rows, source, facts);
     facts->is_ours = rf_has_metadata(facts);
     if (!facts->is_ours) return RF_OK;
     rf_plain_file(sink->row, sink->job, &sql);
@@ -289,7 +289,7 @@ static enum rf_code read_rows_of_target(void *self, const struct rf_plan *plan, 
 }
 
 static bool has_more_pages(const struct rf_sink_odbc *sink) {
-    return sink->row->paging != RF_PAGES_NONE && sink->pages.n_rows == RF_PLAIN_PAGE_ROWS;
+    return rf_plain_paging(sink->plan) != RF_PAGES_NONE && sink->pages.n_rows == RF_PLAIN_PAGE_ROWS;
 }
 
 static enum rf_code pass_page(struct rf_sink_odbc *sink, struct rf_error *err) {

@@ -9,6 +9,7 @@
 #include "core/sql.h"
 #include "drivers/catalog_postgres.h"
 #include "drivers/sink_postgres.h"
+#include "drivers/target.h"
 
 #include <inttypes.h>
 #include <stdio.h>
@@ -19,10 +20,10 @@ enum { DOUBT_TRIES = 30, DOUBT_PAUSE_MS = 1000, DOUBT_LOCK_S = 5 };
 
 /* ---- the target as it stands ---- */
 
-static bool matches_keys(const struct rf_unique_key *key, const struct rf_source_facts *source) {
-    if (key->n != source->n_keys || !key->not_null) return false; /* NULL conflicts with nothing */
+static bool matches_keys(const struct rf_job *job, const struct rf_unique_key *key, const struct rf_source_facts *source) {
+    if (key->n != rf_target_key_columns(job, source) || !key->not_null) return false; /* NULL conflicts with nothing */
     for (int i = 0; i < key->n; i++)
-        if (!rf_is_key(source, rf_find_column(source->columns, source->n_columns, key->names[i]))) return false;
+        if (!rf_target_is_of_key(job, source, key->names[i])) return false;
     return true;
 }
 
@@ -32,7 +33,7 @@ static enum rf_code describe_existing(struct rf_sink_postgres *sink, int64_t oid
     int n;
     RF_TRY(rf_pg_columns(&sink->pg, oid, sink->arena, &facts->columns, &facts->n_columns, NULL, NULL, err));
     RF_TRY(rf_pg_unique_keys(&sink->pg, oid, sink->arena, &keys, &n, err));
-    for (int i = 0; i < n; i++) facts->key_unique |= matches_keys(&keys[i], source);
+    for (int i = 0; i < n; i++) facts->key_unique |= matches_keys(sink->job, &keys[i], source);
     facts->is_ours = rf_has_metadata(facts);
     return RF_OK;
 }

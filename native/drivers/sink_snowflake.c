@@ -69,10 +69,10 @@ static enum rf_code read_key(struct rf_sink_snowflake *sink, const struct rf_sou
     struct rf_result rows;
     rf_snowflake_key(sink->job, &sql);
     RF_TRY(rf_snowflake_read(sink, "read the target's key", &sql, &rows, err));
-    facts->key_unique = rows.n_rows == source->n_keys;
+    facts->key_unique = rows.n_rows == rf_target_key_columns(sink->job, source);
     for (int i = 0; i < rows.n_rows; i++) {
         const char *name = rf_result_cell(&rows, i, RF_SNOWFLAKE_KEY_COLUMN);
-        bool is_key = false;
+        bool is_key = name && sink->job->mode == RF_MODE_APPEND && rf_snowflake_is("_load_id", name);
         for (int k = 0; name && k < source->n_keys; k++) is_key |= rf_snowflake_is(source->columns[source->keys[k]].name, name);
         facts->key_unique &= is_key;
     }
@@ -298,7 +298,8 @@ static enum rf_code merge_rows(void *self, const struct rf_plan *plan, struct rf
     counts->staged = sink->rows_staged;
     rf_spool_folder_remove(&sink->folder);
     RF_TRY(sink->session.ops->begin(sink->session.self, err));
-    return rf_merge_stage(plan, &merge_ops, sink, counts, err);
+    RF_TRY(rf_merge_stage(plan, &merge_ops, sink, counts, err));
+    return plan->job->mode == RF_MODE_MERGE ? RF_OK : number_transaction(sink, err);
 }
 
 static enum rf_code record_load(void *self, const struct rf_report *report, struct rf_error *err) {

@@ -325,6 +325,7 @@ static enum rf_code read_keys(struct rf_source_postgres *source, const struct rf
     const struct rf_unique_key *found = choose_key(keys, n);
     const char *const *names = wanted->names ? wanted->names : found ? found->names : NULL;
     int n_names = wanted->names ? wanted->n : found ? found->n : 0;
+    if (!names && source->job->mode == RF_MODE_REPLACE) return RF_OK; /* a copy needs none */
     if (!names) {
         rf_fail(err, RF_CONFIG, "%s has no primary key and no unique index over NOT NULL columns", source->job->source_label);
         return rf_hint(err, "Name the columns that identify a row in \"keys\".");

@@ -22,8 +22,12 @@ enum rf_code rf_target_columns(const struct rf_result *rows, struct rf_arena *ar
 /* A column of a stream that has neither a value nor a type takes the type of the column that is there. */
 void rf_target_take_nulls(struct rf_source_facts *source, const struct rf_target_facts *facts);
 
+/* The columns of the target's key: the job's, and the load's number where versions are kept. */
+bool rf_target_is_of_key(const struct rf_job *job, const struct rf_source_facts *source, const char *name);
+int rf_target_key_columns(const struct rf_job *job, const struct rf_source_facts *source);
+
 /* Is one of the unique keys, of which each column is a row of (key, column), that of the job, and none of its columns NULL? */
-bool rf_target_has_key(const struct rf_result *rows, const struct rf_source_facts *source, const struct rf_target_facts *facts);
+bool rf_target_has_key(const struct rf_job *job, const struct rf_result *rows, const struct rf_source_facts *source, const struct rf_target_facts *facts);
 
 /* The fields of a row in the order in which the source sends them (rf_sql_read), made from those of its columns; of a key
  * (rf_sql_read_keys). In `arena`. */

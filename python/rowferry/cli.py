@@ -1,6 +1,6 @@
 """The command line, `rowferry`.
 
-Exit codes: 0 all is well; 1 `verify` found differences; 2 usage or configuration; 3 authentication;
+Exit codes: 0 all is well; 1 `verify` found differences, or `lint` something; 2 usage or configuration; 3 authentication;
 4 source; 5 target; 6 table busy; 7 schema drift; 8 data; 9 fenced off; 10 internal; 130 after Ctrl-C;
 143 after SIGTERM. Of several tables the highest code wins. `diagnose`: 0 nothing failed; 1 a cause was found;
 11 something failed and nothing says why.
@@ -205,6 +205,15 @@ job_options = _options(
         click.option("--connections", type=int, metavar="N", help="Readers side by side, 1 to 16.  [1]"),
     ),
     _group(
+        "What the target holds",
+        click.option(
+            "--mode",
+            type=click.Choice(["merge", "append", "replace"]),
+            help="The current row of each key, each version, or a copy.  [merge]",
+        ),
+        click.option("--allow-empty", is_flag=True, default=None, help="replace: a source without rows empties the target."),
+    ),
+    _group(
         "Capture by cursor",
         click.option(
             "--cursor-columns",
@@ -252,7 +261,7 @@ job_options = _options(
 @click.group(
     context_settings={"max_content_width": 110},
     help="Carry changed rows from PostgreSQL into a warehouse, once each.",
-    epilog="Exit codes: 0 all is well; 1 verify found differences; 2 usage or configuration; 3 authentication; "
+    epilog="Exit codes: 0 all is well; 1 verify found differences, or lint something; 2 usage or configuration; 3 authentication; "
     "4 source; 5 target; 6 table busy; 7 schema drift; 8 data; 9 fenced off; 10 internal; 130 after Ctrl-C; "
     "143 after SIGTERM. Of several tables the highest code wins. diagnose: 0 nothing failed; 1 a cause was found; "
     "11 something failed and nothing says why.",
@@ -365,6 +374,38 @@ def _selftest(tables: Sequence[str], as_json: bool, settings: dict[str, Any]) ->
         _print_json(done.to_dict())
     else:
         print("\n".join([f"{done.table} into {done.schema}, through {done.channel.upper()}", *(f"  {step}" for step in done.steps)]))
+
+
+@cli.command("lint")
+@click.argument("paths", nargs=-1, metavar="[PROJECT | FILE]...")
+@click.option("--dialect", metavar="NAME", help="postgres, snowflake, duckdb, bigquery, …  [of target/manifest.json or profiles.yml]")
+@click.option("--select", metavar="RF01,…", multiple=True, callback=_names, help="Only these rules.  [all]")
+@click.option("--ignore", metavar="RF01,…", multiple=True, callback=_names, help="Not these rules.  [none]")
+@click.option("--diff", "as_diff", is_flag=True, help="Print all exact fixes as one diff, for patch -p1 in the project.")
+@json_option
+def lint_command(
+    paths: Sequence[str], dialect: str | None, select: list[str] | None, ignore: list[str] | None, as_diff: bool, as_json: bool
+) -> int:
+    """Say what in a dbt project would fail, or go wrong without failing. Runs neither dbt nor a query.
+
+    PROJECT is a folder with a dbt_project.yml; files and folders below one are looked at alone.  [.]
+
+    A comment `-- noqa: RF01` on a finding's line says that it is meant. Exit codes: 0 nothing found, 1 findings, 2 usage.
+    """
+    from rowferry.lint import fixes, lint
+
+    given: dict[str, Any] = {"dialect": dialect, "select": select or (), "ignore": ignore or ()}
+    if as_diff:
+        diff = fixes(paths or ["."], **given)
+        print(diff, end="")
+        return DIFFERENT if diff else 0
+    found = lint(paths or ["."], **given)
+    for finding in found:
+        if as_json:
+            _print_json(finding.to_dict())
+        else:
+            print(terminal.finding_text(finding))
+    return DIFFERENT if found else 0
 
 
 @cli.command("spec")

@@ -118,7 +118,10 @@ class Job:
             watermark stays where it is. None: no start.
         until: End of the window, not in it. None: no end.
         connections: Readers side by side on the source, 1 to 16, under one snapshot.
-        mode: `merge`: the target holds the current row of each key.
+        mode: What the target holds. `merge`: the current row of each key; `append`: each version of a row that a run saw,
+            by `_source_xid`, and nothing is ever changed there; `replace`: the table as it was last read, for which no key
+            is needed.
+        allow_empty: Under `replace` a source without rows is an error; this takes it for what it says.
         on_duplicate: Two rows of one key in one load: `newest` wins, or `fail`.
         run_id: Names the run; the tries of one run share it. None: a new one.
         try_number: Of this run, from 1; a later try takes the table over from an earlier one.
@@ -162,7 +165,8 @@ class Job:
     since: str | None = None
     until: str | None = None
     connections: int = 1
-    mode: Literal["merge"] = "merge"
+    mode: Literal["merge", "append", "replace"] = "merge"
+    allow_empty: bool = False
     on_duplicate: Literal["newest", "fail"] = "newest"
     run_id: str | None = None
     try_number: int = 1

@@ -192,6 +192,7 @@ class Plan(Document):
         capture_reason: Why this capture.
         first_load: Whether the target has no load of this table yet.
         full_read: Whether every row would be read.
+        mode: What the target holds: `merge`, `append` or `replace`.
         sweep: Whether all keys would be compared with those of the source.
         completeness: What the report of such a run would claim, when an audit finds nothing.
         hard_deletes: Whether rows deleted at the source would be closed.
@@ -211,6 +212,7 @@ class Plan(Document):
     capture_reason: str
     first_load: bool
     full_read: bool
+    mode: Literal["merge", "append", "replace"]
     sweep: bool
     completeness: Completeness
     hard_deletes: Literal["captured", "not_captured"]
@@ -245,7 +247,7 @@ class Report(Document):
         capture_reason: Why this capture.
         first_load: Whether the target had no load of this table before.
         reconciled: Whether the whole table was read though the capture is incremental.
-        mode: How rows were written.
+        mode: How rows were written: `merge`, `append` or `replace`.
         completeness: `proven`: no committed insert or update is missing; `bounded`: none older than a stated
             margin; `best_effort`: no such claim.
         hard_deletes: Whether rows deleted at the source were closed in the target.
@@ -261,7 +263,7 @@ class Report(Document):
         audit: Rows that the cursor had `missed` and that were loaded now, or None when none was due.
         connections: Readers that read side by side.
         this_try: What this try moved.
-        run_total: What all tries of the run moved (under `full`: its last load).
+        run_total: What all tries of the run moved (under `full` and `replace`: its last load).
         seconds: `wait`, `read`, `merge`, `commit`, `total`.
         source: `server_version`, `system`, `timeline`, `database`, `in_recovery`; None of a stream.
         target: `server_version`, `channel`.
@@ -283,7 +285,7 @@ class Report(Document):
     capture_reason: str
     first_load: bool
     reconciled: bool
-    mode: Literal["merge"]
+    mode: Literal["merge", "append", "replace"]
     completeness: Completeness
     hard_deletes: Literal["captured", "not_captured"]
     reasons: tuple[str, ...]

@@ -19,6 +19,7 @@ from rowferry.report import LoadRecord, Plan, Report, Verification
 
 if TYPE_CHECKING:
     from rowferry.diagnosis import Diagnosis
+    from rowferry.lint import Finding
 
 Show = Callable[[Job, Progress | None], object]
 """Called with None when the job has ended."""
@@ -149,7 +150,7 @@ def plan_text(plan: Plan) -> str:
     about = "never analyzed" if rows is None else f"about {rows:,.0f} rows"
     first = ", first load" if plan.first_load else ""
     lines = [
-        f"-- {plan.table} ({about}, {size(n_bytes or 0)}) -> {plan.target_table}{first}",
+        f"-- {plan.table} ({about}, {size(n_bytes or 0)}) -> {plan.target_table}, mode {plan.mode}{first}",
         f"-- reads {_what_is_read(plan)}",
         f"-- {_proven(plan)}",
         *(f"-- {line}" for line in _ground_lines(plan)),
@@ -174,6 +175,12 @@ def error_text(error: RowferryError) -> str:
     if error.role:
         lines.append(f"  while: {error.role}")
     return "\n".join(lines)
+
+
+def finding_text(finding: Finding) -> str:
+    """A finding of `lint`, its first line as editors and CI read it."""
+    head = f"{finding.path}:{finding.line}: {finding.code} {finding.rule}: {finding.message}"
+    return f"{head}\n  why: {finding.why}\n  fix: {finding.fix}"
 
 
 def diagnoses_text(diagnoses: Sequence[Diagnosis]) -> str:

@@ -132,7 +132,7 @@ def test_settings_reach_the_core_by_their_names(core: FakeCore, report: dict[str
 
 
 def test_every_setting_of_a_job_can_be_given_to_run() -> None:
-    recorded_only = {"map_index", "mode", "application"}
+    recorded_only = {"map_index", "application"}
     assert set(cli.Job.settings()) - recorded_only - {"table"} <= _options_of_run()
 
 
@@ -269,6 +269,7 @@ PLAN: dict[str, Any] = {
     "capture_reason": "a heap table",
     "first_load": True,
     "full_read": True,
+    "mode": "merge",
     "sweep": False,
     "completeness": "proven",
     "hard_deletes": "captured",

@@ -18,13 +18,25 @@ Enricher = Callable[[Diagnosis, Context], Diagnosis]
 Detector = Callable[[Context, Sequence[Diagnosis]], Iterable[Diagnosis]]
 
 ENRICHERS: dict[str, tuple[str, ...]] = {
-    "insufficient_evidence": ("rowferry.diagnosis.airflow:raised",),
     "connection_exhaustion": ("rowferry.diagnosis.airflow:connections",),
+    "dbt_contract": ("rowferry.diagnosis.dbt_depth:contract",),
+    "dbt_cycle": ("rowferry.diagnosis.dbt_depth:cycle",),
+    "dbt_node_disabled": ("rowferry.diagnosis.dbt_depth:unknown_name",),
+    "dbt_ref_not_found": ("rowferry.diagnosis.dbt_depth:unknown_name",),
+    "dbt_schema_out_of_sync": ("rowferry.diagnosis.dbt_depth:changed_columns",),
+    "dbt_test_failed": ("rowferry.diagnosis.dbt_depth:failed_test",),
+    "dbt_undefined_macro": ("rowferry.diagnosis.dbt_depth:unknown_name",),
+    "dbt_undefined_var": ("rowferry.diagnosis.dbt_depth:unknown_name",),
+    "division_by_zero": ("rowferry.diagnosis.division_by_zero:enrich",),
+    "duplicate_merge_keys": ("rowferry.diagnosis.dbt_depth:duplicate_keys",),
+    "insufficient_evidence": ("rowferry.diagnosis.airflow:raised",),
+    "missing_column": ("rowferry.diagnosis.dbt_depth:missing_column",),
     "operator_argument_missing": ("rowferry.diagnosis.airflow:missing_argument",),
     "operator_argument_unknown": ("rowferry.diagnosis.airflow:unknown_argument",),
     "pool_exhausted": ("rowferry.diagnosis.airflow:pool",),
     "python_error": ("rowferry.diagnosis.airflow:raised",),
     "sensor_timeout": ("rowferry.diagnosis.airflow:sensor",),
+    "unique_violation": ("rowferry.diagnosis.dbt_depth:duplicate_keys",),
     "xcom_not_serializable": ("rowferry.diagnosis.airflow:xcom",),
 }
 """cause → `module:function`, in the order in which they are called."""
@@ -63,5 +75,5 @@ def _load(name: str) -> Callable:
 
 def _failed(name: str, error: Exception) -> str:
     if isinstance(error, ModuleNotFoundError):
-        return f"not looked into further: {error.name} is not installed; pip install 'rowferry[diagnose]'"
+        return f'not looked into further: {error.name} is not installed; pip install "rowferry[diagnose]"'
     return f"{name.partition(':')[2]} could not look into it: {type(error).__name__}: {error}"
