@@ -26,12 +26,13 @@ MOST_LINES = 8
 MOST_CONSEQUENCES = 50
 
 _ERROR = re.compile(
-    r"\b(?:errors?|exception|fatal|panic|failed|failure|traceback|killed)\b|\w(?:Error|Exception|Timeout)\b|\berrors\.\w+"
+    r"(?<!\b0 )(?<!\bno )\b(?:errors?|exception|fatal|panic|failed|failure|traceback|killed)\b|\w(?:Error|Exception|Timeout)\b|\berrors\.\w+"
     r"|\b\d{6} \(\w{5}\)|\(\d{4}, [\"']|\[(?:[0-9][0-9A-Z]{4}|HY\d{3}|IM\d{3})\]|\[unixODBC\]|\[Snowflake\]|^E  ",
     re.IGNORECASE,
 )
 _ERROR_HEAD = re.compile(
-    r"\s*(?:(?:\w+ ){0,2}(?:Error|Failure|Exception)\b|Encountered an error|Traceback \(most recent|(?:ERROR|FATAL|PANIC|CRITICAL)\b|[\w.]*(?:Error|Exception)\b|\d+ of \d+ (?:ERROR|FAIL)\b)"
+    r"\s*(?:(?:\w+ ){0,2}(?:Error|Failure|Exception)\b|Encountered an error|Traceback \(most recent|(?:ERROR|FATAL|PANIC|CRITICAL)\b|[\w.]*(?:Error|Exception)\b|\d+ of \d+ (?:ERROR|FAIL)\b"
+    r"|(?:[a-z_]\w*\.)+[A-Z]\w+(?:: |$))"  # an exception whose name says nothing, as jinja2.exceptions.TemplateNotFound
 )
 _PROGRAM = re.compile(r"(?:[\w./-]+(?: \d+)?:\s*)*")
 """What a program says before its message: its name, its file, the line."""
@@ -60,6 +61,13 @@ _OUTCOMES = tuple(
         (r"Marking task as (?:FAILED|UP_FOR_RETRY)|Task exited with return code -?[1-9]|\bfinal_state=(?:failed|up_for_retry)|Marking run .* failed", False, True),
     )
 )
+_EXIT = re.compile(r"\b(?:exit|return)\w*(?: with)?(?: exit| return)? (?:code|status)[ :=]+-?[1-9]", re.IGNORECASE)
+_WELL = re.compile(
+    r"^(?:INSERT \d+ \d+|(?:COPY|UPDATE|DELETE|SELECT|MERGE) \d+|(?:CREATE|ALTER|DROP) (?:TABLE|VIEW|INDEX|SCHEMA|ROLE|DATABASE)|COMMIT)$"
+    r"|\b(?:succe(?:ss(?:ful|fully)?|eded)|completed?|finished|done|loaded|written|up to date|passed)\b|^-- \d+\. (?:source|target): ",
+    re.IGNORECASE,
+)
+"""What says, in a log of no logger, that it is one, and that all went well so far."""
 _TASK = re.compile(r"\btask_id=([\w.-]+)")
 
 
@@ -91,7 +99,27 @@ def read_log(text: str) -> Log:
     """The log, with its outcomes understood."""
     rows = rows_of(text)
     outcomes = [found for n, row in enumerate(rows) if (found := _outcome(n, row.text))]
-    return Log(rows, _loud(rows), _survived(len(rows), outcomes), outcomes)
+    survived = _survived(len(rows), outcomes)
+    for first, last in _noise(rows):
+        survived[first : last + 1] = [True] * (last + 1 - first)
+    return Log(rows, _loud(rows), survived, outcomes)
+
+
+def _noise(rows: Sequence[Row]) -> Iterator[tuple[int, int]]:
+    """First and last row of what looks like a failure and never is one."""
+    text, starts = _joined(rows)
+    for pattern in (pattern for rule in rules() if rule.kind == "noise" for pattern in rule.patterns):
+        for match in pattern.finditer(text):
+            yield _rows_of(match, starts)
+
+
+def _joined(rows: Sequence[Row]) -> tuple[str, list[int]]:
+    """The rows as one text, and where in it each begins."""
+    return "\n".join(row.text for row in rows), [0, *accumulate(len(row.text) + 1 for row in rows)]
+
+
+def _rows_of(match: re.Match[str], starts: Sequence[int]) -> tuple[int, int]:
+    return bisect_right(starts, match.start()) - 1, bisect_right(starts, max(match.start(), match.end() - 1)) - 1
 
 
 def _outcome(n: int, text: str) -> Outcome | None:
@@ -138,15 +166,15 @@ def finds(log: Log) -> list[Find]:
     starts = [0, *accumulate(len(line) + 1 for line in texts)]
     taken: dict[int, Rule] = {}
     found: list[Find] = []
-    for rule in rules():
+    for rule in (rule for rule in rules() if rule.kind != "noise"):
         for match in (m for pattern in rule.patterns for m in pattern.finditer(text)):
-            first, last = bisect_right(starts, match.start()) - 1, bisect_right(starts, max(match.start(), match.end() - 1)) - 1
+            first, last = _rows_of(match, starts)
             if not _counts(rule, log, first, text[starts[first] : match.start()], text[match.end() : starts[first + 1]]):
                 continue
             if rule.kind == "root" and any(row in taken and taken[row] is not rule for row in range(first, last + 1)):
                 continue
             if rule.kind == "root":
-                taken.update(dict.fromkeys(range(first, last + 1), rule))
+                taken.update(dict.fromkeys([*range(first, last + 1), *_following(log, last)], rule))
             captured = {name.rstrip("0123456789"): " ".join(value.split()) for name, value in match.groupdict().items() if value}
             found.append(Find(rule, first, last, captured))
     return sorted(found, key=lambda find: (find.first, find.last))
@@ -290,10 +318,11 @@ def undiagnosed(log: Log) -> Diagnosis | None:
     """What to say of a log in which nothing was found: None when it tells of nothing bad."""
     errors = [n for n, loud in enumerate(log.loud) if loud and not log.survived[n] and log.rows[n].text.strip()]
     failed = [o.row for o in log.outcomes if not o.ok and not log.survived[o.row]]
-    known = sum(row.known for row in log.rows)
-    if not errors and not failed and (known or any(o.ok for o in log.outcomes)):
+    exits = [n for n, row in enumerate(log.rows) if _EXIT.search(row.text) and not log.survived[n]]
+    well = any(o.ok for o in log.outcomes) or any(row.known or _WELL.search(row.text) for row in log.rows)
+    if well and not (errors or failed or exits):
         return None
-    return insufficient(log.rows[n].line for n in [*errors[:MOST_LINES], *failed][:MOST_LINES])
+    return insufficient(log.rows[n].line for n in dict.fromkeys([*errors[: MOST_LINES - 2], *failed, *exits][:MOST_LINES]))
 
 
 def insufficient(lines: Iterable[Line] = (), node: str | None = None) -> Diagnosis:

@@ -18,6 +18,7 @@ Enricher = Callable[[Diagnosis, Context], Diagnosis]
 Detector = Callable[[Context, Sequence[Diagnosis]], Iterable[Diagnosis]]
 
 ENRICHERS: dict[str, tuple[str, ...]] = {
+    "connection_exhaustion": ("rowferry.diagnosis.airflow:connections",),
     "dbt_contract": ("rowferry.diagnosis.dbt_depth:contract",),
     "dbt_cycle": ("rowferry.diagnosis.dbt_depth:cycle",),
     "dbt_node_disabled": ("rowferry.diagnosis.dbt_depth:unknown_name",),
@@ -28,12 +29,19 @@ ENRICHERS: dict[str, tuple[str, ...]] = {
     "dbt_undefined_var": ("rowferry.diagnosis.dbt_depth:unknown_name",),
     "division_by_zero": ("rowferry.diagnosis.division_by_zero:enrich",),
     "duplicate_merge_keys": ("rowferry.diagnosis.dbt_depth:duplicate_keys",),
+    "insufficient_evidence": ("rowferry.diagnosis.airflow:raised",),
     "missing_column": ("rowferry.diagnosis.dbt_depth:missing_column",),
+    "operator_argument_missing": ("rowferry.diagnosis.airflow:missing_argument",),
+    "operator_argument_unknown": ("rowferry.diagnosis.airflow:unknown_argument",),
+    "pool_exhausted": ("rowferry.diagnosis.airflow:pool",),
+    "python_error": ("rowferry.diagnosis.airflow:raised",),
+    "sensor_timeout": ("rowferry.diagnosis.airflow:sensor",),
     "unique_violation": ("rowferry.diagnosis.dbt_depth:duplicate_keys",),
+    "xcom_not_serializable": ("rowferry.diagnosis.airflow:xcom",),
 }
 """cause → `module:function`, in the order in which they are called."""
 
-DETECTORS: tuple[str, ...] = ()
+DETECTORS: tuple[str, ...] = ("rowferry.diagnosis.airflow:states",)
 """`module:function`, in the order in which they are called."""
 
 

@@ -14,7 +14,7 @@ import yaml
 from rowferry.diagnosis.model import Evidence
 
 FILE = Path(__file__).with_name("rules.yaml")
-Kind = Literal["root", "wrapper", "consequence", "silent"]
+Kind = Literal["root", "wrapper", "consequence", "silent", "noise"]
 
 _CONFIDENCE = {"confirmed": 0.95, "hypothesis": 0.6, "insufficient": 0.2}
 _PLACEHOLDER = re.compile(r"\{(\w+)\|([^}]*)\}")
