@@ -645,7 +645,7 @@ class Reader:
         sign = self.sign(*denominator, scope)
         if sign in (Sign.POSITIVE, Sign.NONZERO):
             return
-        if operator == "%" and self.tokens[denominator[0]].kind == "string":
+        if self.in_path(whole[0]):
             return
         filtered = self.sign(*denominator, replace(scope, nonzero=scope.nonzero | scope.filtered)) in (Sign.POSITIVE, Sign.NONZERO)
         likelihood, why = self.likelihood(*denominator, sign)
@@ -667,6 +667,10 @@ class Reader:
                 tokens=tuple(self.tokens[whole[0] : whole[1]]),
             )
         )
+
+    def in_path(self, start: int) -> bool:
+        """`https://host/a` and `/folder/file` in text that is no SQL."""
+        return self.word(start - 1) in ("/", "//") and self.tokens[start - 1].end == self.tokens[start].start
 
     def offsets(self, start: int, stop: int) -> Span:
         return self.tokens[start].start, self.tokens[stop - 1].end

@@ -55,6 +55,9 @@ class Found:
 
 
 def of_file(project: LintProject, file: SqlFile) -> Iterator[Found]:
+    if file.kind == "macro":
+        yield from _in_macros(project, file)
+        return
     try:
         reader = Reader(file.source, file.tokens, project.resolve)
     except UnreadableSql as error:
@@ -71,6 +74,21 @@ def of_file(project: LintProject, file: SqlFile) -> Iterator[Found]:
         yield from _tests(project, file)
 
 
+_MACRO = re.compile(r"\{%-?\s*(?:macro|test|materialization)\b[^%]*?-?%\}(.*?)\{%-?\s*end(?:macro|test|materialization)\s*-?%\}", re.DOTALL)
+
+
+def _in_macros(project: LintProject, file: SqlFile) -> Iterator[Found]:
+    """Macro by macro: between them stands prose, and in some of them no SQL."""
+    text = file.source.text
+    for found in _MACRO.finditer(text):
+        body = Source(found[1], file.path, file.source.line(found.start(1)), found.start(1))
+        try:
+            yield from (_division(file, division) for division in divisions(body, file.dialect, project.resolve) if not division.filtered)
+        except UnreadableSql:
+            continue
+    yield from writes_in(project, file.path, text)
+
+
 # ---- RF01 ----
 
 
@@ -82,8 +100,14 @@ def _divisions(project: LintProject, file: SqlFile) -> Iterator[Found]:
             continue
         if sent is not None and any(t.jinja for t in division.tokens) and not any(written_as(s, division) for s in sent):
             continue  # what Jinja wrote there is guarded
-        last = division.source.line(division.end - 1)
-        yield Found(code="RF01", path=file.path, start=division.line, end=last, message=f"{one_line(division)}: {division.why}", fix=f"Guard it: {guarded(division)}", division=division)
+        yield _division(file, division)
+
+
+def _division(file: SqlFile, division: Division) -> Found:
+    last = division.source.line(division.end - 1)
+    return Found(
+        code="RF01", path=file.path, start=division.line, end=last, message=f"{one_line(division)}: {division.why}", fix=f"Guard it: {guarded(division)}", division=division
+    )
 
 
 def _candidates(project: LintProject, file: SqlFile) -> Iterator[Division]:
