@@ -196,6 +196,7 @@ def test_versions_come_by_every_capture_and_filter_and_of_a_key_that_repeats_the
     assert audited.audit == {"missed": 1} and audited.this_try.inserted == 1
 
 
+@only_postgres
 def test_versions_are_kept_under_other_settings_only_where_they_mean_something(items: Pair) -> None:
     assert "removes nothing" in items.refused(errors.ConfigurationError, mode="append", on_delete="remove").message
     items.run()
