@@ -22,7 +22,7 @@ _MASKED = (
     (re.compile(r"\bxox[abprs]-[\w-]+"), MASK),
     (re.compile(r"(hooks\.slack\.com/services/)\S+"), rf"\1{MASK}"),
     (re.compile(r"-----BEGIN [A-Z ]*PRIVATE KEY-----.*?(?:-----END [A-Z ]*PRIVATE KEY-----|$)", re.DOTALL), MASK),
-    (re.compile(r"[\w.+-]+@(?!\*)[\w-]+\.[A-Za-z]{2,}\b(?![:/])"), MASK),
+    (re.compile(r"(?<![\w.+-])[\w.+-]+@(?!\*)[\w-]+\.[A-Za-z]{2,}\b(?![:/])"), MASK),
 )
 _LITERAL = re.compile(r"(?<![\w'])'((?:[^'\n]|'')*)'(?![\w'])")
 
