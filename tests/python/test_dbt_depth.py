@@ -197,3 +197,9 @@ def test_the_nearest_name_is_one_that_people_would_choose(name: str, known: list
 
 def test_a_name_like_none_has_no_nearest() -> None:
     assert nearest("zebra", ["order_id", "user_id"]) == []
+
+
+def test_what_postgresql_takes_for_the_column_that_was_meant_is_heard(project: Path) -> None:
+    log = ZERO.format("m", 'column "totl" does not exist\n  LINE 2: select totl\n                 ^\n  HINT:  Perhaps you meant to reference the column "t.total_cents" or the column "t.total".')
+    found = _one(project, log, _manifest(_node(project, "models/m.sql", "select totl as a from {{ ref('t') }}")))
+    assert found.captured["nearest"].split(", ")[0] == "total"
