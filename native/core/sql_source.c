@@ -219,13 +219,19 @@ void rf_sql_check_filter(const struct rf_job *job, struct rf_text *out) {
 
 /* ---- reading ---- */
 
+/* What a column holds, or hides. Brackets, since a cast may follow. */
+static void add_stored(const struct rf_column *column, struct rf_text *out) {
+    if (column->masked) rf_text_addf(out, "(%s)", column->masked);
+    else rf_text_identifier(out, column->name);
+}
+
 /* A column as it is sent, under its own name. */
 static void add_column(const struct rf_column *column, struct rf_text *out) {
     if (column->through) rf_text_addf(out, "%s(", column->through);
-    rf_text_identifier(out, column->name);
+    add_stored(column, out);
     if (column->cast) rf_text_add(out, column->cast);
     if (column->through) rf_text_add(out, ")");
-    if (!column->cast && !column->through) return;
+    if (!column->cast && !column->through && !column->masked) return;
     rf_text_add(out, " AS ");
     rf_text_identifier(out, column->name);
 }
@@ -401,8 +407,10 @@ static void add_plain_select(const struct rf_plan *plan, const struct rf_part *p
 }
 
 static bool has_computed(const struct rf_plan *plan) {
-    for (int i = 0; i < plan->source->n_columns; i++)
-        if (plan->source->columns[i].generated || plan->source->columns[i].cast || plan->source->columns[i].through) return true;
+    for (int i = 0; i < plan->source->n_columns; i++) {
+        const struct rf_column *column = &plan->source->columns[i];
+        if (column->generated || column->cast || column->through || column->masked) return true;
+    }
     return false;
 }
 
@@ -461,8 +469,11 @@ static bool prints_otherwise(const struct rf_column *from, const struct rf_colum
 
 static void add_value(const struct rf_plan *plan, int i, bool target, struct rf_text *out) {
     const struct rf_column *from = &plan->source->columns[i], *to = rf_target_column(plan, i);
-    rf_text_identifier(out, from->name);
-    if (target) return;
+    if (target) {
+        rf_text_identifier(out, from->name);
+        return;
+    }
+    add_stored(from, out);
     if (from->cast) rf_text_add(out, from->cast);
     else if (prints_otherwise(from, to)) rf_text_addf(out, "::%s", to->type);
 }
@@ -552,6 +563,29 @@ void rf_sql_source_rows(const struct rf_plan *plan, uint64_t since, struct rf_te
 
 void rf_sql_target_rows(const struct rf_plan *plan, struct rf_text *out) {
     add_rows(plan, true, 0, out);
+}
+
+static void add_texts(const struct rf_plan *plan, bool target, uint64_t since, struct rf_text *out) {
+    rf_text_add(out, "COPY (SELECT ");
+    for (int i = 0; i < plan->source->n_columns; i++) {
+        rf_text_add(out, i > 0 ? ", (" : "(");
+        add_value(plan, i, target, out);
+        rf_text_add(out, ")::pg_catalog.text");
+    }
+    if (since) {
+        rf_text_add(out, ", ");
+        add_pending(plan, since, out);
+    }
+    add_side(plan, target, out);
+    rf_text_add(out, ") TO STDOUT (FORMAT binary)");
+}
+
+void rf_sql_source_texts(const struct rf_plan *plan, uint64_t since, struct rf_text *out) {
+    add_texts(plan, false, since, out);
+}
+
+void rf_sql_target_texts(const struct rf_plan *plan, struct rf_text *out) {
+    add_texts(plan, true, 0, out);
 }
 
 void rf_sql_source_values(const struct rf_plan *plan, uint64_t since, struct rf_text *out) {

@@ -97,6 +97,10 @@ class Job:
         keys: Columns that identify a row, at least one; None: the primary key.
         columns: Columns to carry, the keys among them; None: all.
         as_text: Columns to carry as their text, whatever their type; None: none.
+        mask: What hides a column's values, by column: `drop` leaves it out, `redact` puts `***` in place of a text and
+            NULL in place of anything else, `truncate:N` keeps the first N characters of its text, and `hash` sends the
+            HMAC-SHA-256 of its text as 64 hexadecimal digits. None: nothing is hidden. A key column may only be hashed.
+        mask_key_env: The environment variable that holds the key of hashes, at least 16 bytes.
         where: SQL condition on rows of the source; None: all rows. It is sent as written.
         capture: How changed rows are found: by row version (`xmin`), by time columns (`cursor`), by reading
             everything (`full`), or as `auto` decides at the table's first load.
@@ -147,6 +151,8 @@ class Job:
     keys: Sequence[str] | None = None
     columns: Sequence[str] | None = None
     as_text: Sequence[str] | None = None
+    mask: Mapping[str, str] | None = field(default=None, hash=False)
+    mask_key_env: str = "ROWFERRY_MASK_KEY"
     where: str | None = None
     capture: Literal["auto", "xmin", "cursor", "full"] = "auto"
     cursor_columns: Sequence[str] | None = None
@@ -182,6 +188,8 @@ class Job:
             value = getattr(self, name)
             if isinstance(value, list):
                 object.__setattr__(self, name, tuple(value))
+        if isinstance(self.mask, Mapping):
+            object.__setattr__(self, "mask", dict(self.mask))
         object.__setattr__(self, "_call", Call(self.to_dict()))
 
     @classmethod

@@ -159,6 +159,14 @@ class Verification(Document):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Mask(Document):
+    """What hides a column's values: `drop`, `redact`, `truncate:N` or `hash`."""
+
+    column: str
+    mask: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Estimate(Document):
     """What the source's statistics say, without reading the table."""
 
@@ -203,6 +211,7 @@ class Plan(Document):
         reasons: What limits the completeness of such a run.
         drift: Changes of the source's columns since the last load.
         conversions: Columns whose values come in another form, such as their text, and why.
+        masks: Columns whose values would be hidden, and how.
     """
 
     table: str
@@ -222,9 +231,10 @@ class Plan(Document):
     reasons: tuple[str, ...] = ()
     drift: tuple[Any, ...] = ()
     conversions: tuple[Conversion, ...] = ()
+    masks: tuple[Mask, ...] = ()
 
     def __post_init__(self) -> None:
-        self._freeze(estimate=Estimate, statements=Statement, conversions=Conversion)
+        self._freeze(estimate=Estimate, statements=Statement, conversions=Conversion, masks=Mask)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -268,6 +278,7 @@ class Report(Document):
         verification: The comparison, when the job asked for it.
         drift: Changes of the source's columns since the last load.
         conversions: Columns whose values come in another form, such as their text, and why.
+        masks: Columns whose values were hidden, and how.
         warnings: What somebody should look at.
     """
 
@@ -305,10 +316,11 @@ class Report(Document):
     verification: Verification | None = None
     drift: tuple[Any, ...] = ()
     conversions: tuple[Conversion, ...] = ()
+    masks: tuple[Mask, ...] = ()
     warnings: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
-        self._freeze(this_try=Counts, run_total=Counts, verification=Verification, conversions=Conversion)
+        self._freeze(this_try=Counts, run_total=Counts, verification=Verification, conversions=Conversion, masks=Mask)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
