@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 from mariadb_server import MariaDb, start_mariadb
+from xdist.scheduler import LoadScopeScheduling
 
 from rowferry.demo.servers import Server, ServerError, clean_own_environment, start_postgres
 
@@ -24,12 +25,17 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--require-servers", action="store_true", help=meaning)
 
 
-@pytest.hookimpl(tryfirst=True)
-def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Of several workers one takes a whole file, and all files that share the one Airflow: told before xdist looks."""
-    for item in items:
-        path = item.path.relative_to(config.rootpath)
-        item.add_marker(pytest.mark.xdist_group("airflow" if path.parts[1] == "airflow" else str(path)))
+class Files(LoadScopeScheduling):
+    """Of several workers one takes a whole file, and all files that share the one Airflow."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        file = nodeid.partition("::")[0]
+        return "airflow" if file.startswith("tests/airflow/") else file
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> LoadScopeScheduling:
+    return Files(config, log)
 
 
 # Autovacuum has transactions of its own whenever it likes: while one is open, a run reads again what it had read, and counts differ.
