@@ -362,12 +362,41 @@ static void add_conditions(const struct rf_plan *plan, const struct rf_part *par
     }
 }
 
-/* Which of two rows of one key is newer: the version written later; within one transaction, the later place. And
- * whether a run by cursor would have left the row out. */
+/* The latest time of the row's cursor columns as bytes that are ordered as times are: those before 2000 are sent as negative numbers, so
+ * the sign is turned round. A row without any is as old as -infinity. */
+static void add_time_bytes(const struct rf_source_facts *source, struct rf_text *out) {
+    struct rf_text sent = {0};
+    rf_text_add(&sent, "pg_catalog.timestamptz_send(greatest(");
+    for (int i = 0; i < source->n_cursor; i++) {
+        rf_text_add(&sent, i > 0 ? ", " : "");
+        rf_text_identifier(&sent, source->cursor[i].name);
+        rf_text_add(&sent, "::pg_catalog.timestamptz");
+    }
+    rf_text_add(&sent, "))");
+    const char *time = sent.data ? sent.data : "";
+    rf_text_addf(out, "coalesce(pg_catalog.set_bit(%s, 7, 1 - pg_catalog.get_bit(%s, 7)), pg_catalog.int8send(0))", time, time);
+    out->failed |= sent.failed;
+    rf_text_free(&sent);
+}
+
+/* The same after the version's age and its place: what was written later has a smaller age. */
+static void add_place_by_cursor(const struct rf_plan *plan, struct rf_text *out) {
+    rf_text_add(out, rf_sends_csv(plan) ? "pg_catalog.encode(" : "");
+    add_time_bytes(plan->source, out);
+    rf_text_add(out, " || pg_catalog.int4send(2147483647 - pg_catalog.age(xmin)) || pg_catalog.tidsend(ctid)");
+    rf_text_add(out, rf_sends_csv(plan) ? ", 'hex')" : "");
+}
+
+/* Which of two rows of one key is newer: the one whose cursor is later; then the version written later; within one transaction, the
+ * later place. A table without cursor columns has versions alone. And whether a run by cursor would have left the row out. */
 static void add_version(const struct rf_plan *plan, struct rf_text *out) {
     /* The text of a place is not ordered as places are; its bytes in hexadecimal digits are. */
     const char *place = rf_sends_csv(plan) ? "pg_catalog.encode(pg_catalog.tidsend(ctid), 'hex')" : "ctid";
-    if (plan->dedupe) rf_text_addf(out, ", pg_catalog.age(xmin) AS \"_rowferry_age\", %s AS \"_rowferry_place\"", place);
+    bool by_cursor = plan->source->n_cursor > 0;
+    if (plan->dedupe) rf_text_add(out, by_cursor ? ", 0 AS \"_rowferry_age\", " : ", pg_catalog.age(xmin) AS \"_rowferry_age\", ");
+    if (plan->dedupe && by_cursor) add_place_by_cursor(plan, out);
+    else if (plan->dedupe) rf_text_add(out, place);
+    if (plan->dedupe) rf_text_add(out, " AS \"_rowferry_place\"");
     if (!plan->audit) return;
     rf_text_add(out, ", (");
     add_cursor(plan, out);

@@ -363,6 +363,8 @@ static enum rf_code introspect(struct rf_source_postgres *source, const struct r
     if (rf_may_use_cursor(job, last)) {
         RF_TRY(read_cursor(source, &relation, facts, err));
         RF_TRY(read_triggers(source, &relation, fingerprint, err));
+    } else if (!rf_job_only_reads(job) && !facts->key_proven) {
+        RF_TRY(read_cursor(source, &relation, facts, err)); /* of rows of one key it says which is the newest */
     }
     rf_text_addf(fingerprint, "row security %s\n", relation.row_security ? relation.policies : "off");
     if (job->where) rf_text_addf(fingerprint, "filter %s\n", job->where);

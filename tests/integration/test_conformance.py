@@ -275,6 +275,18 @@ def test_of_rows_that_repeat_a_key_the_newest_is_kept_or_all_are_refused(pair: P
     assert pair.rows("id, note") == [(n, "newest") for n in range(10)]
 
 
+@captures("full", "auto")
+def test_of_rows_that_repeat_a_key_the_latest_by_cursor_is_kept_and_then_the_latest_version(pair: Pair, capture: dict[str, Any]) -> None:
+    pair.write("CREATE TABLE {t} (id int NOT NULL, note text, created_at timestamptz, updated_at timestamptz)")
+    times = {1: ("'2026-01-02'", "'2026-01-01'"), 2: ("'1999-12-31'", "'1999-01-01'"), 3: ("'infinity'", "'2026-01-01'"), 4: ("'1900-01-01'", "NULL"), 5: ("'2000-01-01'", "'1999-12-31'")}
+    for id, (latest, other) in times.items():
+        pair.write(f"INSERT INTO {{t}} VALUES ({id}, 'old', '-infinity', {latest}); INSERT INTO {{t}} VALUES ({id}, 'kept', '-infinity', {latest})")
+        pair.write(f"INSERT INTO {{t}} VALUES ({id}, 'before', {other}, NULL)")
+    report = pair.run(keys=["id"], columns=["id", "note"], verify=True, **capture)
+    assert (report.this_try.inserted, report.this_try.duplicates) == (5, 10)
+    assert pair.rows("id, note") == [(id, "kept") for id in times]
+
+
 # ---- cursors ---------------------------------------------------------------------------------------------
 
 
