@@ -3,6 +3,7 @@
 #include "core/sql_target.h"
 
 #include <inttypes.h>
+#include <string.h>
 
 /* ---- sessions and control tables ---- */
 
