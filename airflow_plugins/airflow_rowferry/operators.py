@@ -78,6 +78,8 @@ class PostgresToWarehouseOperator(BaseOperator):
         nothing is hidden. (templated)
     :param mask_key_env: the worker's environment variable that holds the key of hashes.
     :param mask_key_conn_id: a connection whose password is the key, instead of ``mask_key_env``. (templated)
+    :param naive_timestamps: a ``timestamp`` without time zone, in a new table: ``utc`` takes it as UTC and gives it a zone,
+        ``keep`` leaves it without; ``auto`` is ``utc`` on Snowflake, else ``keep``.
     :param where: SQL condition on the rows of the source, sent as written. (templated)
     :param capture: how changed rows are found: by row version (``xmin``), by time columns (``cursor``), by
         reading everything (``full``), or as ``auto`` decides at the table's first load. (templated)
@@ -100,7 +102,11 @@ class PostgresToWarehouseOperator(BaseOperator):
     :param window_optional: when ``since`` or ``until`` comes out empty, load without that bound; without both,
         what has changed since the last load. By default such a run fails.
     :param connections: readers side by side on the source, 1 to 16, under one snapshot.
-    :param mode: ``merge``: the target holds the current row of each key.
+    :param mode: what the target holds: ``merge``, the current row of each key; ``append``, each version that a run saw; ``replace``, the
+        table as it was last read.
+    :param allow_empty: under ``replace`` a source without rows is an error; this takes it for what it says.
+    :param on_schema_change: what to do when the schema has changed since the last load: a dict of kind and ``apply``,
+        ``ignore`` or ``fail``, or one of these for every kind that knows it; ``rowferry drift`` lists the kinds. (templated)
     :param on_duplicate: two rows of one key in one load: ``newest`` wins, or ``fail``.
     :param batch_bytes: memory for one batch, in bytes; two batches are alive at a time.
     :param lock_timeout: how long to wait for the table, or for the file that holds it, in seconds.
@@ -132,6 +138,7 @@ class PostgresToWarehouseOperator(BaseOperator):
         "cursor_columns",
         "audit",
         "sweep",
+        "on_schema_change",
         "since",
         "until",
         "control_schema",
@@ -143,6 +150,7 @@ class PostgresToWarehouseOperator(BaseOperator):
         "as_text": "json",
         "cursor_columns": "json",
         "mask": "json",
+        "on_schema_change": "json",
     }
     ui_color = "#d6eaf8"
 
@@ -160,6 +168,7 @@ class PostgresToWarehouseOperator(BaseOperator):
         mask: Mapping[str, str] | None = None,
         mask_key_env: str = "ROWFERRY_MASK_KEY",
         mask_key_conn_id: str | None = None,
+        naive_timestamps: str = "auto",
         where: str | None = None,
         capture: str = "auto",
         cursor_columns: Sequence[str] | None = None,
@@ -177,6 +186,8 @@ class PostgresToWarehouseOperator(BaseOperator):
         window_optional: bool = False,
         connections: int = 1,
         mode: str = "merge",
+        allow_empty: bool = False,
+        on_schema_change: str | Mapping[str, str] | None = None,
         on_duplicate: str = "newest",
         batch_bytes: int = 1048576,
         lock_timeout: float = 60,
@@ -203,6 +214,7 @@ class PostgresToWarehouseOperator(BaseOperator):
         self.mask = mask
         self.mask_key_env = mask_key_env
         self.mask_key_conn_id = mask_key_conn_id
+        self.naive_timestamps = naive_timestamps
         self.where = where
         self.capture = capture
         self.cursor_columns = cursor_columns
@@ -220,6 +232,8 @@ class PostgresToWarehouseOperator(BaseOperator):
         self.window_optional = window_optional
         self.connections = connections
         self.mode = mode
+        self.allow_empty = allow_empty
+        self.on_schema_change = on_schema_change
         self.on_duplicate = on_duplicate
         self.batch_bytes = batch_bytes
         self.lock_timeout = lock_timeout
@@ -285,6 +299,7 @@ class PostgresToWarehouseOperator(BaseOperator):
             as_text=self.as_text,
             mask=self.mask,
             mask_key_env=KEY_OF_CONNECTION if self.mask_key_conn_id else self.mask_key_env,
+            naive_timestamps=self.naive_timestamps,  # type: ignore[arg-type]
             where=self.where,
             capture=self.capture,  # type: ignore[arg-type]  # the job checks it
             cursor_columns=self.cursor_columns,
@@ -300,6 +315,8 @@ class PostgresToWarehouseOperator(BaseOperator):
             **_window({name: getattr(self, name) for name in self._bounds}, self.window_optional),
             connections=self.connections,
             mode=self.mode,  # type: ignore[arg-type]
+            allow_empty=self.allow_empty,
+            on_schema_change=self.on_schema_change,
             on_duplicate=self.on_duplicate,  # type: ignore[arg-type]
             run_id=load_run_id(ti.dag_id, ti.task_id, context["run_id"]),
             try_number=ti.try_number,

@@ -17,6 +17,7 @@ static bool kept(const struct rf_load *last, enum rf_capture capture) {
 
 bool rf_may_use_cursor(const struct rf_job *job, const struct rf_load *last) {
     if (rf_job_has_window(job)) return true;
+    if (job->mode == RF_MODE_REPLACE) return false;
     return job->capture == RF_CAPTURE_CURSOR || (job->capture == RF_CAPTURE_AUTO && !kept(last, RF_CAPTURE_XMIN));
 }
 
@@ -154,6 +155,11 @@ static enum rf_code no_cursor(const struct rf_plan *plan, struct rf_error *err) 
 static enum rf_code choose(struct rf_plan *plan, struct rf_error *err) {
     plan->chosen = plan->job->capture;
     plan->capture_reason = "asked for";
+    if (plan->job->mode == RF_MODE_REPLACE) {
+        plan->chosen = RF_CAPTURE_FULL;
+        plan->capture_reason = "mode replace: every row is read, and the target becomes what was read";
+        return RF_OK;
+    }
     if (plan->chosen == RF_CAPTURE_AUTO) choose_automatically(plan);
     if (rf_job_has_window(plan->job)) plan->capture_reason = "asked for: the rows whose cursor lies in the window";
     if (plan->chosen == RF_CAPTURE_FULL) plan->capture_reason = "asked for: every row is read, and rows that are gone are closed";

@@ -85,13 +85,14 @@ static bool is_pending(const struct stream *left) {
     return left->fields[2].n_bytes == 1 && left->fields[2].bytes[0];
 }
 
-/* All source rows of the target's key: the target holds one of them where the key is not unique. */
-static enum rf_code compare_key(struct stream *left, const struct stream *right, struct rf_verification *verification,
+/* All source rows of the target's key: the target holds one of them where the key is not unique. Without a key it holds each. */
+static enum rf_code compare_key(bool has_key, struct stream *left, const struct stream *right, struct rf_verification *verification,
                                 struct rf_arena *arena, struct rf_error *err) {
-    bool equal = false, pending = false;
-    while (!left->rows.ended && compare_fields(&left->fields[0], &right->fields[0]) == 0) {
+    bool equal = false, pending = false, more = true;
+    while (more && !left->rows.ended && compare_fields(&left->fields[0], &right->fields[0]) == 0) {
         equal |= compare_fields(&left->fields[1], &right->fields[1]) == 0;
         pending |= is_pending(left);
+        more = has_key;
         RF_TRY(advance(left, ROW_FIELDS, err));
     }
     verification->equal += equal;
@@ -101,7 +102,7 @@ static enum rf_code compare_key(struct stream *left, const struct stream *right,
     return note(verification, "different", &right->fields[0], arena, err);
 }
 
-static enum rf_code compare_streams(struct stream *left, struct stream *right, struct rf_verification *verification,
+static enum rf_code compare_streams(bool has_key, struct stream *left, struct stream *right, struct rf_verification *verification,
                                     struct rf_arena *arena, struct rf_error *err) {
     RF_TRY(advance(left, ROW_FIELDS, err));
     RF_TRY(advance(right, ROW_FIELDS, err));
@@ -109,7 +110,7 @@ static enum rf_code compare_streams(struct stream *left, struct stream *right, s
         int order = left->rows.ended ? 1 : right->rows.ended ? -1 : compare_fields(&left->fields[0], &right->fields[0]);
         verification->compared++;
         if (order == 0) {
-            RF_TRY(compare_key(left, right, verification, arena, err));
+            RF_TRY(compare_key(has_key, left, right, verification, arena, err));
             RF_TRY(advance(right, ROW_FIELDS, err));
         } else if (order > 0) {
             verification->target_only++;
@@ -156,5 +157,5 @@ enum rf_code rf_compare(const struct rf_plan *plan, struct rf_source *source, st
     RF_TRY(start(sink->ops->read, sink->self, &target_sql, err));
     struct stream left = stream_of(source->ops->next, source->self);
     struct stream right = stream_of(sink->ops->next, sink->self);
-    return compare_streams(&left, &right, verification, arena, err);
+    return compare_streams(plan->source->n_keys > 0, &left, &right, verification, arena, err);
 }

@@ -37,6 +37,7 @@ static enum rf_code visit(struct comparison *comparison, struct rf_row_stream *r
         RF_TRY(rf_row_stream_next(rows, comparison->fields, n_fields, err));
         if (rows->ended) return RF_OK;
         rf_hash_row(forms, comparison->fields, source->n_columns, source->keys, source->n_keys, &hash);
+        if (source->n_keys == 0) hash.key = hash.row; /* no key names the row: all of it does */
         RF_TRY(take(comparison, &hash, err));
     }
 }
@@ -157,6 +158,7 @@ enum rf_code rf_compare_rows(const struct rf_plan *plan, struct rf_source *sourc
     struct comparison comparison = {.plan = plan, .source = source, .sink = sink, .since = since, .arena = arena, .verification = verification};
     comparison.fields = calloc((size_t)plan->source->n_columns + 1, sizeof *comparison.fields);
     enum rf_code code = comparison.fields ? rf_tally_new(BUCKET_BITS, SLOT_BITS, &comparison.tally, err) : rf_no_memory(err);
+    if (code == RF_OK && plan->source->n_keys == 0) rf_tally_count_each(comparison.tally);
     if (code == RF_OK) code = compare(&comparison, err);
     rf_tally_free(comparison.tally);
     free(comparison.fields);

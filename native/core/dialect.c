@@ -38,6 +38,7 @@ static const struct rf_dialect_row ROWS[RF_DIALECTS] = {
         .listed = {"GROUP_CONCAT(", " SEPARATOR ', ')"},
         .as_text = "CHAR",
         .differs = {"NOT (", ")"}, .differs_between = " <=> ",
+        .mode = "JSON_VALUE(n.report, '$.mode')",
         .ddl_commits = true, .enter = "USE ", .update_joins = true, .index_in_create = true,
         /* Quotes as in the standard, nothing rounded or cut, and each statement sees what is committed when it begins. */
         .begin_session = "SET SESSION sql_mode = 'ANSI_QUOTES,PIPES_AS_CONCAT,NO_BACKSLASH_ESCAPES,STRICT_ALL_TABLES,NO_ENGINE_SUBSTITUTION,NO_AUTO_VALUE_ON_ZERO';"
@@ -82,6 +83,7 @@ static const struct rf_dialect_row ROWS[RF_DIALECTS] = {
         .listed = {"group_concat(", ", ', ')"},
         .as_text = "TEXT",
         .differs = {"", ""}, .differs_between = " IS NOT ",
+        .mode = "json_extract(n.report, '$.mode')",
         .index_after = true,
         .file_is_lease = true,
         .arrival = "rowid",
@@ -113,6 +115,7 @@ static const struct rf_dialect_row ROWS[RF_DIALECTS] = {
         .listed = {"string_agg(", ", ', ')"},
         .as_text = "text",
         .differs = {"", ""}, .differs_between = " IS DISTINCT FROM ",
+        .mode = "n.report ->> 'mode'",
         .arrival = "ctid",
         .begin_session = "SET search_path = pg_catalog;SET timezone = 'UTC';SET datestyle = 'ISO, YMD';SET intervalstyle = 'postgres';SET extra_float_digits = 1;"
                          "SET bytea_output = 'hex';SET statement_timeout = 0;SET default_transaction_isolation = 'read committed';SET standard_conforming_strings = on;"

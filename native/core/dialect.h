@@ -60,6 +60,8 @@ struct rf_dialect_row {
     struct rf_around differs;   /* of two values with `differs_between`: NULL is a value like others */
     const char *differs_between;
 
+    const char *mode;           /* of the newest load, `n`: the mode that its report tells */
+
     /* statements */
     bool ddl_commits;           /* CREATE ends a transaction: it comes before */
     const char *enter;          /* comes before a schema that the session has to be in for what follows; NULL: in none */

@@ -15,7 +15,7 @@
 #include <string.h>
 #include <sys/random.h>
 
-enum kind { TEXT, NAMES, NUMBER, INTEGER, BYTES, FLAG, CHOICE, SCHEDULE, MASKS };
+enum kind { TEXT, NAMES, NUMBER, INTEGER, BYTES, FLAG, CHOICE, SCHEDULE, POLICIES, MASKS };
 
 /* One row per key of a job: everything that parsing, validating and the published schema know about it. */
 struct key {
@@ -48,6 +48,7 @@ static const struct key KEYS[] = {
     {"as_text", NAMES, AT(as_text), NULL, 0, 0, 0, NULL, true, "columns to carry as their text, whatever their type; null: none"},
     {"mask", MASKS, AT(mask), NULL, 0, 0, 0, NULL, true, "what hides a column's values, by column: drop, redact, truncate:N (to its first N characters) or hash (HMAC-SHA-256 under the key of mask_key_env); null: nothing is hidden"},
     {"mask_key_env", TEXT, AT(mask_key_env), "ROWFERRY_MASK_KEY", 0, 0, 0, NULL, false, "environment variable that holds the key of hashes, at least 16 bytes"},
+    {"naive_timestamps", CHOICE, AT(naive_timestamps), "auto", 0, 0, 0, "auto utc keep", false, "a timestamp without time zone, in a new table: becomes one with a zone, in UTC, or stays without; auto: utc on Snowflake, else keep. A column that is there without a zone stays so"},
     {"where", TEXT, AT(where), NULL, 0, 0, 0, NULL, true, "row filter, an SQL condition on the source's columns; the one place that takes SQL"},
     {"capture", CHOICE, AT(capture), "auto", 0, 0, 0, "auto xmin cursor full", false, "how changed rows are found"},
     {"cursor_columns", NAMES, AT(cursor_columns), NULL, 0, 0, 0, NULL, true, "columns whose time says when a row changed; null: inserted_at or created_at, updated_at or modified_at, deleted_at"},
@@ -63,7 +64,9 @@ static const struct key KEYS[] = {
     {"since", TEXT, AT(since), NULL, 0, 0, 0, NULL, true, "window of a backfill: only rows whose cursor is at or after this time, ISO 8601"},
     {"until", TEXT, AT(until), NULL, 0, 0, 0, NULL, true, "window of a backfill: only rows whose cursor is before this time, ISO 8601"},
     {"connections", INTEGER, AT(connections), NULL, 1, 1, 16, NULL, false, "readers side by side on the source, each on a range of pages of one snapshot"},
-    {"mode", CHOICE, SIZE_MAX, "merge", 0, 0, 0, "merge", false, "what the target holds: merge = the current row of each key"},
+    {"mode", CHOICE, AT(mode), "merge", 0, 0, 0, "merge append replace", false, "what the target holds: merge = the current row of each key; append = each version that a run saw; replace = the table as it was last read"},
+    {"allow_empty", FLAG, AT(allow_empty), NULL, 0, 0, 0, NULL, false, "replace: take a source without rows for what it says, and empty the target"},
+    {"on_schema_change", POLICIES, AT(on_schema_change), NULL, 0, 0, 0, NULL, true, "what to do when the schema has changed since the last load: an object of kind → policy, or one policy for every kind that knows it; `rowferry drift` lists them; null: each kind's default"},
     {"on_duplicate", CHOICE, AT(on_duplicate), "newest", 0, 0, 0, "newest fail", false, "several rows of one key in a batch: keep the newest, or fail"},
     {"run_id", TEXT, AT(run_id), NULL, 0, 0, 0, NULL, true, "name of the run; a retry under the same name adds to it; null: a new one"},
     {"try_number", INTEGER, AT(try_number), NULL, 1, 1, 1e9, NULL, false, "a later try of a run takes the table over from an earlier one"},
@@ -117,7 +120,7 @@ static const struct key *find_key(const char *name) {
 
 /* The others say how a table is read. */
 static bool is_of_streams(const char *name) {
-    static const char *const names[] = {"target", "driver", "channel", "spool_dir", "spool_file_bytes", "source_name", "table", "target_table", "keys", "as_text", "mode", "on_duplicate", "run_id", "try_number",
+    static const char *const names[] = {"target", "driver", "channel", "spool_dir", "spool_file_bytes", "source_name", "table", "target_table", "keys", "as_text", "naive_timestamps", "mode", "allow_empty", "on_schema_change", "on_duplicate", "run_id", "try_number",
                                         "map_index", "application", "batch_bytes", "lock_timeout", "lease_seconds", "connect_timeout", "control_schema"};
     for (size_t i = 0; i < sizeof names / sizeof names[0]; i++)
         if (strcmp(names[i], name) == 0) return true;
@@ -216,18 +219,59 @@ static enum rf_code set_schedule(struct rf_job *job, const struct key *key, cons
     return RF_OK;
 }
 
+static enum rf_code set_flag(struct rf_job *job, const struct key *key, bool value) {
+    memcpy(field(job, key), &value, sizeof value);
+    return RF_OK;
+}
+
 static enum rf_code set_choice(struct rf_job *job, const struct key *key, const char *value, struct rf_error *err) {
     const char *word = key->choices;
     for (int i = 0; *word; i++) {
         size_t length = strcspn(word, " ");
         if (strlen(value) == length && strncmp(word, value, length) == 0) {
-            if (key->offset != SIZE_MAX) memcpy(field(job, key), &i, sizeof i);
+            memcpy(field(job, key), &i, sizeof i);
             return RF_OK;
         }
         word += length;
         word += strspn(word, " ");
     }
     return rf_fail(err, RF_CONFIG, "\"%s\" of the job is \"%s\"; this release knows: %s", key->name, value, key->choices);
+}
+
+static enum rf_code set_policy(struct rf_policies *policies, const char *kind_name, const char *name, struct rf_error *err) {
+    enum rf_drift_kind kind = rf_drift_kind_read(kind_name);
+    enum rf_policy policy;
+    if (kind == RF_DRIFT_KINDS) {
+        rf_fail(err, RF_CONFIG, "\"on_schema_change\" of the job names the kind \"%s\", which there is not", kind_name);
+        return rf_hint(err, "`rowferry drift` lists the kinds and the policies that each knows.");
+    }
+    if (!rf_policy_read(name, &policy) || !rf_drift_rows[kind].done[policy]) {
+        bool may_be_ignored = rf_drift_rows[kind].done[RF_POLICY_IGNORE] != NULL;
+        return rf_fail(err, RF_CONFIG, "\"on_schema_change\" of the job says \"%s\" for %s; it knows: apply%s fail", name, kind_name, may_be_ignored ? " ignore" : "");
+    }
+    policies->of[kind] = policy;
+    return RF_OK;
+}
+
+static enum rf_code set_all_policies(struct rf_policies *policies, const char *name, struct rf_error *err) {
+    enum rf_policy policy;
+    if (!rf_policy_read(name, &policy)) return rf_fail(err, RF_CONFIG, "\"on_schema_change\" of the job is \"%s\"; write apply, ignore or fail, or an object of kind and policy", name);
+    for (int kind = 0; kind < RF_DRIFT_KINDS; kind++)
+        if (rf_drift_rows[kind].done[policy]) policies->of[kind] = policy;
+    return RF_OK;
+}
+
+static enum rf_code set_policies(struct rf_job *job, const struct key *key, const cJSON *value, struct rf_error *err) {
+    struct rf_policies policies = rf_policies_usual();
+    const cJSON *item;
+    if (cJSON_IsString(value)) RF_TRY(set_all_policies(&policies, value->valuestring, err));
+    else if (!cJSON_IsObject(value) && !cJSON_IsNull(value)) return wrong_type(key, "a policy, or an object of kind and policy, or null", err);
+    cJSON_ArrayForEach(item, value) {
+        if (!cJSON_IsString(item)) return wrong_type(key, "an object whose values are policies", err);
+        RF_TRY(set_policy(&policies, item->string, item->valuestring, err));
+    }
+    memcpy(field(job, key), &policies, sizeof policies);
+    return RF_OK;
 }
 
 static enum rf_code set_default(struct rf_job *job, const struct key *key, struct rf_arena *arena, struct rf_error *err) {
@@ -238,6 +282,7 @@ static enum rf_code set_default(struct rf_job *job, const struct key *key, struc
     case NUMBER:
     case INTEGER:
     case BYTES: return set_number(job, key, key->default_number, err);
+    case POLICIES: job->on_schema_change = rf_policies_usual(); return RF_OK;
     case NAMES:
     case MASKS:
     case FLAG: return RF_OK;
@@ -258,6 +303,7 @@ static enum rf_code set_value(struct rf_job *job, const struct key *key, const c
     case SCHEDULE:
         if (!cJSON_IsString(value)) return wrong_type(key, "a text", err);
         return set_schedule(job, key, value->valuestring, err);
+    case POLICIES: return set_policies(job, key, value, err);
     case NAMES:
         if (!cJSON_IsArray(value)) return wrong_type(key, "a list of column names, or null", err);
         return set_names(job, key, value, arena, err);
@@ -271,8 +317,7 @@ static enum rf_code set_value(struct rf_job *job, const struct key *key, const c
         return set_number(job, key, value->valuedouble, err);
     case FLAG:
         if (!cJSON_IsBool(value)) return wrong_type(key, "true or false", err);
-        job->verify = cJSON_IsTrue(value);
-        return RF_OK;
+        return set_flag(job, key, cJSON_IsTrue(value));
     }
     return RF_OK;
 }
@@ -465,6 +510,11 @@ bool rf_job_only_reads(const struct rf_job *job) {
     return !job->target;
 }
 
+const char *rf_mode_name(enum rf_mode mode) {
+    static const char *const names[] = {"merge", "append", "replace"};
+    return names[mode];
+}
+
 bool rf_job_has_window(const struct rf_job *job) {
     return job->since || job->until;
 }
@@ -510,6 +560,27 @@ static enum rf_code check_window(const struct rf_job *job, struct rf_error *err)
     return rf_hint(err, "Run `rowferry verify` after the backfill.");
 }
 
+/* What a mode leaves no room for. */
+static enum rf_code check_mode(const struct rf_job *job, struct rf_error *err) {
+    if (job->mode == RF_MODE_REPLACE && rf_job_has_window(job)) {
+        rf_fail(err, RF_CONFIG, "\"since\" and \"until\" of the job read a window, and mode replace makes the target what was read");
+        return rf_hint(err, "Leave them out: every run in this mode reads the whole table.");
+    }
+    if (job->mode == RF_MODE_REPLACE && (job->capture == RF_CAPTURE_XMIN || job->capture == RF_CAPTURE_CURSOR)) {
+        rf_fail(err, RF_CONFIG, "\"capture\" of the job finds changed rows, and mode replace reads the whole table");
+        return rf_hint(err, "Leave \"capture\" at auto or full.");
+    }
+    if (job->mode != RF_MODE_REPLACE && job->allow_empty) {
+        rf_fail(err, RF_CONFIG, "\"allow_empty\" of the job is of mode replace, and the mode is %s", rf_mode_name(job->mode));
+        return rf_hint(err, "In no other mode does a source without rows remove any.");
+    }
+    if (job->mode == RF_MODE_APPEND && job->on_delete == RF_DELETE_REMOVE) {
+        rf_fail(err, RF_CONFIG, "\"on_delete\" of the job is remove, and mode append removes nothing");
+        return rf_hint(err, "Leave it at mark: a row that is gone gets a last version, with _deleted_at.");
+    }
+    return RF_OK;
+}
+
 /* ---- the whole ---- */
 
 static enum rf_code fill(const cJSON *root, struct rf_arena *arena, struct rf_job *job, struct rf_error *err) {
@@ -529,6 +600,7 @@ static enum rf_code fill(const cJSON *root, struct rf_arena *arena, struct rf_jo
     if (strlen(job->control_schema) > IDENTIFIER_BYTES) return rf_fail(err, RF_CONFIG, "\"control_schema\" of the job is longer than 63 bytes");
     RF_TRY(check_keys_selected(job, err));
     RF_TRY(check_window(job, err));
+    RF_TRY(check_mode(job, err));
     RF_TRY(name_run(job, arena, err));
     if (!job->target_table) job->target_table = names_fold(job) ? "raw.{source}.{table}" : "raw_{source}.{table}";
     return name_tables(job, arena, err);
@@ -561,7 +633,11 @@ enum rf_code rf_job_require(const struct rf_job *job, bool source, bool target, 
 enum rf_code rf_job_take_stream(struct rf_job *job, struct rf_error *err) {
     if (job->of_tables) return rf_fail(err, RF_CONFIG, "\"%s\" of the job says how a table is read, and the rows come from a stream", job->of_tables);
     RF_TRY(rf_job_require(job, false, true, true, err));
-    if (!job->keys.names) {
+    if (job->mode == RF_MODE_APPEND) {
+        rf_fail(err, RF_CONFIG, "mode append keeps the versions of a table's rows, and the rows of a stream have none");
+        return rf_hint(err, "Load it in mode merge or replace.");
+    }
+    if (!job->keys.names && job->mode != RF_MODE_REPLACE) {
         rf_fail(err, RF_CONFIG, "the job lacks \"keys\": a stream has no primary key");
         return rf_hint(err, "Name the columns that identify a row.");
     }
@@ -585,13 +661,14 @@ static void add_choices(struct rf_text *to, const char *choices) {
 }
 
 static void add_type(struct rf_text *to, const struct key *key) {
-    static const char *const types[] = {"string", "array", "number", "integer", "integer", "boolean", "string", "string", "object"};
+    static const char *const types[] = {"string", "array", "number", "integer", "integer", "boolean", "string", "string", "string", "object"};
     if (!key->nullable) {
         rf_json_text(to, "type", types[key->kind]);
         return;
     }
     rf_json_open(to, "type", '[');
     rf_json_text(to, NULL, types[key->kind]);
+    if (key->kind == POLICIES) rf_json_text(to, NULL, "object");
     rf_json_text(to, NULL, "null");
     rf_json_close(to, ']');
 }
@@ -601,6 +678,21 @@ static void add_default(struct rf_text *to, const struct key *key) {
     else if (key->default_text) rf_json_text(to, "default", key->default_text);
     else if (key->nullable) rf_json_null(to, "default");
     else rf_json_number(to, "default", key->default_number);
+}
+
+/* Of a text the words, of an object its members: each constrains values of its own type alone. */
+static void add_policies(struct rf_text *to) {
+    rf_json_text(to, "pattern", "^(apply|ignore|fail)$");
+    rf_json_flag(to, "additionalProperties", false);
+    rf_json_open(to, "properties", '{');
+    for (int kind = 0; kind < RF_DRIFT_KINDS; kind++) {
+        rf_json_open(to, rf_drift_rows[kind].name, '{');
+        rf_json_text(to, "description", rf_drift_rows[kind].meaning);
+        add_choices(to, rf_drift_rows[kind].done[RF_POLICY_IGNORE] ? "apply ignore fail" : "apply fail");
+        rf_json_text(to, "default", rf_policy_name(rf_drift_rows[kind].usual));
+        rf_json_close(to, '}');
+    }
+    rf_json_close(to, '}');
 }
 
 static void add_property(struct rf_text *to, const struct key *key) {
@@ -621,6 +713,7 @@ static void add_property(struct rf_text *to, const struct key *key) {
         rf_json_integer(to, "minProperties", 1);
     }
     if (key->kind == CHOICE) add_choices(to, key->choices);
+    if (key->kind == POLICIES) add_policies(to);
     if (key->kind == SCHEDULE) rf_json_text(to, "pattern", "^(always|never|every [1-9][0-9]{0,5})$");
     if (key->kind == NUMBER || key->kind == INTEGER || key->kind == BYTES) {
         rf_json_number(to, "minimum", key->least);

@@ -7,6 +7,7 @@
 #define RF_JOB_H
 
 #include "core/arena.h"
+#include "core/drift_kinds.h"
 #include "core/error.h"
 
 #include <stdbool.h>
@@ -14,8 +15,12 @@
 
 /* GIVEN is no choice of a job: it is how the rows of a stream come, which nobody has to find. */
 enum rf_capture { RF_CAPTURE_AUTO, RF_CAPTURE_XMIN, RF_CAPTURE_CURSOR, RF_CAPTURE_FULL, RF_CAPTURE_GIVEN };
+enum rf_mode { RF_MODE_MERGE, RF_MODE_APPEND, RF_MODE_REPLACE };
 enum rf_on_duplicate { RF_DUPLICATE_NEWEST, RF_DUPLICATE_FAIL };
 enum rf_on_delete { RF_DELETE_MARK, RF_DELETE_REMOVE };
+/* What a timestamp without zone of the source becomes: one in UTC, or one without zone; auto: what is usual on the target. */
+enum rf_naive { RF_NAIVE_AUTO, RF_NAIVE_UTC, RF_NAIVE_KEEP };
+
 enum rf_channel { RF_CHANNEL_AUTO, RF_CHANNEL_ADBC, RF_CHANNEL_ODBC };
 enum rf_open_transactions { RF_OPEN_TRACK, RF_OPEN_IGNORE };
 
@@ -61,6 +66,7 @@ struct rf_job {
     struct rf_names as_text;
     struct rf_masks mask;
     const char *mask_key_env; /* the environment variable that holds the key of hashes */
+    enum rf_naive naive_timestamps;
     const char *where;
     enum rf_capture capture;
     struct rf_names cursor_columns;
@@ -73,9 +79,12 @@ struct rf_job {
     int audit; /* every so many loads; 0 = never */
     int sweep;
     enum rf_on_delete on_delete;
+    struct rf_policies on_schema_change;
     const char *since; /* NULL, or as the job says; the source understands it */
     const char *until;
     int connections;
+    enum rf_mode mode;
+    bool allow_empty;
     enum rf_on_duplicate on_duplicate;
     const char *run_id;
     int try_number;
@@ -112,6 +121,9 @@ bool rf_names_have(const struct rf_names *names, const char *name);
 
 /* A job without a target is read into memory: what it takes to load once is not asked for. */
 bool rf_job_only_reads(const struct rf_job *job);
+
+/* "merge", "append" or "replace". */
+const char *rf_mode_name(enum rf_mode mode);
 
 /* Does the job read only a window of the table? */
 bool rf_job_has_window(const struct rf_job *job);

@@ -26,9 +26,16 @@ static void add_quoted(const struct rf_text *value, struct rf_text *out) {
     rf_text_add(out, "\"");
 }
 
+/* Where no key names a row, all of it does. */
+static int key_column(const struct rf_source_facts *source, int k) {
+    return source->n_keys > 0 ? source->keys[k] : k;
+}
+
 void rf_key_text(const struct rf_plan *plan, const struct rf_form *forms, const struct rf_field *fields, struct rf_text *out) {
-    for (int k = 0; k < plan->source->n_keys; k++) {
-        int i = plan->source->keys[k];
+    const struct rf_source_facts *source = plan->source;
+    int n = source->n_keys > 0 ? source->n_keys : source->n_columns;
+    for (int k = 0; k < n; k++) {
+        int i = key_column(source, k);
         struct rf_text value = {0};
         rf_text_add(out, k > 0 ? "," : "(");
         if (fields[i].bytes) {

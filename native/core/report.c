@@ -135,11 +135,15 @@ static void add_source(struct rf_text *to, const struct rf_plan *plan) {
 
 static void add_drift(struct rf_text *to, const struct rf_plan *plan) {
     rf_json_open(to, "drift", '[');
-    for (int i = 0; i < plan->n_dropped; i++) {
+    for (int i = 0; i < plan->n_events; i++) {
+        const struct rf_drift_event *event = &plan->events[i];
         rf_json_open(to, NULL, '{');
-        rf_json_text(to, "kind", "column_dropped");
-        rf_json_text(to, "column", plan->dropped[i]);
-        rf_json_text(to, "policy", "ignore");
+        rf_json_text(to, "kind", rf_drift_rows[event->kind].name);
+        rf_json_text(to, "column", event->column);
+        rf_json_text(to, "old", event->old);
+        rf_json_text(to, "new", event->new);
+        rf_json_text(to, "policy", rf_policy_name(event->policy));
+        rf_json_text(to, "done", rf_drift_rows[event->kind].done[event->policy]);
         rf_json_close(to, '}');
     }
     rf_json_close(to, ']');
@@ -236,7 +240,7 @@ static void add_proof(struct rf_text *root, const struct rf_report *report) {
     rf_json_text(root, "capture_reason", plan->capture_reason);
     rf_json_flag(root, "first_load", plan->first_load);
     rf_json_flag(root, "reconciled", plan->reconcile);
-    rf_json_text(root, "mode", "merge");
+    rf_json_text(root, "mode", rf_mode_name(plan->job->mode));
     rf_json_text(root, "completeness", rf_report_completeness(report));
     rf_json_text(root, "hard_deletes", plan->hard_deletes);
     add_reasons(root, report);
@@ -283,6 +287,7 @@ char *rf_plan_json(const struct rf_plan *plan, const struct rf_statement *statem
     rf_json_text(&json, "capture_reason", plan->capture_reason);
     rf_json_flag(&json, "first_load", plan->first_load);
     rf_json_flag(&json, "full_read", plan->full_read);
+    rf_json_text(&json, "mode", rf_mode_name(plan->job->mode));
     rf_json_flag(&json, "sweep", plan->sweep);
     rf_json_text(&json, "completeness", plan->completeness);
     rf_json_text(&json, "hard_deletes", plan->hard_deletes);
@@ -345,7 +350,7 @@ static const struct property PROPERTIES[] = {
     {"capture_reason", "string", "why this capture"},
     {"first_load", "boolean", "the target table was created by this load"},
     {"reconciled", "boolean", "everything was read though the capture is incremental; reasons say why"},
-    {"mode", "string", "merge"},
+    {"mode", "string", "merge, append or replace"},
     {"completeness", "string", "proven, bounded or best_effort"},
     {"hard_deletes", "string", "captured or not_captured"},
     {"reasons", "array", "what limits the proof, and why"},
@@ -360,12 +365,12 @@ static const struct property PROPERTIES[] = {
     {"audit", "object|null", "of a run by cursor that compared row versions too: missed, the rows that the cursor had missed"},
     {"connections", "integer", "readers on the source"},
     {"this_try", "object", "rows read, staged, inserted, updated, deleted, stale, duplicates; bytes"},
-    {"run_total", "object", "the same over all loads of the run_id; of the last load alone for full"},
+    {"run_total", "object", "the same over all loads of the run_id; of the last load alone for full and replace"},
     {"seconds", "object", "wait, read, merge, commit, total"},
     {"source", "object|null", "server_version, system, timeline, database, in_recovery; null of a stream"},
     {"target", "object", "server_version, channel"},
     {"verification", "object|null", "of a run with verify: what the comparison before the commit found"},
-    {"drift", "array", "changes of the source's schema that this load met, with the policy applied"},
+    {"drift", "array", "changes of the schema that this load met: kind, column or partition (null of a whole table), old, new, policy, and what was done"},
     {"conversions", "array", "columns whose values came in another form: column, type at the source, carried_as, reason (null where the table of types says it)"},
     {"masks", "array", "columns whose values were hidden: column, mask"},
     {"warnings", "array", "texts"},

@@ -31,7 +31,7 @@ extern const char RF_SQL_RELATION[];
 extern const char RF_SQL_COLUMNS[];
 /* $1 oid[] → every type reachable: oid, identity head, element, base, fields text, refusal */
 extern const char RF_SQL_TYPES[];
-/* $1 oid → index oid, is primary, column is not null, column name: a row per column of each usable unique
+/* $1 oid → index oid, is primary, column is not null, column name, index name: a row per column of each usable unique
  * index, primary keys first */
 extern const char RF_SQL_UNIQUE_KEYS[];
 /* $1 names of types, as format_type prints them → their oids here, 0 for those that are missing */
@@ -138,6 +138,12 @@ void rf_sql_create_stage(const struct rf_plan *plan, struct rf_text *out);
 void rf_sql_write(const struct rf_plan *plan, struct rf_text *out);
 /* → inserted, updated */
 void rf_sql_merge(const struct rf_plan *plan, struct rf_text *out);
+/* Of mode append: rows of the stage that are no newest version of their key yet. → how many are */
+void rf_sql_append(const struct rf_plan *plan, struct rf_text *out);
+void rf_sql_count_known(const struct rf_plan *plan, struct rf_text *out);
+/* Of mode replace: what was there goes, and the stage comes in its place. */
+void rf_sql_delete_all(const struct rf_plan *plan, struct rf_text *out);
+void rf_sql_insert_all(const struct rf_plan *plan, struct rf_text *out);
 /* → rows of the stage that are gone, duplicates among the others */
 void rf_sql_count_stage(const struct rf_plan *plan, struct rf_text *out);
 /* → rows of the stage that the target holds from a newer load */

@@ -62,7 +62,7 @@ void rf_duckdb_newest_load(const struct rf_job *job, struct rf_text *out) {
     rf_text_add(out, "SELECT COLUMNS(*)::VARCHAR FROM (SELECT n.load_id, n.kind = 'reset' AS is_reset, n.source_table, l.source_system, l.source_timeline, l.source_database,"
                      " l.source_table_oid, n.snapshot, l.source_lsn, n.fingerprint, n.chosen, n.proven_snapshot, n.target_file,"
                      " n.loads_since_audit, n.loads_since_sweep, n.rows_missed, n.cursor_columns, coalesce(n.doubted, false) AS doubted,"
-                     " strftime(n.watermark AT TIME ZONE 'UTC', " ISO_TIME ") AS watermark, strftime(l.extracted_at AT TIME ZONE 'UTC', " ISO_TIME ") AS extracted_at"
+                     " strftime(n.watermark AT TIME ZONE 'UTC', " ISO_TIME ") AS watermark, strftime(l.extracted_at AT TIME ZONE 'UTC', " ISO_TIME ") AS extracted_at, n.report ->> '$.mode' AS mode"
                      " FROM (SELECT * FROM ");
     add_of_target(job, out);
     rf_text_add(out, " ORDER BY load_id DESC LIMIT 1) n LEFT JOIN (SELECT * FROM ");
@@ -173,20 +173,15 @@ void rf_duckdb_create_target(const struct rf_plan *plan, struct rf_text *out) {
         rf_text_addf(out, " %s%s, ", rf_target_column(plan, i)->type, plan->source->columns[i].not_null ? " NOT NULL" : "");
     }
     rf_text_add(out, "\"_extracted_at\" TIMESTAMPTZ NOT NULL, \"_load_id\" BIGINT NOT NULL, \"_deleted_at\" TIMESTAMPTZ");
-    if (!plan->straight) {
-        rf_text_add(out, ", PRIMARY KEY (");
-        rf_sql_add_keys(plan, out);
-        rf_text_add(out, ")");
-    }
+    if (rf_keeps_versions(plan)) rf_text_add(out, ", \"_source_xid\" BIGINT");
+    if (!plan->straight) rf_sql_add_primary_key(plan, ", ", out);
     rf_text_add(out, ")");
 }
 
 void rf_duckdb_add_key(const struct rf_plan *plan, struct rf_text *out) {
     rf_text_add(out, "ALTER TABLE ");
     rf_sql_add_target(plan, out);
-    rf_text_add(out, " ADD PRIMARY KEY (");
-    rf_sql_add_keys(plan, out);
-    rf_text_add(out, ")");
+    rf_sql_add_primary_key(plan, " ADD ", out);
 }
 
 static void begin_insert(const struct rf_plan *plan, struct rf_text *out) {
@@ -194,6 +189,7 @@ static void begin_insert(const struct rf_plan *plan, struct rf_text *out) {
     rf_sql_add_target(plan, out);
     rf_text_add(out, " (");
     rf_sql_add_columns(plan, "", out);
+    if (rf_keeps_versions(plan)) rf_text_add(out, ", \"_source_xid\"");
     rf_text_add(out, ", \"_extracted_at\", \"_load_id\") SELECT ");
 }
 
@@ -284,17 +280,34 @@ void rf_duckdb_update(const struct rf_plan *plan, struct rf_text *out) {
     add_older(plan, out);
 }
 
+/* What is not older than this load, which a DELETE has left. */
+void rf_duckdb_count_newer(const struct rf_plan *plan, struct rf_text *out) {
+    rf_text_add(out, "SELECT count(*)::VARCHAR FROM ");
+    rf_sql_add_target(plan, out);
+    rf_text_addf(out, " WHERE (\"_load_id\" < %" PRId64 ") IS NOT TRUE", plan->load_id);
+}
+
 void rf_duckdb_insert(const struct rf_plan *plan, struct rf_text *out) {
     begin_insert(plan, out);
     rf_sql_add_columns(plan, "s.", out);
     add_load(plan, out);
     rf_text_add(out, "(");
     rf_sql_add_live_rows(plan, out);
-    rf_text_add(out, ") s WHERE NOT EXISTS (SELECT 1 FROM ");
+    rf_text_add(out, ") s");
+}
+
+void rf_duckdb_insert_absent(const struct rf_plan *plan, struct rf_text *out) {
+    rf_duckdb_insert(plan, out);
+    rf_text_add(out, " WHERE NOT EXISTS (SELECT 1 FROM ");
     rf_sql_add_target(plan, out);
     rf_text_add(out, " t WHERE ");
     rf_sql_add_key_match(plan, out);
     rf_text_add(out, ")");
+}
+
+void rf_duckdb_count_loaded(const struct rf_plan *plan, struct rf_text *out) {
+    rf_text_addf(out, "SELECT count(*)::VARCHAR, count(*) FILTER (WHERE \"_load_id\" = %" PRId64 ")::VARCHAR FROM ", plan->load_id);
+    rf_sql_add_target(plan, out);
 }
 
 void rf_duckdb_count_merged(const struct rf_plan *plan, struct rf_text *out) {

@@ -1,5 +1,6 @@
 #include "core/sql_plain.h"
 
+#include "core/sql.h"
 #include "core/sql_target.h"
 
 #include <inttypes.h>
@@ -176,7 +177,7 @@ void rf_plain_newest_load(const struct rf_dialect_row *row, const struct rf_job 
     rf_dialect_around(row->iso, "n.watermark", out);
     rf_text_add(out, ", ");
     rf_dialect_around(row->iso, "l.extracted_at", out);
-    rf_text_add(out, " FROM (SELECT * FROM ");
+    rf_text_addf(out, ", %s FROM (SELECT * FROM ", row->mode);
     add_of_target(row, job, "loads", out);
     rf_text_add(out, " ORDER BY load_id DESC LIMIT 1) n LEFT JOIN (SELECT * FROM ");
     add_of_target(row, job, "loads", out);
@@ -285,6 +286,20 @@ static void add_key_stage(const struct rf_plan *plan, struct rf_text *out) {
     rf_text_addf(out, "\"" RF_KEY_STAGE "\"", plan->load_id);
 }
 
+/* A load brings one version of a key at most, so that their numbers order them. */
+static void add_newest_version(const struct rf_plan *plan, struct rf_text *out) {
+    if (!rf_keeps_versions(plan)) return;
+    rf_text_add(out, " AND NOT EXISTS (SELECT 1 FROM ");
+    add_target(plan, out);
+    rf_text_add(out, " newer WHERE ");
+    rf_sql_add_version_match(plan, out);
+}
+
+static void add_live_condition(const struct rf_plan *plan, struct rf_text *out) {
+    rf_text_addf(out, "%s WHERE \"_deleted_at\" IS NULL", rf_keeps_versions(plan) ? " t" : "");
+    add_newest_version(plan, out);
+}
+
 /* Of a row of the stage: does it only say that its key has left the filter? */
 #define IS_GONE "\"_rowferry_gone\" <> 0"
 #define IS_LIVE "\"_rowferry_gone\" = 0"
@@ -318,9 +333,9 @@ void rf_plain_create_target(const struct rf_plan *plan, struct rf_text *out) {
         add_definition(column, rf_target_column(plan, i)->type, column->not_null || rf_is_key(plan->source, i), out);
         rf_text_add(out, ", ");
     }
-    rf_text_addf(out, "\"_extracted_at\" %s NOT NULL, \"_load_id\" bigint NOT NULL, \"_deleted_at\" %s, PRIMARY KEY (", row->instant, row->instant);
-    rf_sql_add_keys(plan, out);
-    rf_text_addf(out, "))%s", row->table_end);
+    rf_text_addf(out, "\"_extracted_at\" %s NOT NULL, \"_load_id\" bigint NOT NULL, \"_deleted_at\" %s%s", row->instant, row->instant, rf_keeps_versions(plan) ? ", \"_source_xid\" bigint" : "");
+    rf_sql_add_primary_key(plan, ", ", out);
+    rf_text_addf(out, ")%s", row->table_end);
 }
 
 /* What a row of the stage carries beside its columns. */
@@ -329,18 +344,21 @@ struct extra {
     const char *type;
 };
 
-static int list_extras(const struct rf_plan *plan, struct extra extras[4]) {
+enum { MOST_EXTRAS = 5 };
+
+static int list_extras(const struct rf_plan *plan, struct extra extras[MOST_EXTRAS]) {
     int n = 0;
     bool versions = plan->dedupe && !is_given(plan);
     if (versions) extras[n++] = (struct extra){"_rowferry_age", "integer"};
     if (versions) extras[n++] = (struct extra){"_rowferry_place", row_of(plan)->bytes};
     if (plan->audit) extras[n++] = (struct extra){"_rowferry_late", "smallint"};
+    if (rf_keeps_versions(plan)) extras[n++] = (struct extra){"_rowferry_xid", "bigint"};
     if (plan->mark_gone) extras[n++] = (struct extra){"_rowferry_gone", "smallint"};
     return n;
 }
 
 void rf_plain_create_stage(const struct rf_plan *plan, struct rf_text *out) {
-    struct extra extras[4];
+    struct extra extras[MOST_EXTRAS];
     int n = list_extras(plan, extras);
     rf_text_add(out, "CREATE TEMPORARY TABLE ");
     if (!row_of(plan)->temporary) add_schema_of_stages(plan, out);
@@ -395,7 +413,7 @@ static void add_marks(const struct rf_plan *plan, struct rf_text *out) {
 
 /* By position: a driver would have to read names that hold quotes and marks. */
 void rf_plain_insert_row(const struct rf_plan *plan, struct rf_text *out) {
-    struct extra extras[4];
+    struct extra extras[MOST_EXTRAS];
     int n = list_extras(plan, extras);
     rf_text_add(out, "INSERT INTO ");
     if (plan->straight) add_target(plan, out);
@@ -410,6 +428,10 @@ void rf_plain_insert_row(const struct rf_plan *plan, struct rf_text *out) {
         rf_text_add(out, ", ");
         rf_dialect_time(row_of(plan), plan->extracted_at, out);
         rf_text_addf(out, ", %" PRId64 ", NULL", plan->load_id);
+    }
+    if (plan->straight && rf_keeps_versions(plan)) {
+        rf_text_add(out, ", ");
+        add_mark(plan, "bigint", out);
     }
     rf_text_add(out, ")");
 }
@@ -452,6 +474,7 @@ static void add_live(const struct rf_plan *plan, struct rf_text *out) {
     if (plan->dedupe) {
         rf_text_add(out, "(SELECT * FROM (SELECT ");
         rf_sql_add_columns(plan, "", out);
+        if (rf_keeps_versions(plan)) rf_text_add(out, ", \"_rowferry_xid\"");
         add_ranked(plan, out);
         rf_text_add(out, " FROM ");
     } else if (plan->mark_gone) {
@@ -526,7 +549,7 @@ static void add_unless_there(const struct rf_plan *plan, struct rf_text *out) {
     rf_text_add(out, ")");
 }
 
-void rf_plain_insert(const struct rf_plan *plan, struct rf_text *out) {
+static void begin_insert(const struct rf_plan *plan, struct rf_text *out) {
     rf_text_add(out, "INSERT INTO ");
     add_target(plan, out);
     rf_text_add(out, " (");
@@ -536,6 +559,10 @@ void rf_plain_insert(const struct rf_plan *plan, struct rf_text *out) {
     rf_text_add(out, ", ");
     rf_dialect_time(row_of(plan), plan->extracted_at, out);
     rf_text_addf(out, ", %" PRId64 " FROM ", plan->load_id);
+}
+
+void rf_plain_insert(const struct rf_plan *plan, struct rf_text *out) {
+    begin_insert(plan, out);
     add_live(plan, out);
     rf_text_add(out, " s");
     add_unless_there(plan, out);
@@ -553,6 +580,24 @@ static void add_live_in_target(const struct rf_plan *plan, const char *compared,
 
 void rf_plain_count_merged(const struct rf_plan *plan, struct rf_text *out) {
     add_live_in_target(plan, "=", out);
+}
+
+/* ---- replacing ---- */
+
+void rf_plain_delete_all(const struct rf_plan *plan, struct rf_text *out) {
+    rf_text_add(out, "DELETE FROM ");
+    add_target(plan, out);
+}
+
+void rf_plain_insert_all(const struct rf_plan *plan, struct rf_text *out) {
+    begin_insert(plan, out);
+    add_live(plan, out);
+    rf_text_add(out, " s");
+}
+
+void rf_plain_count_target(const struct rf_plan *plan, struct rf_text *out) {
+    rf_text_addf(out, "SELECT count(*), count(CASE WHEN \"_load_id\" = %" PRId64 " THEN 1 END) FROM ", plan->load_id);
+    add_target(plan, out);
 }
 
 void rf_plain_count_stale(const struct rf_plan *plan, struct rf_text *out) {
@@ -624,8 +669,31 @@ static void add_older(const struct rf_plan *plan, struct rf_text *out) {
     if (!removes(plan)) rf_text_add(out, " AND t.\"_deleted_at\" IS NULL");
 }
 
+/* Where versions are kept, that a row is gone is its last one: its values of before, and when it was found to be. */
+static void add_last_versions(const struct rf_plan *plan, struct rf_text *out) {
+    rf_text_add(out, "INSERT INTO ");
+    add_target(plan, out);
+    rf_text_add(out, " (");
+    rf_sql_add_columns(plan, "", out);
+    rf_text_add(out, ", \"_extracted_at\", \"_load_id\", \"_deleted_at\", \"_source_xid\") SELECT ");
+    rf_sql_add_columns(plan, "t.", out);
+    rf_text_add(out, ", ");
+    rf_dialect_time(row_of(plan), plan->extracted_at, out);
+    rf_text_addf(out, ", %" PRId64 ", ", plan->load_id);
+    rf_dialect_time(row_of(plan), plan->extracted_at, out);
+    rf_text_add(out, ", t.\"_source_xid\" FROM ");
+    add_target(plan, out);
+    rf_text_add(out, " AS t WHERE ");
+    add_older(plan, out);
+    add_newest_version(plan, out);
+}
+
 /* Begins a statement over `t` alone; what it ends with narrows it. */
 static void add_closing(const struct rf_plan *plan, struct rf_text *out) {
+    if (rf_keeps_versions(plan)) {
+        add_last_versions(plan, out);
+        return;
+    }
     if (!removes(plan)) rf_text_add(out, "UPDATE ");
     else rf_text_add(out, row_of(plan)->update_joins ? "DELETE t FROM " : "DELETE FROM ");
     add_target(plan, out);
@@ -664,6 +732,15 @@ static void close_gone_by_join(const struct rf_plan *plan, struct rf_text *out) 
 /* The rows are found from their keys, and named by their places. */
 void rf_plain_close_gone(const struct rf_plan *plan, struct rf_text *out) {
     const char *place = row_of(plan)->arrival;
+    if (rf_keeps_versions(plan)) {
+        add_closing(plan, out);
+        rf_text_add(out, " AND EXISTS (SELECT 1 FROM ");
+        add_stage(plan, out);
+        rf_text_add(out, " s WHERE " IS_GONE " AND ");
+        rf_sql_add_key_match(plan, out);
+        rf_text_add(out, ")");
+        return;
+    }
     if (row_of(plan)->update_joins) {
         close_gone_by_join(plan, out);
         return;
@@ -683,18 +760,23 @@ void rf_plain_close_gone(const struct rf_plan *plan, struct rf_text *out) {
     rf_text_add(out, ")");
 }
 
+static void add_unless_in(const struct rf_plan *plan, rf_statement_maker *stage, struct rf_text *out) {
+    rf_text_add(out, " AND NOT EXISTS (SELECT 1 FROM ");
+    stage(plan, out);
+    rf_text_add(out, " s WHERE ");
+    rf_sql_add_key_match(plan, out);
+    rf_text_add(out, ")");
+}
+
 /* The merge just stamped every row that the source still has: what carries an older load is absent there. */
 void rf_plain_close_absent(const struct rf_plan *plan, struct rf_text *out) {
     add_closing(plan, out);
+    if (rf_keeps_versions(plan)) add_unless_in(plan, add_stage, out); /* a row that is as it was got no new version */
 }
 
 void rf_plain_sweep(const struct rf_plan *plan, struct rf_text *out) {
     add_closing(plan, out);
-    rf_text_add(out, " AND NOT EXISTS (SELECT 1 FROM ");
-    add_key_stage(plan, out);
-    rf_text_add(out, " s WHERE ");
-    rf_sql_add_key_match(plan, out);
-    rf_text_add(out, ")");
+    add_unless_in(plan, add_key_stage, out);
 }
 
 void rf_plain_count_live(const struct rf_plan *plan, struct rf_text *out) {
@@ -704,7 +786,8 @@ void rf_plain_count_live(const struct rf_plan *plan, struct rf_text *out) {
     add_key_stage(plan, out);
     rf_text_add(out, ") k), (SELECT count(*) FROM ");
     add_target(plan, out);
-    rf_text_add(out, " WHERE \"_deleted_at\" IS NULL)");
+    add_live_condition(plan, out);
+    rf_text_add(out, ")");
 }
 
 /* ---- what the cursor had missed ---- */
@@ -736,6 +819,7 @@ void rf_plain_count_missed(const struct rf_plan *plan, struct rf_text *out) {
     add_target(plan, out);
     rf_text_add(out, " t ON ");
     rf_sql_add_key_match(plan, out);
+    add_newest_version(plan, out);
     rf_text_add(out, " WHERE s.\"_rowferry_late\" <> 0 AND ");
     if (plan->mark_gone) rf_text_add(out, "((s." IS_GONE " AND t.\"_load_id\" IS NOT NULL AND t.\"_deleted_at\" IS NULL) OR (s." IS_LIVE " AND ");
     rf_text_add(out, "(t.\"_load_id\" IS NULL OR t.\"_deleted_at\" IS NOT NULL");
@@ -744,6 +828,47 @@ void rf_plain_count_missed(const struct rf_plan *plan, struct rf_text *out) {
         add_difference(plan, i, out);
     }
     rf_text_add(out, plan->mark_gone ? ")))" : ")");
+}
+
+/* ---- appending ---- */
+
+/* As in core/sql_target.c. */
+static void add_is_known(const struct rf_plan *plan, struct rf_text *out) {
+    rf_text_add(out, "EXISTS (SELECT 1 FROM ");
+    add_target(plan, out);
+    rf_text_add(out, " t WHERE ");
+    rf_sql_add_key_match(plan, out);
+    add_newest_version(plan, out);
+    rf_text_add(out, " AND t.\"_deleted_at\" IS NULL AND (");
+    if (!plan->full_read) rf_text_add(out, RF_SAME_XID " OR ");
+    rf_text_add(out, "NOT (");
+    for (int i = 0; i < plan->source->n_columns; i++) {
+        rf_text_add(out, i > 0 ? " OR " : "");
+        add_difference(plan, i, out);
+    }
+    rf_text_add(out, ")))");
+}
+
+void rf_plain_append(const struct rf_plan *plan, struct rf_text *out) {
+    rf_text_add(out, "INSERT INTO ");
+    add_target(plan, out);
+    rf_text_add(out, " (");
+    rf_sql_add_columns(plan, "", out);
+    rf_text_add(out, ", \"_extracted_at\", \"_load_id\", \"_source_xid\") SELECT ");
+    rf_sql_add_columns(plan, "s.", out);
+    rf_text_add(out, ", ");
+    rf_dialect_time(row_of(plan), plan->extracted_at, out);
+    rf_text_addf(out, ", %" PRId64 ", s.\"_rowferry_xid\" FROM ", plan->load_id);
+    add_live(plan, out);
+    rf_text_add(out, " s WHERE NOT ");
+    add_is_known(plan, out);
+}
+
+void rf_plain_count_known(const struct rf_plan *plan, struct rf_text *out) {
+    rf_text_add(out, "SELECT count(*) FROM ");
+    add_live(plan, out);
+    rf_text_add(out, " s WHERE ");
+    add_is_known(plan, out);
 }
 
 /* ---- comparing ---- */
@@ -767,13 +892,19 @@ static void add_rows(const struct rf_plan *plan, struct rf_text *out) {
 static void add_from(const struct rf_plan *plan, struct rf_text *out) {
     rf_text_add(out, " FROM ");
     add_target(plan, out);
-    rf_text_add(out, " WHERE \"_deleted_at\" IS NULL");
+    add_live_condition(plan, out);
 }
 
 #define CURSOR "rowferry_rows"
 
+/* Without a key there is nothing behind which a page could begin. */
+enum rf_paging rf_plain_paging(const struct rf_plan *plan) {
+    enum rf_paging paging = row_of(plan)->paging;
+    return paging == RF_PAGES_BY_KEY && plan->source->n_keys == 0 ? RF_PAGES_NONE : paging;
+}
+
 static bool has(const struct rf_plan *plan, enum rf_paging paging) {
-    return row_of(plan)->paging == paging;
+    return rf_plain_paging(plan) == paging;
 }
 
 void rf_plain_open_rows(const struct rf_plan *plan, struct rf_text *out) {

@@ -76,6 +76,14 @@ void rf_plain_count_keys(const struct rf_plan *plan, struct rf_text *out);
 void rf_plain_update(const struct rf_plan *plan, struct rf_text *out);
 void rf_plain_insert(const struct rf_plan *plan, struct rf_text *out);
 /* → rows of the stage that the target holds with this load's number */
+/* Of mode append: rows of the stage that are no newest version of their key yet. → how many are */
+void rf_plain_append(const struct rf_plan *plan, struct rf_text *out);
+void rf_plain_count_known(const struct rf_plan *plan, struct rf_text *out);
+/* Of mode replace. */
+void rf_plain_delete_all(const struct rf_plan *plan, struct rf_text *out);
+void rf_plain_insert_all(const struct rf_plan *plan, struct rf_text *out);
+/* → rows of the target, those that carry this load */
+void rf_plain_count_target(const struct rf_plan *plan, struct rf_text *out);
 void rf_plain_count_merged(const struct rf_plan *plan, struct rf_text *out);
 
 /* What rf_merge_stage sends; see sql.h for each. */
@@ -96,6 +104,7 @@ void rf_plain_idle_limit(const struct rf_dialect_row *row, double seconds, struc
 /* The rows that are not closed, page by page. A text that stays empty is not sent: what comes before the first page; a page;
  * what comes between it and the next; what comes after the last, which has fewer rows than the others. */
 enum { RF_PLAIN_PAGE_ROWS = 256 };
+enum rf_paging rf_plain_paging(const struct rf_plan *plan);
 void rf_plain_open_rows(const struct rf_plan *plan, struct rf_text *out);
 void rf_plain_page(const struct rf_plan *plan, bool is_first, struct rf_text *out);
 void rf_plain_pass_page(const struct rf_plan *plan, bool is_first, struct rf_text *out);

@@ -28,7 +28,7 @@ static void add_control(const struct rf_job *job, const char *table, struct rf_t
     add_qualified(job, job->control_schema, table, out);
 }
 
-static void add_target(const struct rf_plan *plan, struct rf_text *out) {
+void rf_snowflake_add_target(const struct rf_plan *plan, struct rf_text *out) {
     add_qualified(plan->job, plan->job->target_schema, plan->job->target_table, out);
 }
 
@@ -284,7 +284,7 @@ void rf_snowflake_newest_load(const struct rf_job *job, struct rf_text *out) {
     add_utc("n.watermark", out);
     rf_text_add(out, ", ");
     add_utc("l.extracted_at", out);
-    rf_text_add(out, " FROM (SELECT * FROM ");
+    rf_text_add(out, ", n.report:mode::VARCHAR FROM (SELECT * FROM ");
     add_of_target(job, "loads", out);
     rf_text_add(out, " ORDER BY load_id DESC LIMIT 1) n LEFT JOIN (SELECT * FROM ");
     add_of_target(job, "loads", out);
@@ -401,18 +401,27 @@ void rf_snowflake_use_schema(const struct rf_job *job, struct rf_text *out) {
     rf_snowflake_identifier(out, job->target_schema);
 }
 
+/* A copy may do without. Of a key's versions each load brings one. */
+static void add_primary_key(const struct rf_plan *plan, struct rf_text *out) {
+    if (plan->source->n_keys == 0) return;
+    rf_text_add(out, ", PRIMARY KEY (");
+    add_keys(plan, "", out);
+    rf_text_add(out, rf_keeps_versions(plan) ? ", \"_LOAD_ID\")" : ")");
+}
+
 /* Keys are not enforced: the primary key says to people and to the next run what identifies a row. */
 void rf_snowflake_create_target(const struct rf_plan *plan, struct rf_text *out) {
     rf_text_add(out, "CREATE TABLE IF NOT EXISTS ");
-    add_target(plan, out);
+    rf_snowflake_add_target(plan, out);
     rf_text_add(out, " (");
     for (int i = 0; i < plan->source->n_columns; i++) {
         rf_snowflake_identifier(out, column(plan, i)->name);
         rf_text_addf(out, " %s%s, ", rf_target_column(plan, i)->type, column(plan, i)->not_null || rf_is_key(plan->source, i) ? " NOT NULL" : "");
     }
-    rf_text_add(out, "\"_EXTRACTED_AT\" TIMESTAMP_TZ NOT NULL, \"_LOAD_ID\" NUMBER(19,0) NOT NULL, \"_DELETED_AT\" TIMESTAMP_TZ, PRIMARY KEY (");
-    add_keys(plan, "", out);
-    rf_text_add(out, "))");
+    rf_text_add(out, "\"_EXTRACTED_AT\" TIMESTAMP_TZ NOT NULL, \"_LOAD_ID\" NUMBER(19,0) NOT NULL, \"_DELETED_AT\" TIMESTAMP_TZ");
+    if (rf_keeps_versions(plan)) rf_text_add(out, ", \"_SOURCE_XID\" NUMBER(19,0)");
+    add_primary_key(plan, out);
+    rf_text_add(out, ")");
 }
 
 /* The rows of a stream have no age: the later one is the newer, and its place is its number. */
@@ -436,6 +445,7 @@ void rf_snowflake_create_stage(const struct rf_plan *plan, struct rf_text *out) 
     if (is_given(plan)) rf_text_add(out, ", \"_ROWFERRY_PLACE\" NUMBER(19,0)");
     else if (plan->dedupe) rf_text_add(out, ", \"_ROWFERRY_AGE\" NUMBER(10,0), \"_ROWFERRY_PLACE\" VARCHAR");
     if (plan->audit) rf_text_add(out, ", \"_ROWFERRY_LATE\" BOOLEAN");
+    if (rf_keeps_versions(plan)) rf_text_add(out, ", \"_ROWFERRY_XID\" NUMBER(19,0)");
     if (plan->mark_gone) rf_text_add(out, ", \"_ROWFERRY_GONE\" BOOLEAN");
     rf_text_add(out, ")");
 }
@@ -540,6 +550,7 @@ static const char *live(const struct rf_plan *plan) {
 static void add_live_rows(const struct rf_plan *plan, struct rf_text *out) {
     rf_text_add(out, "(SELECT ");
     add_read_columns(plan, out);
+    if (rf_keeps_versions(plan)) rf_text_add(out, ", \"_ROWFERRY_XID\"");
     rf_text_add(out, " FROM ");
     add_stage(plan, out);
     rf_text_add(out, live(plan));
@@ -548,6 +559,16 @@ static void add_live_rows(const struct rf_plan *plan, struct rf_text *out) {
 }
 
 /* ---- the load: merging ---- */
+
+/* The target, or where it holds versions the newest of each key. A load brings one at most, so that their numbers order them. */
+static void add_newest_versions(const struct rf_plan *plan, struct rf_text *out) {
+    if (rf_keeps_versions(plan)) rf_text_add(out, "(SELECT * FROM ");
+    rf_snowflake_add_target(plan, out);
+    if (!rf_keeps_versions(plan)) return;
+    rf_text_add(out, " QUALIFY ROW_NUMBER() OVER (PARTITION BY ");
+    add_keys(plan, "", out);
+    rf_text_add(out, " ORDER BY \"_LOAD_ID\" DESC) = 1)");
+}
 
 static void add_assignments(const struct rf_plan *plan, struct rf_text *out) {
     for (int i = 0; i < plan->source->n_columns; i++) {
@@ -566,9 +587,21 @@ static void add_assignments(const struct rf_plan *plan, struct rf_text *out) {
     rf_text_addf(out, ", \"_LOAD_ID\" = %" PRId64 ", \"_DELETED_AT\" = NULL", plan->load_id);
 }
 
+static void begin_insert(const struct rf_plan *plan, struct rf_text *out) {
+    rf_text_add(out, "INSERT INTO ");
+    rf_snowflake_add_target(plan, out);
+    rf_text_add(out, " (");
+    add_columns(plan, "", out);
+    rf_text_add(out, ", \"_EXTRACTED_AT\", \"_LOAD_ID\") SELECT ");
+    add_columns(plan, "s.", out);
+    rf_text_add(out, ", ");
+    add_time(plan->extracted_at, out);
+    rf_text_addf(out, ", %" PRId64 " FROM ", plan->load_id);
+}
+
 void rf_snowflake_merge(const struct rf_plan *plan, struct rf_text *out) {
     rf_text_add(out, "MERGE INTO ");
-    add_target(plan, out);
+    rf_snowflake_add_target(plan, out);
     rf_text_add(out, " t USING ");
     add_live_rows(plan, out);
     rf_text_add(out, " ON ");
@@ -584,11 +617,68 @@ void rf_snowflake_merge(const struct rf_plan *plan, struct rf_text *out) {
     rf_text_addf(out, ", %" PRId64 ")", plan->load_id);
 }
 
+/* INSERT OVERWRITE would do both, and say nothing of how many rows it removed. */
+static void delete_all(const struct rf_plan *plan, struct rf_text *out) {
+    rf_text_add(out, "DELETE FROM ");
+    rf_snowflake_add_target(plan, out);
+}
+
+static void insert_all(const struct rf_plan *plan, struct rf_text *out) {
+    begin_insert(plan, out);
+    add_live_rows(plan, out);
+}
+
+/* ---- the load: appending ---- */
+
+/* The staged row is no newest version of its key: see core/sql_target.c. Begins behind the rows of the stage, `s`. */
+static void add_known(const struct rf_plan *plan, bool are_known, struct rf_text *out) {
+    rf_text_add(out, " LEFT JOIN ");
+    add_newest_versions(plan, out);
+    rf_text_add(out, " t ON ");
+    add_key_match(plan, out);
+    rf_text_add(out, " AND t.\"_DELETED_AT\" IS NULL AND (");
+    if (!plan->full_read) rf_text_add(out, "(t.\"_SOURCE_XID\" = s.\"_ROWFERRY_XID\" AND s.\"_ROWFERRY_XID\" > 0) OR ");
+    rf_text_add(out, "NOT (");
+    for (int i = 0; i < plan->source->n_columns; i++) {
+        rf_text_add(out, i > 0 ? " OR t." : "t.");
+        rf_snowflake_identifier(out, column(plan, i)->name);
+        rf_text_add(out, " IS DISTINCT FROM s.");
+        rf_snowflake_identifier(out, column(plan, i)->name);
+    }
+    rf_text_addf(out, ")) WHERE t.\"_LOAD_ID\" IS %sNULL", are_known ? "NOT " : "");
+}
+
+static void append(const struct rf_plan *plan, struct rf_text *out) {
+    rf_text_add(out, "INSERT INTO ");
+    rf_snowflake_add_target(plan, out);
+    rf_text_add(out, " (");
+    add_columns(plan, "", out);
+    rf_text_add(out, ", \"_EXTRACTED_AT\", \"_LOAD_ID\", \"_SOURCE_XID\") SELECT ");
+    add_columns(plan, "s.", out);
+    rf_text_add(out, ", ");
+    add_time(plan->extracted_at, out);
+    rf_text_addf(out, ", %" PRId64 ", s.\"_ROWFERRY_XID\" FROM ", plan->load_id);
+    add_live_rows(plan, out);
+    add_known(plan, false, out);
+}
+
+static void count_known(const struct rf_plan *plan, struct rf_text *out) {
+    rf_text_add(out, "SELECT COUNT(*)::VARCHAR FROM ");
+    add_live_rows(plan, out);
+    add_known(plan, true, out);
+}
+
+static void count_appended(const struct rf_plan *plan, struct rf_text *out) {
+    rf_text_add(out, "SELECT COUNT(*)::VARCHAR FROM ");
+    rf_snowflake_add_target(plan, out);
+    rf_text_addf(out, " WHERE \"_LOAD_ID\" = %" PRId64, plan->load_id);
+}
+
 void rf_snowflake_count_target(const struct rf_plan *plan, struct rf_text *out) {
     rf_text_add(out, "SELECT (SELECT COUNT(*) FROM ");
-    add_target(plan, out);
+    rf_snowflake_add_target(plan, out);
     rf_text_add(out, ")::VARCHAR, (SELECT COUNT(*) FROM ");
-    add_target(plan, out);
+    rf_snowflake_add_target(plan, out);
     rf_text_addf(out, " WHERE \"_LOAD_ID\" = %" PRId64 ")::VARCHAR", plan->load_id);
 }
 
@@ -617,7 +707,7 @@ void rf_snowflake_values(const struct rf_plan *plan, struct rf_text *out) {
         rf_add_asked(ASKED, column(plan, i)->arrives_as, &name, out);
     }
     rf_text_add(out, " FROM ");
-    add_target(plan, out);
+    add_newest_versions(plan, out);
     rf_text_add(out, " WHERE \"_DELETED_AT\" IS NULL");
 }
 
@@ -639,7 +729,7 @@ static void count_stale(const struct rf_plan *plan, struct rf_text *out) {
     rf_text_add(out, "SELECT COUNT(*)::VARCHAR FROM ");
     add_live_rows(plan, out);
     rf_text_add(out, " JOIN ");
-    add_target(plan, out);
+    rf_snowflake_add_target(plan, out);
     rf_text_add(out, " t ON ");
     add_key_match(plan, out);
     rf_text_addf(out, " WHERE t.\"_LOAD_ID\" > %" PRId64, plan->load_id);
@@ -667,7 +757,7 @@ static void count_missed(const struct rf_plan *plan, struct rf_text *out) {
     add_stage(plan, out);
     add_newest(plan, out);
     rf_text_add(out, ") s LEFT JOIN ");
-    add_target(plan, out);
+    add_newest_versions(plan, out);
     rf_text_add(out, " t ON ");
     add_key_match(plan, out);
     rf_text_add(out, " WHERE s.\"_ROWFERRY_LATE\" AND ");
@@ -702,10 +792,36 @@ static void add_open_row(const struct rf_plan *plan, const char *side, struct rf
     if (!removes(plan)) rf_text_addf(out, " AND %s\"_DELETED_AT\" IS NULL", side);
 }
 
+/* Where versions are kept, that a row is gone is its last one: its values of before, and when it was found to be. */
+static void add_last_versions(const struct rf_plan *plan, rf_statement_maker *keys, struct rf_text *out) {
+    rf_text_add(out, "INSERT INTO ");
+    rf_snowflake_add_target(plan, out);
+    rf_text_add(out, " (");
+    add_columns(plan, "", out);
+    rf_text_add(out, ", \"_EXTRACTED_AT\", \"_LOAD_ID\", \"_DELETED_AT\", \"_SOURCE_XID\") SELECT ");
+    add_columns(plan, "t.", out);
+    rf_text_add(out, ", ");
+    add_time(plan->extracted_at, out);
+    rf_text_addf(out, ", %" PRId64 ", ", plan->load_id);
+    add_time(plan->extracted_at, out);
+    rf_text_add(out, ", t.\"_SOURCE_XID\" FROM ");
+    add_newest_versions(plan, out);
+    rf_text_add(out, " t JOIN (");
+    keys(plan, out);
+    rf_text_add(out, ") s ON ");
+    add_key_match(plan, out);
+    rf_text_add(out, " WHERE ");
+    add_open_row(plan, "t.", out);
+}
+
 /* Closes the rows of the target whose key is among those that `keys` selects. */
 static void add_closing(const struct rf_plan *plan, rf_statement_maker *keys, struct rf_text *out) {
+    if (rf_keeps_versions(plan)) {
+        add_last_versions(plan, keys, out);
+        return;
+    }
     rf_text_add(out, "MERGE INTO ");
-    add_target(plan, out);
+    rf_snowflake_add_target(plan, out);
     rf_text_add(out, " t USING (");
     keys(plan, out);
     rf_text_add(out, ") s ON ");
@@ -728,30 +844,43 @@ static void close_gone(const struct rf_plan *plan, struct rf_text *out) {
     add_closing(plan, add_gone_keys, out);
 }
 
-/* The merge just stamped every row that the source still has: what carries an older load is absent there. */
-static void close_absent(const struct rf_plan *plan, struct rf_text *out) {
-    rf_text_add(out, removes(plan) ? "DELETE FROM " : "UPDATE ");
-    add_target(plan, out);
-    rf_text_add(out, " ");
-    if (!removes(plan)) add_closed(plan, out);
-    rf_text_add(out, removes(plan) ? "WHERE " : " WHERE ");
-    add_open_row(plan, "", out);
-}
-
-static void add_swept_keys(const struct rf_plan *plan, struct rf_text *out) {
+/* Keys of open rows that are not in the stage of rows, or of keys. */
+static void add_keys_not_in(const struct rf_plan *plan, rf_statement_maker *stage, struct rf_text *out) {
     rf_text_add(out, "SELECT ");
     add_keys(plan, "t.", out);
     rf_text_add(out, " FROM ");
-    add_target(plan, out);
+    add_newest_versions(plan, out);
     rf_text_add(out, " t WHERE ");
     add_open_row(plan, "t.", out);
     rf_text_add(out, " AND NOT EXISTS (SELECT 1 FROM (SELECT ");
     add_read_keys(plan, out);
     rf_text_add(out, " FROM ");
-    add_key_stage(plan, out);
+    stage(plan, out);
     rf_text_add(out, ") s WHERE ");
     add_key_match(plan, out);
     rf_text_add(out, ")");
+}
+
+static void add_absent_keys(const struct rf_plan *plan, struct rf_text *out) {
+    add_keys_not_in(plan, add_stage, out);
+}
+
+static void add_swept_keys(const struct rf_plan *plan, struct rf_text *out) {
+    add_keys_not_in(plan, add_key_stage, out);
+}
+
+/* The merge just stamped every row that the source still has: what carries an older load is absent there. */
+static void close_absent(const struct rf_plan *plan, struct rf_text *out) {
+    if (rf_keeps_versions(plan)) { /* a row that is as it was got no new version */
+        add_last_versions(plan, add_absent_keys, out);
+        return;
+    }
+    rf_text_add(out, removes(plan) ? "DELETE FROM " : "UPDATE ");
+    rf_snowflake_add_target(plan, out);
+    rf_text_add(out, " ");
+    if (!removes(plan)) add_closed(plan, out);
+    rf_text_add(out, removes(plan) ? "WHERE " : " WHERE ");
+    add_open_row(plan, "", out);
 }
 
 static void sweep(const struct rf_plan *plan, struct rf_text *out) {
@@ -765,12 +894,18 @@ static void count_live(const struct rf_plan *plan, struct rf_text *out) {
     rf_text_add(out, " FROM ");
     add_key_stage(plan, out);
     rf_text_add(out, ") k)::VARCHAR, (SELECT COUNT(*) FROM ");
-    add_target(plan, out);
+    add_newest_versions(plan, out);
     rf_text_add(out, " WHERE \"_DELETED_AT\" IS NULL)::VARCHAR");
 }
 
 const struct rf_stage_makers rf_snowflake_makers = {
     .count_stage = count_stage,
+    .delete_all = delete_all,
+    .insert_all = insert_all,
+    .count_target = rf_snowflake_count_target,
+    .append = append,
+    .count_known = count_known,
+    .count_appended = count_appended,
     .duplicate_keys = duplicate_keys,
     .count_missed = count_missed,
     .count_stale = count_stale,

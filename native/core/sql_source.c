@@ -1,7 +1,10 @@
 #include "core/sql.h"
 
+#include "core/sql_target.h"
+
 #include "core/passthrough.h"
 #include "core/sql_cursor.h"
+#include "core/types.h"
 
 #include <inttypes.h>
 #include <string.h>
@@ -67,7 +70,7 @@ const char RF_SQL_TYPES[] =
     " LEFT JOIN pg_extension e ON e.oid = p.refobjid AND p.refclassid = 'pg_extension'::regclass";
 
 const char RF_SQL_UNIQUE_KEYS[] =
-    "SELECT i.indexrelid, i.indisprimary, a.attnotnull, a.attname"
+    "SELECT i.indexrelid, i.indisprimary, a.attnotnull, a.attname, (SELECT relname FROM pg_class WHERE oid = i.indexrelid)"
     " FROM pg_index i CROSS JOIN LATERAL unnest(i.indkey[0:i.indnkeyatts - 1]) WITH ORDINALITY k(attnum, n)"
     " JOIN pg_attribute a ON a.attrelid = i.indrelid AND a.attnum = k.attnum"
     " WHERE i.indrelid = $1 AND i.indisunique AND i.indisvalid AND i.indimmediate AND i.indpred IS NULL AND i.indexprs IS NULL"
@@ -225,13 +228,19 @@ static void add_stored(const struct rf_column *column, struct rf_text *out) {
     else rf_text_identifier(out, column->name);
 }
 
+/* NULL when it changes nothing of what is sent. */
+static const char *cast_sent(const struct rf_plan *plan, const struct rf_column *column) {
+    return rf_sends_csv(plan) || rf_casts_bytes(column) ? column->cast : NULL;
+}
+
 /* A column as it is sent, under its own name. */
-static void add_column(const struct rf_column *column, struct rf_text *out) {
+static void add_column(const struct rf_plan *plan, const struct rf_column *column, struct rf_text *out) {
+    const char *cast = cast_sent(plan, column);
     if (column->through) rf_text_addf(out, "%s(", column->through);
     add_stored(column, out);
-    if (column->cast) rf_text_add(out, column->cast);
+    if (cast) rf_text_add(out, cast);
     if (column->through) rf_text_add(out, ")");
-    if (!column->cast && !column->through && !column->masked) return;
+    if (!cast && !column->through && !column->masked) return;
     rf_text_add(out, " AS ");
     rf_text_identifier(out, column->name);
 }
@@ -244,7 +253,7 @@ static const char *format_of(const struct rf_plan *plan) {
 static void add_columns(const struct rf_plan *plan, struct rf_text *out) {
     for (int i = 0; i < plan->source->n_columns; i++) {
         if (i > 0) rf_text_add(out, ", ");
-        add_column(&plan->source->columns[i], out);
+        add_column(plan, &plan->source->columns[i], out);
     }
 }
 
@@ -362,6 +371,16 @@ static void add_conditions(const struct rf_plan *plan, const struct rf_part *par
     }
 }
 
+/* The transaction that wrote the row, in 64 bits: as far behind the snapshot's end as its 32 bits are. A row of more than 2^31 transactions
+ * ago would come out in the future, and one of permanent numbers anywhere: 0 stands for them. After 2^32 transactions one may come out as recent as
+ * another was; it is told by its values then. */
+static void add_xid(const struct rf_plan *plan, struct rf_text *out) {
+    uint64_t end = plan->source->snapshot.xmax;
+    rf_text_addf(out, ", CASE WHEN pg_catalog.age(xmin) BETWEEN 0 AND 2147483646 THEN greatest(%" PRIu64 "::bigint - pg_catalog.age(xmin)::bigint"
+                      " + (SELECT pg_catalog.age('%" PRIu32 "'::xid)), 0) ELSE 0 END AS \"_rowferry_xid\"",
+                 end, (uint32_t)end);
+}
+
 /* The latest time of the row's cursor columns as bytes that are ordered as times are: those before 2000 are sent as negative numbers, so
  * the sign is turned round. A row without any is as old as -infinity. */
 static void add_time_bytes(const struct rf_source_facts *source, struct rf_text *out) {
@@ -392,16 +411,18 @@ static void add_place_by_cursor(const struct rf_plan *plan, struct rf_text *out)
 static void add_version(const struct rf_plan *plan, struct rf_text *out) {
     /* The text of a place is not ordered as places are; its bytes in hexadecimal digits are. */
     const char *place = rf_sends_csv(plan) ? "pg_catalog.encode(pg_catalog.tidsend(ctid), 'hex')" : "ctid";
-    bool by_cursor = plan->source->n_cursor > 0;
+    bool by_cursor = rf_orders_by_cursor(plan);
     if (plan->dedupe) rf_text_add(out, by_cursor ? ", 0 AS \"_rowferry_age\", " : ", pg_catalog.age(xmin) AS \"_rowferry_age\", ");
     if (plan->dedupe && by_cursor) add_place_by_cursor(plan, out);
     else if (plan->dedupe) rf_text_add(out, place);
     if (plan->dedupe) rf_text_add(out, " AS \"_rowferry_place\"");
-    if (!plan->audit) return;
-    rf_text_add(out, ", (");
-    add_cursor(plan, out);
-    add_new_leaves(plan, out);
-    rf_text_add(out, ") IS NOT TRUE AS \"_rowferry_late\"");
+    if (plan->audit) {
+        rf_text_add(out, ", (");
+        add_cursor(plan, out);
+        add_new_leaves(plan, out);
+        rf_text_add(out, ") IS NOT TRUE AS \"_rowferry_late\"");
+    }
+    if (rf_keeps_versions(plan)) add_xid(plan, out);
 }
 
 /* Of a changed row that fails the filter nothing but its key leaves the source. */
@@ -415,6 +436,7 @@ static void add_marked_select(const struct rf_plan *plan, const struct rf_part *
     }
     if (plan->dedupe) rf_text_add(out, ", \"_rowferry_age\", \"_rowferry_place\"");
     if (plan->audit) rf_text_add(out, ", \"_rowferry_late\"");
+    if (rf_keeps_versions(plan)) rf_text_add(out, ", \"_rowferry_xid\"");
     rf_text_add(out, ", NOT \"_rowferry_kept\" FROM (SELECT ");
     add_columns(plan, out);
     add_version(plan, out);
@@ -438,14 +460,14 @@ static void add_plain_select(const struct rf_plan *plan, const struct rf_part *p
 static bool has_computed(const struct rf_plan *plan) {
     for (int i = 0; i < plan->source->n_columns; i++) {
         const struct rf_column *column = &plan->source->columns[i];
-        if (column->generated || column->cast || column->through || column->masked) return true;
+        if (column->generated || column->through || column->masked || cast_sent(plan, column)) return true;
     }
     return false;
 }
 
 /* COPY of a table skips the executor; anything but all stored columns of all rows of one heap needs a query. */
 static bool copies_table(const struct rf_plan *plan) {
-    return !has_computed(plan) && plan->full_read && plan->source->one_heap && !plan->job->where && !plan->dedupe && !plan->source->row_security;
+    return !has_computed(plan) && plan->full_read && plan->source->one_heap && !plan->job->where && !plan->dedupe && !rf_keeps_versions(plan) && !plan->source->row_security;
 }
 
 static void add_query(const struct rf_plan *plan, const struct rf_part *part, struct rf_text *out) {
@@ -476,7 +498,7 @@ void rf_sql_read_keys(const struct rf_plan *plan, struct rf_text *out) {
     rf_text_add(out, "COPY (SELECT ");
     for (int k = 0; k < plan->source->n_keys; k++) {
         if (k > 0) rf_text_add(out, ", ");
-        add_column(&plan->source->columns[plan->source->keys[k]], out);
+        add_column(plan, &plan->source->columns[plan->source->keys[k]], out);
     }
     rf_text_add(out, " FROM ");
     add_source(plan, out);
@@ -517,7 +539,12 @@ static void add_row_text(const struct rf_plan *plan, bool target, struct rf_text
     rf_text_add(out, ")::text");
 }
 
+/* Where no key names a row, all of it does. */
 static void add_key_text(const struct rf_plan *plan, bool target, struct rf_text *out) {
+    if (plan->source->n_keys == 0) {
+        add_row_text(plan, target, out);
+        return;
+    }
     rf_text_add(out, "ROW(");
     for (int k = 0; k < plan->source->n_keys; k++) {
         if (k > 0) rf_text_add(out, ", ");
@@ -530,7 +557,7 @@ static void add_side(const struct rf_plan *plan, bool target, struct rf_text *ou
     rf_text_add(out, " FROM ");
     if (target) {
         rf_text_qualified(out, plan->job->target_schema, plan->job->target_table);
-        rf_text_add(out, " WHERE \"_deleted_at\" IS NULL");
+        rf_sql_add_live_condition(plan, out);
         return;
     }
     add_source(plan, out);
@@ -623,7 +650,7 @@ void rf_sql_source_values(const struct rf_plan *plan, uint64_t since, struct rf_
         struct rf_column column = plan->source->columns[i];
         if (column.compared_as) column.cast = column.compared_as;
         rf_text_add(out, i > 0 ? ", " : "");
-        add_column(&column, out);
+        add_column(plan, &column, out);
     }
     if (since) {
         rf_text_add(out, ", ");

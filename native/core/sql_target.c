@@ -130,7 +130,7 @@ void rf_sql_newest_load(const struct rf_job *job, struct rf_text *out) {
     add_utc("n.watermark", out);
     rf_text_add(out, ", ");
     add_utc("l.extracted_at", out);
-    rf_text_add(out, " FROM ");
+    rf_text_add(out, ", n.report ->> 'mode' FROM ");
     add_control(job, "loads", out);
     rf_text_add(out, " n LEFT JOIN LATERAL (SELECT * FROM ");
     add_control(job, "loads", out);
@@ -225,6 +225,14 @@ void rf_sql_add_keys(const struct rf_plan *plan, struct rf_text *out) {
     }
 }
 
+/* Of a key's versions each load brings one. */
+void rf_sql_add_primary_key(const struct rf_plan *plan, const char *before, struct rf_text *out) {
+    if (plan->source->n_keys == 0) return;
+    rf_text_addf(out, "%sPRIMARY KEY (", before);
+    rf_sql_add_keys(plan, out);
+    rf_text_add(out, rf_keeps_versions(plan) ? ", \"_load_id\")" : ")");
+}
+
 void rf_sql_add_key_match(const struct rf_plan *plan, struct rf_text *out) {
     for (int k = 0; k < plan->source->n_keys; k++) {
         rf_text_add(out, k > 0 ? " AND t." : "t.");
@@ -232,6 +240,31 @@ void rf_sql_add_key_match(const struct rf_plan *plan, struct rf_text *out) {
         rf_text_add(out, " = s.");
         rf_text_identifier(out, key_name(plan, k));
     }
+}
+
+/* A load brings one version of a key at most, so that their numbers order them. */
+void rf_sql_add_newest_version(const struct rf_plan *plan, struct rf_text *out) {
+    if (!rf_keeps_versions(plan)) return;
+    rf_text_add(out, " AND NOT EXISTS (SELECT 1 FROM ");
+    rf_sql_add_target(plan, out);
+    rf_text_add(out, " newer WHERE ");
+    rf_sql_add_version_match(plan, out);
+}
+
+void rf_sql_add_version_match(const struct rf_plan *plan, struct rf_text *out) {
+    for (int k = 0; k < plan->source->n_keys; k++) {
+        rf_text_add(out, "newer.");
+        rf_text_identifier(out, key_name(plan, k));
+        rf_text_add(out, " = t.");
+        rf_text_identifier(out, key_name(plan, k));
+        rf_text_add(out, " AND ");
+    }
+    rf_text_add(out, "newer.\"_load_id\" > t.\"_load_id\")");
+}
+
+void rf_sql_add_live_condition(const struct rf_plan *plan, struct rf_text *out) {
+    rf_text_addf(out, "%s WHERE \"_deleted_at\" IS NULL", rf_keeps_versions(plan) ? " t" : "");
+    rf_sql_add_newest_version(plan, out);
 }
 
 /* A column default fills the metadata of a straight load: it costs no bytes on the wire. */
@@ -246,11 +279,8 @@ void rf_sql_create_target(const struct rf_plan *plan, struct rf_text *out) {
     rf_text_add(out, "\"_extracted_at\" timestamptz NOT NULL DEFAULT ");
     rf_text_literal(out, plan->extracted_at);
     rf_text_addf(out, ", \"_load_id\" bigint NOT NULL DEFAULT %" PRId64 ", \"_deleted_at\" timestamptz", plan->load_id);
-    if (!plan->straight) {
-        rf_text_add(out, ", PRIMARY KEY (");
-        rf_sql_add_keys(plan, out);
-        rf_text_add(out, ")");
-    }
+    if (rf_keeps_versions(plan)) rf_text_add(out, ", \"_source_xid\" bigint");
+    if (!plan->straight) rf_sql_add_primary_key(plan, ", ", out);
     rf_text_add(out, ")");
 }
 
@@ -259,10 +289,7 @@ void rf_sql_seal_target(const struct rf_plan *plan, struct rf_text *out) {
     rf_text_add(out, "ALTER TABLE ");
     rf_sql_add_target(plan, out);
     rf_text_add(out, " ALTER \"_extracted_at\" DROP DEFAULT, ALTER \"_load_id\" DROP DEFAULT");
-    if (!plan->straight) return;
-    rf_text_add(out, ", ADD PRIMARY KEY (");
-    rf_sql_add_keys(plan, out);
-    rf_text_add(out, ")");
+    if (plan->straight) rf_sql_add_primary_key(plan, ", ADD ", out);
 }
 
 static bool is_given(const struct rf_plan *plan) {
@@ -279,7 +306,7 @@ static const char *staged_type(const struct rf_plan *plan, int i) {
 /* A place in the source; behind the time of a cursor, bytes. */
 static const char *place_type(const struct rf_plan *plan) {
     const char *place = dialect_of(plan)->place;
-    return plan->source->n_cursor > 0 && strcmp(place, "tid") == 0 ? "bytea" : place;
+    return rf_orders_by_cursor(plan) && strcmp(place, "tid") == 0 ? "bytea" : place;
 }
 
 void rf_sql_create_stage(const struct rf_plan *plan, struct rf_text *out) {
@@ -292,6 +319,7 @@ void rf_sql_create_stage(const struct rf_plan *plan, struct rf_text *out) {
     }
     if (plan->dedupe && !is_given(plan)) rf_text_addf(out, ", \"_rowferry_age\" int4, \"_rowferry_place\" %s", place_type(plan));
     if (plan->audit) rf_text_add(out, ", \"_rowferry_late\" bool");
+    if (rf_keeps_versions(plan)) rf_text_add(out, ", \"_rowferry_xid\" bigint");
     if (plan->mark_gone) rf_text_add(out, ", \"_rowferry_gone\" bool");
     rf_text_addf(out, ")%s", dialect_of(plan)->temporary_end);
 }
@@ -306,6 +334,7 @@ void rf_sql_write(const struct rf_plan *plan, struct rf_text *out) {
     rf_sql_add_target(plan, out);
     rf_text_add(out, " (");
     rf_sql_add_columns(plan, "", out);
+    if (rf_keeps_versions(plan)) rf_text_add(out, ", \"_source_xid\"");
     rf_text_add(out, ") FROM STDIN (FORMAT binary, FREEZE)");
 }
 
@@ -382,12 +411,14 @@ void rf_sql_add_live_rows(const struct rf_plan *plan, struct rf_text *out) {
         rf_text_add(out, ") ");
     }
     add_staged_columns(plan, out);
+    if (rf_keeps_versions(plan)) rf_text_add(out, ", \"_rowferry_xid\"");
     if (by_name) {
         add_newest_by_name(plan, out);
         return;
     }
     add_live(plan, out);
-    if (!dialect_of(plan)->locks_rows) return;
+    bool any_order = plan->job->mode == RF_MODE_REPLACE && !distinct;
+    if (any_order || !dialect_of(plan)->locks_rows) return;
     rf_text_add(out, " ORDER BY ");
     rf_sql_add_keys(plan, out);
     if (!distinct) return;
@@ -442,6 +473,28 @@ void rf_sql_merge(const struct rf_plan *plan, struct rf_text *out) {
     rf_text_add(out, " AS is_new) SELECT count(*) FILTER (WHERE is_new), count(*) FILTER (WHERE NOT is_new) FROM merged");
 }
 
+/* ---- replacing ---- */
+
+/* Readers see the rows of before until the commit; neither TRUNCATE, which locks them out, nor DROP, by which grants go. */
+void rf_sql_delete_all(const struct rf_plan *plan, struct rf_text *out) {
+    rf_text_add(out, "DELETE FROM ");
+    rf_sql_add_target(plan, out);
+}
+
+void rf_sql_insert_all(const struct rf_plan *plan, struct rf_text *out) {
+    rf_text_add(out, "INSERT INTO ");
+    rf_sql_add_target(plan, out);
+    rf_text_add(out, " (");
+    rf_sql_add_columns(plan, "", out);
+    rf_text_add(out, ", \"_extracted_at\", \"_load_id\") SELECT ");
+    rf_sql_add_columns(plan, "s.", out);
+    rf_text_add(out, ", ");
+    rf_text_literal(out, plan->extracted_at);
+    rf_text_addf(out, "::timestamptz, %" PRId64 "::bigint FROM (", plan->load_id);
+    rf_sql_add_live_rows(plan, out);
+    rf_text_add(out, ") s");
+}
+
 void rf_sql_count_stage(const struct rf_plan *plan, struct rf_text *out) {
     const char *live = plan->mark_gone ? "NOT \"_rowferry_gone\"" : "true";
     rf_text_addf(out, "SELECT count(*) FILTER (WHERE NOT live), count(*) FILTER (WHERE live) - (SELECT count(*) FROM (SELECT DISTINCT ");
@@ -479,10 +532,32 @@ void rf_sql_duplicate_keys(const struct rf_plan *plan, struct rf_text *out) {
 
 /* ---- rows that are gone ---- */
 
+/* Where versions are kept, that a row is gone is its last one: its values of before, and when it was found to be. */
+static void add_last_versions(const struct rf_plan *plan, const char *from, struct rf_text *out) {
+    rf_text_add(out, "INSERT INTO ");
+    rf_sql_add_target(plan, out);
+    rf_text_add(out, " (");
+    rf_sql_add_columns(plan, "", out);
+    rf_text_add(out, ", \"_extracted_at\", \"_load_id\", \"_deleted_at\", \"_source_xid\") SELECT ");
+    rf_sql_add_columns(plan, "t.", out);
+    rf_text_add(out, ", ");
+    rf_text_literal(out, plan->extracted_at);
+    rf_text_addf(out, "::timestamptz, %" PRId64 "::bigint, ", plan->load_id);
+    rf_text_literal(out, plan->extracted_at);
+    rf_text_add(out, "::timestamptz, t.\"_source_xid\" FROM ");
+    rf_sql_add_target(plan, out);
+    rf_text_addf(out, " t%s%s WHERE t.\"_load_id\" < %" PRId64 " AND t.\"_deleted_at\" IS NULL", from ? ", " : "", from ? from : "", plan->load_id);
+    rf_sql_add_newest_version(plan, out);
+}
+
 /* A closed row carries this load's metadata, so that models see that it changed. Begins a statement over `t`, joined
  * with what follows. */
 static void add_closing(const struct rf_plan *plan, const char *from, struct rf_text *out) {
     bool remove = plan->job->on_delete == RF_DELETE_REMOVE;
+    if (rf_keeps_versions(plan)) {
+        add_last_versions(plan, from, out);
+        return;
+    }
     rf_text_add(out, remove ? "DELETE FROM " : "UPDATE ");
     rf_sql_add_target(plan, out);
     rf_text_add(out, " t");
@@ -515,6 +590,12 @@ void rf_sql_close_gone(const struct rf_plan *plan, struct rf_text *out) {
 /* The merge just stamped every row that the source still has: what carries an older load is absent there. */
 void rf_sql_close_absent(const struct rf_plan *plan, struct rf_text *out) {
     add_closing(plan, NULL, out);
+    if (!rf_keeps_versions(plan)) return; /* a row that is as it was got no new version */
+    rf_text_add(out, " AND NOT EXISTS (SELECT 1 FROM ");
+    rf_sql_add_stage(plan, out);
+    rf_text_add(out, " s WHERE ");
+    rf_sql_add_key_match(plan, out);
+    rf_text_add(out, ")");
 }
 
 void rf_sql_add_key_stage(const struct rf_plan *plan, struct rf_text *out) {
@@ -557,7 +638,8 @@ void rf_sql_count_live(const struct rf_plan *plan, struct rf_text *out) {
     if (plan->dedupe) rf_text_add(out, ") k");
     rf_text_add(out, "), (SELECT count(*) FROM ");
     rf_sql_add_target(plan, out);
-    rf_text_add(out, " WHERE \"_deleted_at\" IS NULL)");
+    rf_sql_add_live_condition(plan, out);
+    rf_text_add(out, ")");
 }
 
 /* ---- what the cursor had missed ---- */
@@ -594,6 +676,7 @@ void rf_sql_count_missed(const struct rf_plan *plan, struct rf_text *out) {
     rf_sql_add_target(plan, out);
     rf_text_add(out, " t ON ");
     rf_sql_add_key_match(plan, out);
+    rf_sql_add_newest_version(plan, out);
     rf_text_add(out, " WHERE s.\"_rowferry_late\" AND ");
     if (plan->mark_gone) rf_text_add(out, "CASE WHEN s.\"_rowferry_gone\" THEN t.\"_load_id\" IS NOT NULL AND t.\"_deleted_at\" IS NULL ELSE ");
     rf_text_add(out, "(t.\"_load_id\" IS NULL OR t.\"_deleted_at\" IS NOT NULL OR ");
@@ -610,5 +693,60 @@ void rf_sql_target_values(const struct rf_plan *plan, struct rf_text *out) {
     rf_sql_add_columns(plan, "", out);
     rf_text_add(out, " FROM ");
     rf_sql_add_target(plan, out);
-    rf_text_add(out, " WHERE \"_deleted_at\" IS NULL");
+    rf_sql_add_live_condition(plan, out);
+}
+
+/* ---- appending ---- */
+
+/* To DuckDB -0 is 0, and not distinct from it; their texts differ. */
+static void add_signed_zeros(const struct rf_plan *plan, struct rf_text *out) {
+    for (int i = 0; i < plan->source->n_columns; i++) {
+        const char *type = rf_target_column(plan, i)->type, *name = plan->source->columns[i].name;
+        if (!strstr(type, "DOUBLE") && !strstr(type, "FLOAT")) continue;
+        rf_text_add(out, " OR CAST(t.");
+        rf_text_identifier(out, name);
+        rf_text_add(out, " AS VARCHAR) IS DISTINCT FROM CAST(s.");
+        rf_text_identifier(out, name);
+        rf_text_add(out, " AS VARCHAR)");
+    }
+}
+
+/* Is the staged row `s` the newest version of its key? The transaction tells, and the values where none can: in what was rewritten by an ALTER, read
+ * anew after a restore, or filled in without a new version. A full read may follow any of these. */
+static void add_is_known(const struct rf_plan *plan, struct rf_text *out) {
+    rf_text_add(out, "EXISTS (SELECT 1 FROM ");
+    rf_sql_add_target(plan, out);
+    rf_text_add(out, " t WHERE ");
+    rf_sql_add_key_match(plan, out);
+    rf_sql_add_newest_version(plan, out);
+    rf_text_add(out, " AND t.\"_deleted_at\" IS NULL AND (");
+    if (!plan->full_read) rf_text_add(out, RF_SAME_XID " OR ");
+    rf_text_add(out, "NOT (");
+    add_row_text(plan, "t.", false, out);
+    rf_text_add(out, dialect_of(plan)->differs);
+    add_row_text(plan, "s.", true, out);
+    if (dialect_of(plan)->names_rows) add_signed_zeros(plan, out);
+    rf_text_add(out, ")))");
+}
+
+void rf_sql_append(const struct rf_plan *plan, struct rf_text *out) {
+    rf_text_add(out, "INSERT INTO ");
+    rf_sql_add_target(plan, out);
+    rf_text_add(out, " (");
+    rf_sql_add_columns(plan, "", out);
+    rf_text_add(out, ", \"_extracted_at\", \"_load_id\", \"_source_xid\") SELECT ");
+    rf_sql_add_columns(plan, "s.", out);
+    rf_text_add(out, ", ");
+    rf_text_literal(out, plan->extracted_at);
+    rf_text_addf(out, "::timestamptz, %" PRId64 "::bigint, s.\"_rowferry_xid\" FROM (", plan->load_id);
+    rf_sql_add_live_rows(plan, out);
+    rf_text_add(out, ") s WHERE NOT ");
+    add_is_known(plan, out);
+}
+
+void rf_sql_count_known(const struct rf_plan *plan, struct rf_text *out) {
+    rf_text_add(out, "SELECT count(*) FROM (");
+    rf_sql_add_live_rows(plan, out);
+    rf_text_add(out, ") s WHERE ");
+    add_is_known(plan, out);
 }

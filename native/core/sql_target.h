@@ -9,6 +9,8 @@
 
 /* Names of the temporary tables, of the load's number. */
 #define RF_STAGE "rowferry_stage_%" PRId64
+/* Of a row `t` of the target and one `s` of the stage. */
+#define RF_SAME_XID "(t.\"_source_xid\" = s.\"_rowferry_xid\" AND s.\"_rowferry_xid\" > 0)"
 #define RF_KEY_STAGE "rowferry_keys_%" PRId64
 
 /* The tables of a load: the target, the stage of its rows, the stage of all keys of the source. */
@@ -19,9 +21,17 @@ void rf_sql_add_key_stage(const struct rf_plan *plan, struct rf_text *out);
 /* "a", "b" — or with a prefix: t."a", t."b" */
 void rf_sql_add_columns(const struct rf_plan *plan, const char *prefix, struct rf_text *out);
 void rf_sql_add_keys(const struct rf_plan *plan, struct rf_text *out);
+/* Before it what is given, unless the table has no key: a copy may do without. */
+void rf_sql_add_primary_key(const struct rf_plan *plan, const char *before, struct rf_text *out);
 /* t."k" = s."k" for each column of the key */
 void rf_sql_add_key_match(const struct rf_plan *plan, struct rf_text *out);
-/* The rows of the stage to merge, one for each key. */
+/* Behind the target's name: the rows that are not closed, of versions the newest ones; the table is then called t. */
+void rf_sql_add_live_condition(const struct rf_plan *plan, struct rf_text *out);
+/* newer."k" = t."k" AND … newer."_load_id" > t."_load_id") */
+void rf_sql_add_version_match(const struct rf_plan *plan, struct rf_text *out);
+/* Where the target keeps versions: AND t is the newest of its key. */
+void rf_sql_add_newest_version(const struct rf_plan *plan, struct rf_text *out);
+/* The rows of the stage to merge, one for each key; with "_rowferry_xid" where the target keeps versions. */
 void rf_sql_add_live_rows(const struct rf_plan *plan, struct rf_text *out);
 
 #endif

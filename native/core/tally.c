@@ -17,6 +17,7 @@ struct rf_tally {
     struct bucket *buckets;
     uint64_t checksum;
     bool counted; /* the equal buckets */
+    bool counts_each;
     size_t from;  /* the group's buckets; `until` is not in it */
     size_t until;
     size_t most_slots;
@@ -55,6 +56,10 @@ static size_t bucket_of(const struct rf_tally *tally, const struct rf_row_hash *
 
 static bool is_equal(const struct bucket *bucket) {
     return bucket->sum == 0 && bucket->rows[RF_TALLY_SOURCE] == bucket->rows[RF_TALLY_TARGET];
+}
+
+void rf_tally_count_each(struct rf_tally *tally) {
+    tally->counts_each = true;
 }
 
 void rf_tally_count(struct rf_tally *tally, enum rf_tally_side side, const struct rf_row_hash *hash) {
@@ -150,6 +155,7 @@ bool rf_tally_meet(struct rf_tally *tally, const struct rf_row_hash *hash, bool 
         else if (pending) tally->states[at] |= PENDING;
         is_equal |= takes;
     }
+    if (tally->counts_each) met = is_equal;
     if (!met && pending) tally->counts.pending++;
     if (!met && !pending) tally->counts.missing++;
     return met || pending;

@@ -31,6 +31,9 @@ struct rf_tally;
 enum rf_code rf_tally_new(int bits, int most_slots_bits, struct rf_tally **out, struct rf_error *err);
 void rf_tally_free(struct rf_tally *tally);
 
+/* The target is to hold each row as often as the source, and not one of those of a key. */
+void rf_tally_count_each(struct rf_tally *tally);
+
 /* First every row of both sides, in any order. */
 void rf_tally_count(struct rf_tally *tally, enum rf_tally_side side, const struct rf_row_hash *hash);
 

@@ -2,9 +2,11 @@
 
 #include "core/clock.h"
 #include "core/compare.h"
+#include "core/drift.h"
 #include "core/hash_rows.h"
 #include "core/merge.h"
 #include "core/sql.h"
+#include "core/sql_alter.h"
 #include "core/sql_duckdb.h"
 #include "core/sql_snowflake.h"
 #include "core/sql_plain.h"
@@ -96,6 +98,13 @@ static enum rf_code check_counts(const struct rf_run *run, struct rf_error *err)
     return rf_hint(err, "A trigger, rule or row security on the target drops rows. Nothing was committed.");
 }
 
+/* A source that was emptied by mistake would empty the target too, and nobody would see it before the reports do. */
+static enum rf_code check_not_empty(const struct rf_run *run, struct rf_error *err) {
+    if (run->job->mode != RF_MODE_REPLACE || run->report.this_try.read > 0 || run->job->allow_empty) return RF_OK;
+    rf_fail(err, RF_DATA, "%s has no rows, and mode replace would empty %s", run->job->source_label, run->job->target_label);
+    return rf_hint(err, "Nothing was changed. Set allow_empty if the table may be empty.");
+}
+
 /* ---- verifying ---- */
 
 /* A partition attached meanwhile shows in the later statements of a snapshot that is older: attaching waits for no reader. */
@@ -138,7 +147,7 @@ static void add_run_total(struct rf_run *run, const struct rf_run_total *before)
     struct rf_counts *total = &run->report.run_total;
     *total = run->report.this_try;
     run->report.increment = before->loads + 1;
-    if (run->job->capture == RF_CAPTURE_FULL) return;
+    if (run->job->capture == RF_CAPTURE_FULL || run->job->mode == RF_MODE_REPLACE) return;
     total->read += before->counts.read;
     total->staged += before->counts.staged;
     total->inserted += before->counts.inserted;
@@ -158,7 +167,10 @@ static enum rf_code look_at_source(struct rf_run *run, struct rf_error *err) {
 
 static enum rf_code decide(struct rf_run *run, int64_t load_id, struct rf_error *err) {
     announce(run, RF_STEP_DESCRIBE);
+    bool left_out;
     RF_TRY(run->sink.ops->describe(run->sink.self, &run->source_facts, &run->target_facts, err));
+    RF_TRY(rf_leave_out(run->job, &run->last, &run->target_facts, &run->source_facts, run->arena, &left_out, err));
+    if (left_out) RF_TRY(run->sink.ops->describe(run->sink.self, &run->source_facts, &run->target_facts, err));
     RF_TRY(rf_plan_make(run->job, &run->source_facts, &run->target_facts, &run->last, load_id, run->arena, &run->plan, err));
     run->report.plan = &run->plan;
     run->report.channel = run->sink.channel;
@@ -175,6 +187,7 @@ static enum rf_code load(struct rf_run *run, struct rf_error *err) {
     RF_TRY(carry_rows(run, err));
     if (!run->job->verify) run->source.ops->close(run->source.self); /* holds the snapshot no longer than needed */
     seconds->read = rf_clock_seconds() - started;
+    RF_TRY(check_not_empty(run, err));
     announce(run, RF_STEP_MERGE);
     RF_TRY(sink->ops->merge(sink->self, &run->plan, &run->report.this_try, err));
     RF_TRY(check_counts(run, err));
@@ -253,10 +266,10 @@ static enum rf_code look_at_both(struct rf_run *run, struct rf_error *err) {
 
 enum { MOST_STATEMENTS = 24 };
 
-/* The statements of a run, each a text of its own that the caller frees. */
+/* The statements of a run, each a text of its own that the caller frees; room for those of the drift too. */
 struct listing {
-    struct rf_statement statements[MOST_STATEMENTS];
-    struct rf_text texts[MOST_STATEMENTS];
+    struct rf_statement *statements;
+    struct rf_text *texts;
     int n;
 };
 
@@ -274,6 +287,24 @@ static void list_source(const struct rf_plan *plan, struct listing *listing) {
     if (plan->sweep) rf_sql_read_keys(plan, list(listing, "source", "read keys"));
 }
 
+static void list_alterations(const struct rf_plan *plan, enum rf_alter_when when, struct listing *listing) {
+    for (int i = 0; i < plan->n_alterations; i++)
+        if (rf_alter_when(plan, i) == when) rf_sql_alter(plan, i, list(listing, "target", "alter table"));
+}
+
+/* What brings the stage into the target, where that is the same in all dialects. */
+static bool list_mode(const struct rf_plan *plan, struct listing *listing) {
+    const struct rf_stage_makers *makers = rf_stage_makers(plan);
+    if (plan->job->mode == RF_MODE_MERGE || plan->straight) return false;
+    if (rf_keeps_versions(plan)) {
+        makers->append(plan, list(listing, "target", "append"));
+        return true;
+    }
+    makers->delete_all(plan, list(listing, "target", "remove the rows of before"));
+    makers->insert_all(plan, list(listing, "target", "insert"));
+    return true;
+}
+
 static void list_closing(const struct rf_plan *plan, struct listing *listing) {
     const struct rf_stage_makers *makers = rf_stage_makers(plan);
     if (plan->mark_gone) makers->close_gone(plan, list(listing, "target", "close rows that left the filter"));
@@ -284,23 +315,28 @@ static void list_closing(const struct rf_plan *plan, struct listing *listing) {
 
 static void list_postgres(const struct rf_plan *plan, struct listing *listing) {
     rf_sql_take_lease(plan->job, list(listing, "target", "lease"));
+    list_alterations(plan, RF_ALTER_BEFORE_BEGIN, listing);
+    list_alterations(plan, RF_ALTER_BEFORE_ROWS, listing);
     if (plan->first_load) rf_sql_create_target(plan, list(listing, "target", "create table"));
     if (!plan->straight) rf_sql_create_stage(plan, list(listing, "target", "create stage"));
     rf_sql_write(plan, list(listing, "target", plan->straight ? "load" : "load stage"));
     if (plan->sweep) rf_sql_create_keys(plan, list(listing, "target", "create stage of keys"));
     if (plan->sweep) rf_sql_write_keys(plan, list(listing, "target", "load keys"));
     rf_sql_fence(plan->job, list(listing, "target", "fence"));
+    list_alterations(plan, RF_ALTER_BEFORE_MERGE, listing);
     if (plan->first_load) rf_sql_seal_target(plan, list(listing, "target", "seal table"));
     if (plan->audit) rf_sql_count_missed(plan, list(listing, "target", "count missed rows"));
-    if (!plan->straight) rf_sql_merge(plan, list(listing, "target", "merge"));
+    if (!list_mode(plan, listing) && !plan->straight) rf_sql_merge(plan, list(listing, "target", "merge"));
     list_closing(plan, listing);
     rf_sql_insert_load(plan->job, list(listing, "target", "load record"));
     rf_text_add(list(listing, "target", "commit"), "COMMIT");
 }
 
-static void list_changing(const struct rf_plan *plan, struct listing *listing) {
-    if (rf_duckdb_merges_by_delete(plan)) rf_duckdb_delete(plan, list(listing, "target", "delete"));
-    else rf_duckdb_update(plan, list(listing, "target", "update"));
+/* The DELETE is followed by the INSERT that is taken where no row is newer. */
+static void list_merge_of_duckdb(const struct rf_plan *plan, struct listing *listing) {
+    bool by_delete = rf_duckdb_merges_by_delete(plan);
+    if (!plan->first_load) (by_delete ? rf_duckdb_delete : rf_duckdb_update)(plan, list(listing, "target", by_delete ? "delete" : "update"));
+    (by_delete ? rf_duckdb_insert : rf_duckdb_insert_absent)(plan, list(listing, "target", "insert"));
 }
 
 /* The load record is one whole text with its values. */
@@ -310,10 +346,10 @@ static void list_duckdb(const struct rf_plan *plan, struct listing *listing) {
     rf_duckdb_take_rows(plan, list(listing, "target", plan->straight ? "load" : "load stage"));
     if (plan->sweep) rf_sql_create_keys(plan, list(listing, "target", "create stage of keys"));
     if (plan->sweep) rf_duckdb_take_keys(plan, list(listing, "target", "load keys"));
-    if (plan->straight) rf_duckdb_add_key(plan, list(listing, "target", "add key"));
+    list_alterations(plan, RF_ALTER_BEFORE_MERGE, listing);
+    if (plan->straight && plan->source->n_keys > 0) rf_duckdb_add_key(plan, list(listing, "target", "add key"));
     if (plan->audit) rf_sql_count_missed(plan, list(listing, "target", "count missed rows"));
-    if (!plan->straight && !plan->first_load) list_changing(plan, listing);
-    if (!plan->straight) rf_duckdb_insert(plan, list(listing, "target", "insert"));
+    if (!list_mode(plan, listing) && !plan->straight) list_merge_of_duckdb(plan, listing);
     list_closing(plan, listing);
     rf_text_add(list(listing, "target", "commit"), "COMMIT");
 }
@@ -328,8 +364,9 @@ static void list_snowflake(const struct rf_plan *plan, struct listing *listing) 
     rf_snowflake_put(plan, "/tmp/rowferry-spool-…/rows_0001.csv.zst", "rows", list(listing, "target", "send the first file"));
     rf_snowflake_copy_rows(plan, list(listing, "target", "load stage"));
     if (plan->sweep) rf_snowflake_copy_keys(plan, list(listing, "target", "load keys"));
+    list_alterations(plan, RF_ALTER_BEFORE_MERGE, listing);
     if (plan->audit) rf_stage_makers(plan)->count_missed(plan, list(listing, "target", "count missed rows"));
-    rf_snowflake_merge(plan, list(listing, "target", "merge"));
+    if (!list_mode(plan, listing)) rf_snowflake_merge(plan, list(listing, "target", "merge"));
     list_closing(plan, listing);
 }
 
@@ -341,9 +378,11 @@ static void list_plain(const struct rf_plan *plan, struct listing *listing) {
     rf_plain_insert_row(plan, list(listing, "target", "write"));
     if (plan->sweep) rf_plain_create_keys(plan, list(listing, "target", "create stage of keys"));
     if (plan->sweep) rf_plain_insert_key(plan, list(listing, "target", "write keys"));
+    list_alterations(plan, RF_ALTER_BEFORE_MERGE, listing);
     if (plan->audit) rf_plain_count_missed(plan, list(listing, "target", "count missed rows"));
-    if (!plan->straight && !plan->first_load) rf_plain_update(plan, list(listing, "target", "update"));
-    if (!plan->straight) rf_plain_insert(plan, list(listing, "target", "insert"));
+    bool merges = !list_mode(plan, listing) && !plan->straight;
+    if (merges && !plan->first_load) rf_plain_update(plan, list(listing, "target", "update"));
+    if (merges) rf_plain_insert(plan, list(listing, "target", "insert"));
     list_closing(plan, listing);
 }
 
@@ -354,8 +393,10 @@ static void list_target(const struct rf_plan *plan, struct listing *listing) {
     else list_postgres(plan, listing);
 }
 
-static enum rf_code print_plan(const struct rf_plan *plan, char **json, struct rf_error *err) {
-    struct listing listing = {0};
+static enum rf_code print_plan(const struct rf_plan *plan, struct rf_arena *arena, char **json, struct rf_error *err) {
+    size_t most = (size_t)plan->n_alterations + MOST_STATEMENTS;
+    struct listing listing = {.statements = rf_arena_take(arena, most * sizeof *listing.statements), .texts = rf_arena_take(arena, most * sizeof *listing.texts)};
+    if (!listing.statements || !listing.texts) return rf_no_memory(err);
     list_source(plan, &listing);
     list_target(plan, &listing);
     enum rf_code code = RF_OK;
@@ -373,7 +414,7 @@ static enum rf_code print_plan(const struct rf_plan *plan, char **json, struct r
 
 enum rf_code rf_transfer_plan(struct rf_run *run, char **json, struct rf_error *err) {
     enum rf_code code = look_at_both(run, err);
-    if (code == RF_OK) code = print_plan(&run->plan, json, err);
+    if (code == RF_OK) code = print_plan(&run->plan, run->arena, json, err);
     close_both(run);
     return code;
 }
@@ -382,6 +423,10 @@ static enum rf_code verify_later(struct rf_run *run, char **json, struct rf_erro
     if (rf_job_has_window(run->job)) return rf_fail(err, RF_CONFIG, "verifying compares whole tables, and the job reads only a window of one");
     RF_TRY(look_at_both(run, err));
     if (!run->target_facts.exists) return rf_fail(err, RF_CONFIG, "%s does not exist: there is nothing to verify", run->job->target_label);
+    if (run->plan.n_alterations > 0) {
+        rf_fail(err, RF_DRIFT, "the schema of %s has changed since the last load of %s, which does not follow it yet", run->job->source_label, run->job->target_label);
+        return rf_hint(err, "Run it first; `rowferry plan` shows what it would change.");
+    }
     struct rf_verification *verification = &run->report.verification;
     uint64_t since = run->plan.full_read ? 0 : run->plan.as_of;
     announce(run, RF_STEP_VERIFY);

@@ -168,7 +168,8 @@ static enum rf_code fill_load(const PGresult *result, struct rf_arena *arena, st
     RF_TRY(rf_pg_text(result, 0, 16, arena, &load->cursor, err));
     load->doubted = rf_pg_flag(result, 0, 17);
     RF_TRY(rf_pg_text(result, 0, 18, arena, &load->watermark, err));
-    return rf_pg_text(result, 0, 19, arena, &load->extracted_at, err);
+    RF_TRY(rf_pg_text(result, 0, 19, arena, &load->extracted_at, err));
+    return rf_pg_text(result, 0, 20, arena, &load->mode, err);
 }
 
 static enum rf_code read_newest(struct rf_sink_postgres *sink, struct rf_load *last, struct rf_error *err) {

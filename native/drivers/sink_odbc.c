@@ -8,6 +8,7 @@
 
 #include "core/copy_binary.h"
 #include "core/merge.h"
+#include "core/sql_alter.h"
 #include "core/sql_plain.h"
 #include "drivers/target.h"
 
@@ -30,7 +31,7 @@ static enum rf_code shorten_keys(struct rf_sink_odbc *sink, struct rf_source_fac
     for (int k = 0; k < source->n_keys; k++) {
         struct rf_column *column = &source->columns[source->keys[k]];
         if (!is_long(column->arrives_as)) continue;
-        int n_bytes = (KEY_BYTES - KEY_OTHER_BYTES * (source->n_keys - n_long)) / n_long;
+        int n_bytes = (KEY_BYTES - KEY_OTHER_BYTES * (rf_target_key_columns(sink->job, source) - n_long)) / n_long;
         bool is_text = column->arrives_as[4] == 't';
         char type[96];
         snprintf(type, sizeof type, is_text ? "varchar(%d)%s" : "varbinary(%d)%s", is_text ? n_bytes / CHARACTER_BYTES : n_bytes, column->arrives_as + strlen("longtext"));
@@ -40,14 +41,20 @@ static enum rf_code shorten_keys(struct rf_sink_odbc *sink, struct rf_source_fac
     return RF_OK;
 }
 
+static enum rf_code set_types(struct rf_sink_odbc *sink, struct rf_source_facts *source, const struct rf_target_facts *facts, struct rf_error *err) {
+    RF_TRY(rf_target_types(sink->job, source, facts, sink->arena, &sink->fields, err));
+    return facts->dialect == RF_DIALECT_MARIADB ? shorten_keys(sink, source, err) : RF_OK;
+}
+
 static enum rf_code describe_existing(struct rf_sink_odbc *sink, struct rf_source_facts *source, struct rf_target_facts *facts, struct rf_error *err) {
     struct rf_text sql = {0};
     struct rf_result rows;
     RF_TRY(rf_odbc_ask(sink, "read the target's columns", sink->row->columns, &rows, err));
     RF_TRY(rf_target_columns(&rows, sink->arena, facts, err));
+    RF_TRY(set_types(sink, source, facts, err));
     rf_target_take_nulls(source, facts);
     RF_TRY(rf_odbc_ask(sink, "read the target's keys", sink->row->unique_keys, &rows, err));
-    facts->key_unique = rf_target_has_key(&rows, source, facts);
+    facts->key_unique = rf_target_has_key(sink->job, &rows, source, facts);
     facts->is_ours = rf_has_metadata(facts);
     if (!facts->is_ours) return RF_OK;
     rf_plain_file(sink->row, sink->job, &sql);
@@ -74,14 +81,13 @@ static enum rf_code describe_target(void *self, struct rf_source_facts *source, 
     enum rf_dialect dialect = sink->odbc.dialect;
     struct rf_result rows;
     *facts = (struct rf_target_facts){.dialect = dialect, .server = {.utf8 = true, .lc_monetary = ""}};
-    RF_TRY(rf_target_types(job, source, dialect, sink->arena, &sink->fields, err));
-    if (dialect == RF_DIALECT_MARIADB) RF_TRY(shorten_keys(sink, source, err));
     RF_TRY(rf_odbc_ask(sink, "look for the target table", sink->row->find, &rows, err));
     facts->server.clock = rf_result_cell(&rows, 0, 0);
-    facts->server.version = rf_odbc_version(rf_result_cell(&rows, 0, 1));
+    facts->server.version = rf_target_version(rf_result_cell(&rows, 0, 1));
     facts->exists = rf_result_flag(&rows, 0, 2);
     if (rf_result_flag(&rows, 0, 3)) return rf_fail(err, RF_CONFIG, "%s exists on the target and is not a table", job->target_label);
     if (facts->exists) RF_TRY(describe_existing(sink, source, facts, err));
+    else RF_TRY(set_types(sink, source, facts, err));
     if (facts->exists) RF_TRY(find_remains(sink, facts, err));
     if (facts->exists && !sink->has_remains) return RF_OK;
     facts->exists = facts->is_ours = facts->key_unique = false;
@@ -205,9 +211,19 @@ static enum rf_code update_and_insert(void *self, struct rf_counts *counts, stru
 
 static const struct rf_merge_ops merge_ops = {.count = count, .change = change, .text = read_text, .merge = update_and_insert};
 
+static enum rf_code execute_alteration(void *self, const char *role, struct rf_text *sql, struct rf_error *err) {
+    struct rf_sink_odbc *sink = self;
+    return rf_odbc_execute(sink, role, sql, NULL, err);
+}
+
+static enum rf_code alter_target(struct rf_sink_odbc *sink, struct rf_error *err) {
+    return rf_alter_target(sink->plan, RF_ALTER_BEFORE_MERGE, execute_alteration, sink, err);
+}
+
 static enum rf_code merge_once(struct rf_sink_odbc *sink, struct rf_counts *counts, struct rf_error *err) {
     RF_TRY(begin_once(sink, err));
     RF_TRY(rf_odbc_fence(sink, err));
+    if (!sink->row->ddl_commits) RF_TRY(alter_target(sink, err));
     if (!sink->plan->straight) return rf_merge_stage(sink->plan, &merge_ops, sink, counts, err);
     counts->inserted = counts->staged;
     return RF_OK;
@@ -224,6 +240,7 @@ static enum rf_code merge_rows(void *self, const struct rf_plan *plan, struct rf
     RF_TRY(end_ingests(sink, counts, err));
     bool keeps_stage = sink->row->ddl_commits && !plan->straight;
     const struct rf_counts before = *counts;
+    if (sink->row->ddl_commits) RF_TRY(alter_target(sink, err));
     for (int tries = 1;; tries++) {
         enum rf_code code = merge_once(sink, counts, err);
         if (code == RF_OK || !keeps_stage || !may_try_again(err) || tries == MOST_TRIES) return code;
@@ -289,7 +306,7 @@ static enum rf_code read_rows_of_target(void *self, const struct rf_plan *plan, 
 }
 
 static bool has_more_pages(const struct rf_sink_odbc *sink) {
-    return sink->row->paging != RF_PAGES_NONE && sink->pages.n_rows == RF_PLAIN_PAGE_ROWS;
+    return rf_plain_paging(sink->plan) != RF_PAGES_NONE && sink->pages.n_rows == RF_PLAIN_PAGE_ROWS;
 }
 
 static enum rf_code pass_page(struct rf_sink_odbc *sink, struct rf_error *err) {

@@ -7,12 +7,12 @@
 
 #include "core/merge.h"
 #include "core/snowflake_names.h"
+#include "core/sql_alter.h"
 #include "core/sql_snowflake.h"
 #include "core/types.h"
 #include "drivers/target.h"
 
 #include <inttypes.h>
-#include <stdio.h>
 #include <string.h>
 
 /* ---- the target as it stands ---- */
@@ -29,8 +29,8 @@ static enum rf_code check_names(const struct rf_source_facts *source, struct rf_
     return RF_OK;
 }
 
-static enum rf_code set_types(struct rf_sink_snowflake *sink, struct rf_source_facts *source, struct rf_error *err) {
-    RF_TRY(rf_target_types(sink->job, source, RF_DIALECT_SNOWFLAKE, sink->arena, &sink->fields, err));
+static enum rf_code set_types(struct rf_sink_snowflake *sink, struct rf_source_facts *source, const struct rf_target_facts *facts, struct rf_error *err) {
+    RF_TRY(rf_target_types(sink->job, source, facts, sink->arena, &sink->fields, err));
     for (int i = 0; i < source->n_columns; i++) rf_type_sent_to_snowflake(&sink->fields[i].type, &source->columns[i]);
     return RF_OK;
 }
@@ -69,10 +69,10 @@ static enum rf_code read_key(struct rf_sink_snowflake *sink, const struct rf_sou
     struct rf_result rows;
     rf_snowflake_key(sink->job, &sql);
     RF_TRY(rf_snowflake_read(sink, "read the target's key", &sql, &rows, err));
-    facts->key_unique = rows.n_rows == source->n_keys;
+    facts->key_unique = rows.n_rows == rf_target_key_columns(sink->job, source);
     for (int i = 0; i < rows.n_rows; i++) {
         const char *name = rf_result_cell(&rows, i, RF_SNOWFLAKE_KEY_COLUMN);
-        bool is_key = false;
+        bool is_key = name && sink->job->mode == RF_MODE_APPEND && rf_snowflake_is("_load_id", name);
         for (int k = 0; name && k < source->n_keys; k++) is_key |= rf_snowflake_is(source->columns[source->keys[k]].name, name);
         facts->key_unique &= is_key;
     }
@@ -83,6 +83,7 @@ static enum rf_code describe_existing(struct rf_sink_snowflake *sink, struct rf_
     struct rf_text sql = {0};
     struct rf_result rows;
     RF_TRY(read_columns(sink, source, facts, err));
+    RF_TRY(set_types(sink, source, facts, err));
     rf_target_take_nulls(source, facts);
     RF_TRY(read_key(sink, source, facts, err));
     if (!facts->is_ours) return RF_OK;
@@ -92,28 +93,23 @@ static enum rf_code describe_existing(struct rf_sink_snowflake *sink, struct rf_
     return RF_OK;
 }
 
-/* "8.40.1" → 84001, as PostgreSQL numbers its versions. */
-static int number_of(const char *version) {
-    int major = 0, minor = 0, patch = 0;
-    return version && sscanf(version, "%d.%d.%d", &major, &minor, &patch) >= 2 ? major * 10000 + minor * 100 + patch : 0;
-}
-
 static enum rf_code describe_target(void *self, struct rf_source_facts *source, struct rf_target_facts *facts, struct rf_error *err) {
     struct rf_sink_snowflake *sink = self;
     struct rf_text sql = {0};
     struct rf_result rows;
     *facts = (struct rf_target_facts){.dialect = RF_DIALECT_SNOWFLAKE, .server = {.utf8 = true, .lc_monetary = ""}};
     RF_TRY(check_names(source, err));
-    RF_TRY(set_types(sink, source, err));
     source->sends_csv = true;
     rf_snowflake_find_target(sink->job, &sql);
     RF_TRY(rf_snowflake_read(sink, "look for the target table", &sql, &rows, err));
     const char *kind = rf_result_cell(&rows, 0, 2);
     facts->server.clock = rf_result_cell(&rows, 0, 0);
-    facts->server.version = number_of(rf_result_cell(&rows, 0, 1));
+    facts->server.version = rf_target_version(rf_result_cell(&rows, 0, 1));
     facts->exists = kind != NULL;
     if (kind && strcmp(kind, "BASE TABLE") != 0) return rf_fail(err, RF_CONFIG, "%s exists on the target and is not a table", sink->job->target_label);
-    return facts->exists ? describe_existing(sink, source, facts, err) : rf_target_twins(source, sink->arena, facts, err);
+    if (facts->exists) return describe_existing(sink, source, facts, err);
+    RF_TRY(set_types(sink, source, facts, err));
+    return rf_target_twins(source, sink->arena, facts, err);
 }
 
 /* ---- executing ---- */
@@ -291,14 +287,20 @@ static enum rf_code merge_into_target(void *self, struct rf_counts *counts, stru
 
 static const struct rf_merge_ops merge_ops = {.count = count, .change = change, .text = read_text, .merge = merge_into_target};
 
+static enum rf_code execute_alteration(void *self, const char *role, struct rf_text *sql, struct rf_error *err) {
+    return rf_snowflake_execute(self, role, sql, NULL, err);
+}
+
 static enum rf_code merge_rows(void *self, const struct rf_plan *plan, struct rf_counts *counts, struct rf_error *err) {
     struct rf_sink_snowflake *sink = self;
     if (sink->keys_follow) RF_TRY(end_files(sink, rf_snowflake_copy_keys, rf_snowflake_count_keys, &counts->keys_staged, err));
     else RF_TRY(end_rows(sink, err));
     counts->staged = sink->rows_staged;
     rf_spool_folder_remove(&sink->folder);
+    RF_TRY(rf_alter_target(plan, RF_ALTER_BEFORE_MERGE, execute_alteration, sink, err));
     RF_TRY(sink->session.ops->begin(sink->session.self, err));
-    return rf_merge_stage(plan, &merge_ops, sink, counts, err);
+    RF_TRY(rf_merge_stage(plan, &merge_ops, sink, counts, err));
+    return plan->job->mode == RF_MODE_MERGE ? RF_OK : number_transaction(sink, err);
 }
 
 static enum rf_code record_load(void *self, const struct rf_report *report, struct rf_error *err) {

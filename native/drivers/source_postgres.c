@@ -163,6 +163,7 @@ static enum rf_code select_columns(const struct rf_source_postgres *source, cons
         int at = wanted->names ? rf_find_column(all, n_all, wanted->names[i]) : i;
         if (at < 0) return no_column(source, "columns", wanted->names[i], err);
         facts->columns[i] = all[at];
+        facts->columns[i].line = lines[at];
         rf_text_addf(fingerprint, "%s\n", lines[at]);
     }
     facts->n_columns = n;
@@ -329,6 +330,7 @@ static enum rf_code read_keys(struct rf_source_postgres *source, const struct rf
     const struct rf_unique_key *found = choose_key(keys, n);
     const char *const *names = wanted->names ? wanted->names : found ? found->names : NULL;
     int n_names = wanted->names ? wanted->n : found ? found->n : 0;
+    if (!names && source->job->mode == RF_MODE_REPLACE) return RF_OK; /* a copy needs none */
     if (!names) {
         rf_fail(err, RF_CONFIG, "%s has no primary key and no unique index over NOT NULL columns", source->job->source_label);
         return rf_hint(err, "Name the columns that identify a row in \"keys\".");

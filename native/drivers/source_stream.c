@@ -45,6 +45,7 @@ static enum rf_code fail_with_stream(struct rf_source_stream *source, int number
 
 static enum rf_code set_keys(struct rf_source_stream *source, struct rf_source_facts *facts, struct rf_error *err) {
     const struct rf_names *wanted = &source->job->keys;
+    if (wanted->n == 0) return RF_OK;
     facts->keys = rf_arena_take(source->arena, (size_t)wanted->n * sizeof *facts->keys);
     if (!facts->keys) return rf_no_memory(err);
     for (int k = 0; k < wanted->n; k++) {

@@ -2,6 +2,7 @@
 
 #include "core/types.h"
 
+#include <stdio.h>
 #include <string.h>
 
 /* ---- the target as it stands ---- */
@@ -14,12 +15,12 @@ static enum rf_code copy_type(const struct rf_type *type, enum rf_dialect dialec
     return *out ? RF_OK : rf_no_memory(err);
 }
 
-enum rf_code rf_target_types(const struct rf_job *job, struct rf_source_facts *source, enum rf_dialect dialect,
+enum rf_code rf_target_types(const struct rf_job *job, struct rf_source_facts *source, const struct rf_target_facts *there,
                              struct rf_arena *arena, struct rf_columns_field **fields, struct rf_error *err) {
-    RF_TRY(rf_types_of(job, source, dialect, arena, fields, err));
+    RF_TRY(rf_types_of(job, source, there, arena, fields, err));
     for (int i = 0; i < source->n_columns; i++) {
         (*fields)[i].not_null = false; /* of a row that left the filter nothing but the key is sent */
-        RF_TRY(copy_type(&(*fields)[i].type, dialect, arena, &source->columns[i].arrives_as, err));
+        RF_TRY(copy_type(&(*fields)[i].type, there->dialect, arena, &source->columns[i].arrives_as, err));
     }
     return RF_OK;
 }
@@ -69,14 +70,29 @@ static bool is_same(const struct rf_result *rows, int a, int b) {
     return strcmp(rf_result_cell(rows, a, 0), rf_result_cell(rows, b, 0)) == 0;
 }
 
-bool rf_target_has_key(const struct rf_result *rows, const struct rf_source_facts *source, const struct rf_target_facts *facts) {
+bool rf_target_is_of_key(const struct rf_job *job, const struct rf_source_facts *source, const char *name) {
+    if (job->mode == RF_MODE_APPEND && strcmp(name, "_load_id") == 0) return true;
+    return rf_is_key(source, rf_find_column(source->columns, source->n_columns, name));
+}
+
+int rf_target_key_columns(const struct rf_job *job, const struct rf_source_facts *source) {
+    return source->n_keys + (job->mode == RF_MODE_APPEND);
+}
+
+bool rf_target_has_key(const struct rf_job *job, const struct rf_result *rows, const struct rf_source_facts *source, const struct rf_target_facts *facts) {
     for (int from = 0, to; from < rows->n_rows; from = to) {
         bool matches = true;
         for (to = from; to < rows->n_rows && is_same(rows, to, from); to++)
-            matches &= rf_is_key(source, rf_find_column(source->columns, source->n_columns, rf_result_cell(rows, to, 1))) && !may_be_null(facts, rf_result_cell(rows, to, 1));
-        if (matches && to - from == source->n_keys) return true;
+            matches &= rf_target_is_of_key(job, source, rf_result_cell(rows, to, 1)) && !may_be_null(facts, rf_result_cell(rows, to, 1));
+        if (matches && to - from == rf_target_key_columns(job, source)) return true;
     }
     return false;
+}
+
+int rf_target_version(const char *said) {
+    int major = 0, minor = 0, patch = 0;
+    const char *digits = said ? said + (*said == 'v') : "";
+    return sscanf(digits, "%d.%d.%d", &major, &minor, &patch) >= 2 ? major * 10000 + minor * 100 + patch : 0;
 }
 
 /* ---- the fields of a row ---- */
@@ -89,7 +105,7 @@ static enum rf_code add_field(struct rf_arena *arena, struct rf_columns_field *f
 /* A place, six bytes, is kept as bytes, which are ordered as places are. */
 enum rf_code rf_target_row_fields(const struct rf_plan *plan, const struct rf_columns_field *columns, struct rf_arena *arena,
                                   struct rf_columns_field **out, int *n, struct rf_error *err) {
-    enum { MOST_MORE = 4 };
+    enum { MOST_MORE = 5 };
     struct rf_columns_field *fields = rf_arena_take(arena, (size_t)(plan->source->n_columns + MOST_MORE) * sizeof *fields);
     if (!fields) return rf_no_memory(err);
     *out = fields;
@@ -99,6 +115,7 @@ enum rf_code rf_target_row_fields(const struct rf_plan *plan, const struct rf_co
     if (versions) RF_TRY(add_field(arena, fields, n, "_rowferry_age", "int4", err));
     if (versions) RF_TRY(add_field(arena, fields, n, "_rowferry_place", "bytea", err));
     if (plan->audit) RF_TRY(add_field(arena, fields, n, "_rowferry_late", "bool", err));
+    if (rf_keeps_versions(plan)) RF_TRY(add_field(arena, fields, n, "_rowferry_xid", "int8", err));
     if (plan->mark_gone) RF_TRY(add_field(arena, fields, n, "_rowferry_gone", "bool", err));
     return RF_OK;
 }
@@ -180,7 +197,7 @@ void rf_target_fill_load(const struct rf_result *rows, struct rf_load *load) {
         .chosen = rf_result_cell(rows, 0, 10), .proven = rf_result_cell(rows, 0, 11), .target_file = rf_result_cell(rows, 0, 12),
         .loads_since_audit = rf_result_integer(rows, 0, 13), .loads_since_sweep = rf_result_integer(rows, 0, 14), .missed = rf_result_integer(rows, 0, 15),
         .cursor = rf_result_cell(rows, 0, 16), .doubted = rf_result_flag(rows, 0, 17), .watermark = rf_result_cell(rows, 0, 18),
-        .extracted_at = rf_result_cell(rows, 0, 19)};
+        .extracted_at = rf_result_cell(rows, 0, 19), .mode = rf_result_cell(rows, 0, 20)};
 }
 
 void rf_target_fill_total(const struct rf_result *rows, struct rf_run_total *total) {

@@ -10,11 +10,11 @@ at a source and says what could be proven about it. `rowferry.load` merges what 
 `rowferry.read` gives a table's rows to pyarrow, polars, duckdb or pandas.
 """
 
-from rowferry._native import __version__, spec, type_table
+from rowferry._native import __version__, drift_table, spec, type_table
 from rowferry.checkup import Checkup, SelfTest, doctor, selftest
 from rowferry.errors import RowferryError
 from rowferry.job import Job, run, verify
-from rowferry.report import Counts, LoadRecord, Plan, Report, Verification
+from rowferry.report import Counts, Drift, LoadRecord, Plan, Report, Verification
 from rowferry.rows import Column, Rows, read
 from rowferry.streams import load
 
@@ -22,6 +22,7 @@ __all__ = [
     "Checkup",
     "Column",
     "Counts",
+    "Drift",
     "Job",
     "LoadRecord",
     "Plan",
@@ -32,6 +33,7 @@ __all__ = [
     "Verification",
     "__version__",
     "doctor",
+    "drift_table",
     "load",
     "read",
     "run",

@@ -101,6 +101,8 @@ class Job:
             NULL in place of anything else, `truncate:N` keeps the first N characters of its text, and `hash` sends the
             HMAC-SHA-256 of its text as 64 hexadecimal digits. None: nothing is hidden. A key column may only be hashed.
         mask_key_env: The environment variable that holds the key of hashes, at least 16 bytes.
+        naive_timestamps: A `timestamp` without time zone, in a new table: taken as UTC, it becomes one with a zone (`utc`), or it
+            stays without (`keep`); `auto`: `utc` on Snowflake, else `keep`. A column that is there without a zone stays so.
         where: SQL condition on rows of the source; None: all rows. It is sent as written.
         capture: How changed rows are found: by row version (`xmin`), by time columns (`cursor`), by reading
             everything (`full`), or as `auto` decides at the table's first load.
@@ -122,7 +124,12 @@ class Job:
             watermark stays where it is. None: no start.
         until: End of the window, not in it. None: no end.
         connections: Readers side by side on the source, 1 to 16, under one snapshot.
-        mode: `merge`: the target holds the current row of each key.
+        mode: What the target holds. `merge`: the current row of each key; `append`: each version of a row that a run saw,
+            by `_source_xid`, and nothing is ever changed there; `replace`: the table as it was last read, for which no key
+            is needed.
+        allow_empty: Under `replace` a source without rows is an error; this takes it for what it says.
+        on_schema_change: What to do when the schema has changed since the last load: kind → `apply`, `ignore` or `fail`, or one of
+            these for every kind that knows it; `rowferry drift` lists the kinds. None: each kind's default.
         on_duplicate: Two rows of one key in one load: `newest` wins, or `fail`.
         run_id: Names the run; the tries of one run share it. None: a new one.
         try_number: Of this run, from 1; a later try takes the table over from an earlier one.
@@ -153,6 +160,7 @@ class Job:
     as_text: Sequence[str] | None = None
     mask: Mapping[str, str] | None = field(default=None, hash=False)
     mask_key_env: str = "ROWFERRY_MASK_KEY"
+    naive_timestamps: Literal["auto", "utc", "keep"] = "auto"
     where: str | None = None
     capture: Literal["auto", "xmin", "cursor", "full"] = "auto"
     cursor_columns: Sequence[str] | None = None
@@ -168,7 +176,9 @@ class Job:
     since: str | None = None
     until: str | None = None
     connections: int = 1
-    mode: Literal["merge"] = "merge"
+    mode: Literal["merge", "append", "replace"] = "merge"
+    allow_empty: bool = False
+    on_schema_change: str | Mapping[str, str] | None = field(default=None, hash=False)
     on_duplicate: Literal["newest", "fail"] = "newest"
     run_id: str | None = None
     try_number: int = 1
@@ -211,7 +221,7 @@ class Job:
     def to_dict(self) -> dict[str, Any]:
         """The job document: plain values, passwords included."""
         values = {name: getattr(self, name) for name in self.settings()}
-        return {n: list(v) if isinstance(v, tuple) else v for n, v in values.items()}
+        return {n: list(v) if isinstance(v, tuple) else dict(v) if isinstance(v, Mapping) else v for n, v in values.items()}
 
     def run(self, on_progress: OnProgress | None = None) -> Report:
         """Carry the rows changed since the last load, and commit them with their load record.

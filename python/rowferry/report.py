@@ -18,6 +18,7 @@ __all__ = [
     "Counts",
     "Difference",
     "Document",
+    "Drift",
     "Estimate",
     "LoadRecord",
     "Plan",
@@ -101,6 +102,27 @@ class Difference(Document):
 
     key: str
     kind: Literal["different", "missing", "target_only"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Drift(Document):
+    """A change of the schema that a load met.
+
+    Attributes:
+        kind: As `rowferry drift` lists it: `column_added`, `type_widened`, …
+        column: The column, or the partition; None of a whole table.
+        old: Its type or name before, or None.
+        new: Its type or name now, or None.
+        policy: The one that held.
+        done: What was done, or what a run would do.
+    """
+
+    kind: str
+    column: str | None
+    old: str | None
+    new: str | None
+    policy: Literal["apply", "ignore"]
+    done: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -200,6 +222,7 @@ class Plan(Document):
         capture_reason: Why this capture.
         first_load: Whether the target has no load of this table yet.
         full_read: Whether every row would be read.
+        mode: What the target holds: `merge`, `append` or `replace`.
         sweep: Whether all keys would be compared with those of the source.
         completeness: What the report of such a run would claim, when an audit finds nothing.
         hard_deletes: Whether rows deleted at the source would be closed.
@@ -209,7 +232,7 @@ class Plan(Document):
         estimate: Size of the source table.
         statements: In the order they would be sent.
         reasons: What limits the completeness of such a run.
-        drift: Changes of the source's columns since the last load.
+        drift: Changes of the schema since the last load, and what was done about each.
         conversions: Columns whose values come in another form, such as their text, and why.
         masks: Columns whose values would be hidden, and how.
     """
@@ -220,6 +243,7 @@ class Plan(Document):
     capture_reason: str
     first_load: bool
     full_read: bool
+    mode: Literal["merge", "append", "replace"]
     sweep: bool
     completeness: Completeness
     hard_deletes: Literal["captured", "not_captured"]
@@ -229,12 +253,12 @@ class Plan(Document):
     estimate: Estimate
     statements: tuple[Statement, ...] = ()
     reasons: tuple[str, ...] = ()
-    drift: tuple[Any, ...] = ()
+    drift: tuple[Drift, ...] = ()
     conversions: tuple[Conversion, ...] = ()
     masks: tuple[Mask, ...] = ()
 
     def __post_init__(self) -> None:
-        self._freeze(estimate=Estimate, statements=Statement, conversions=Conversion, masks=Mask)
+        self._freeze(estimate=Estimate, statements=Statement, conversions=Conversion, drift=Drift, masks=Mask)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -255,7 +279,7 @@ class Report(Document):
         capture_reason: Why this capture.
         first_load: Whether the target had no load of this table before.
         reconciled: Whether the whole table was read though the capture is incremental.
-        mode: How rows were written.
+        mode: How rows were written: `merge`, `append` or `replace`.
         completeness: `proven`: no committed insert or update is missing; `bounded`: none older than a stated
             margin; `best_effort`: no such claim.
         hard_deletes: Whether rows deleted at the source were closed in the target.
@@ -271,12 +295,12 @@ class Report(Document):
         audit: Rows that the cursor had `missed` and that were loaded now, or None when none was due.
         connections: Readers that read side by side.
         this_try: What this try moved.
-        run_total: What all tries of the run moved (under `full`: its last load).
+        run_total: What all tries of the run moved (under `full` and `replace`: its last load).
         seconds: `wait`, `read`, `merge`, `commit`, `total`.
         source: `server_version`, `system`, `timeline`, `database`, `in_recovery`; None of a stream.
         target: `server_version`, `channel`.
         verification: The comparison, when the job asked for it.
-        drift: Changes of the source's columns since the last load.
+        drift: Changes of the schema since the last load, and what was done about each.
         conversions: Columns whose values come in another form, such as their text, and why.
         masks: Columns whose values were hidden, and how.
         warnings: What somebody should look at.
@@ -294,7 +318,7 @@ class Report(Document):
     capture_reason: str
     first_load: bool
     reconciled: bool
-    mode: Literal["merge"]
+    mode: Literal["merge", "append", "replace"]
     completeness: Completeness
     hard_deletes: Literal["captured", "not_captured"]
     reasons: tuple[str, ...]
@@ -314,13 +338,13 @@ class Report(Document):
     audit: Mapping[str, int] | None = None
     connections: int = 1
     verification: Verification | None = None
-    drift: tuple[Any, ...] = ()
+    drift: tuple[Drift, ...] = ()
     conversions: tuple[Conversion, ...] = ()
     masks: tuple[Mask, ...] = ()
     warnings: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
-        self._freeze(this_try=Counts, run_total=Counts, verification=Verification, conversions=Conversion, masks=Mask)
+        self._freeze(this_try=Counts, run_total=Counts, verification=Verification, conversions=Conversion, drift=Drift, masks=Mask)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

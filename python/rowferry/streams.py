@@ -6,7 +6,7 @@ arrow.apache.org/docs/format/CDataInterface/PyCapsuleInterface.html.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, Literal
 
 from rowferry import errors
@@ -21,11 +21,15 @@ def load(
     *,
     target: str,
     table: str,
-    keys: Sequence[str],
+    keys: Sequence[str] | None = None,
     schema: Any = None,
     source_name: str = "stream",
     target_table: str | None = None,
     as_text: Sequence[str] | None = None,
+    naive_timestamps: Literal["auto", "utc", "keep"] = "auto",
+    mode: Literal["merge", "replace"] = "merge",
+    allow_empty: bool = False,
+    on_schema_change: str | Mapping[str, str] | None = None,
     on_duplicate: Literal["newest", "fail"] = "newest",
     run_id: str | None = None,
     try_number: int = 1,
@@ -61,9 +65,14 @@ def load(
         target: Warehouse to load into, as in `Job`, and so are the settings below that are not explained here.
         table: What to call the rows, `schema.table` or `table`: the `{schema}` and `{table}` of `target_table`. A
             target that was loaded from another table is refused.
-        keys: Columns that identify a row, shape (n_keys,), at least one; none of them is ever NULL.
+        keys: Columns that identify a row, shape (n_keys,), at least one; none of them is ever NULL. Under `replace` they may
+            be None: then every row is kept.
         schema: Of an iterable that may turn out to be empty: anything with `__arrow_c_schema__`.
         as_text: Columns to carry as the texts that PostgreSQL prints, whatever their type; None: none.
+        mode: `merge`, or `replace`: the stream's rows come in the place of all that the target holds, in one transaction.
+        allow_empty: Under `replace` a stream without rows is an error; this takes it for what it says.
+        on_schema_change: As in `Job`, of columns that the stream has and the target lacks, or the other way round, and of types. In a
+            column that is added rows of earlier loads are NULL.
         on_duplicate: Two rows of one key in one load: the later one wins (`newest`), or `fail`.
         run_id: Names the run; what is loaded again under it adds to its `run_total`.
     Raises:

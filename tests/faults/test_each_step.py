@@ -39,7 +39,7 @@ OTHERS = {
 INTO_MARIADB = ("cut", "lose answer", "kill", "kill after", "terminate", "rival", "zombie")
 INTO_A_FILE = {
     "duckdb": {"file kill": 1, "kill": 1, "cancel": 2, "rival": 4},
-    "sqlite": {"file kill": 2, "kill": 1, "rival": 2},
+    "sqlite": {"file kill": 4, "kill": 1, "rival": 2},
 }
 CALLS = {"malloc": 20} | dict.fromkeys(("recv short", "recv EINTR", "recv reset", "send short", "send EINTR", "send reset", "poll EINTR"), 4)
 
@@ -99,14 +99,14 @@ def test_no_step_of_a_load_into_mariadb_loses_or_doubles_a_row_when_it_fails(sta
     """One packet of each few, drawn."""
     round_ = start(Setting(target="mariadb", removes=True))
     round_.strike()
-    assert round_.every_step(fault, *AT_TARGET[0], stride=3) >= 10
+    assert round_.every_step(fault, *AT_TARGET[0], stride=6) >= 5
     round_.settle()
 
 
 def test_no_step_of_a_first_load_into_mariadb_loses_or_doubles_a_row_when_it_fails(start: Callable[[Setting], Round]) -> None:
-    """Each CREATE commits by itself there."""
+    """Each CREATE commits by itself there; one packet of each few, drawn."""
     round_ = start(Setting(target="mariadb"))
-    assert round_.every_step("cut", *AT_TARGET[0]) >= 10
+    assert round_.every_step("cut", *AT_TARGET[0], stride=2) >= 10
     round_.settle()
 
 

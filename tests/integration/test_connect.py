@@ -168,7 +168,7 @@ def test_a_refusal_is_recognised_in_any_language_and_quoted_as_it_was_said(
     route: Route, state: str, words: str, error: type[RowferryError]
 ) -> None:
     with FakeServer(state, words) as server, pytest.raises(RowferryError) as caught:
-        route.run("items", source=f"postgresql://postgres@{server.host}/shop")
+        route.run("items", source=f"postgresql://postgres@{server.host}/shop", lock_timeout=1)  # so long is a session waited for
     assert type(caught.value) is error and caught.value.sqlstate == state and caught.value.hint
     assert caught.value.server_message.endswith(f"FATAL:  {words}"), described(caught.value)
 

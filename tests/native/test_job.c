@@ -179,13 +179,14 @@ TEST(a_value_of_another_type_is_refused_naming_the_key) {
             refuses(json, numbers[k]);
         }
     refuses("{\"verify\":1}", "\"verify\" of the job must be true or false");
+    refuses("{\"allow_empty\":\"yes\"}", "\"allow_empty\" of the job must be true or false");
     refuses("{\"keys\":\"id\"}", "\"keys\" of the job must be a list of column names");
     refuses("{\"columns\":{\"a\":1}}", "\"columns\"");
 }
 
 TEST(a_null_is_refused_where_it_means_nothing) {
     static const char *const keys[] = {"source_name", "channel", "spool_file_bytes", "capture", "mode", "on_duplicate", "try_number", "application", "batch_bytes",
-                                       "lock_timeout", "lease_seconds", "source_lag_wait", "connect_timeout", "control_schema", "verify",
+                                       "lock_timeout", "lease_seconds", "source_lag_wait", "connect_timeout", "control_schema", "verify", "allow_empty",
                                        "open_transactions", "clock_margin", "lookback", "max_hold", "wait_for_open_transactions", "xmin_max_bytes",
                                        "audit", "sweep", "on_delete", "connections"};
     char json[64];
@@ -242,10 +243,19 @@ TEST(an_unknown_choice_is_refused_with_those_there_are) {
     refuses("{\"capture\":\"auto xmin\"}", "this release knows");
     refuses("{\"capture\":\"aut\"}", "this release knows");
     refuses("{\"capture\":\"\"}", "this release knows");
-    refuses("{\"mode\":\"append\"}", "this release knows: merge");
+    refuses("{\"mode\":\"upsert\"}", "this release knows: merge append replace");
     refuses("{\"on_duplicate\":\"oldest\"}", "newest fail");
     refuses("{\"open_transactions\":\"wait\"}", "track ignore");
     refuses("{\"on_delete\":\"drop\"}", "mark remove");
+}
+
+TEST(a_setting_that_its_mode_leaves_no_room_for_is_refused) {
+    refuses("{\"mode\":\"replace\",\"since\":\"2026-01-01\"}", "mode replace makes the target what was read");
+    refuses("{\"mode\":\"replace\",\"capture\":\"xmin\"}", "mode replace reads the whole table");
+    refuses("{\"mode\":\"replace\",\"capture\":\"cursor\"}", "mode replace reads the whole table");
+    refuses("{\"mode\":\"append\",\"on_delete\":\"remove\"}", "mode append removes nothing");
+    refuses("{\"allow_empty\":true}", "the mode is merge");
+    refuses("{\"mode\":\"append\",\"allow_empty\":true}", "the mode is append");
 }
 
 /* JSON lets a name come twice, and readers differ in which they believe. */
@@ -512,11 +522,45 @@ TEST(a_job_that_fills_its_memory_is_refused) {
     rf_arena_free(&arena);
 }
 
+/* ---- on_schema_change --------------------------------------------------------------------------------------------------- */
+
+TEST(policies_are_those_of_the_kinds_named_and_the_usual_ones_of_all_others) {
+    struct parsed parsed;
+    accepts(&parsed, "{\"on_schema_change\":{\"type_changed\":\"apply\",\"column_added\":\"ignore\"}}");
+    const struct rf_policies policies = parsed.job.on_schema_change, usual = rf_policies_usual();
+    for (int kind = 0; kind < RF_DRIFT_KINDS; kind++) {
+        enum rf_policy expected = kind == RF_TYPE_CHANGED ? RF_POLICY_APPLY : kind == RF_COLUMN_ADDED ? RF_POLICY_IGNORE : usual.of[kind];
+        assert_int_equal(policies.of[kind], expected);
+    }
+    drop(&parsed);
+}
+
+TEST(one_policy_is_that_of_every_kind_which_knows_it) {
+    for (int policy = 0; policy < RF_POLICIES_KNOWN; policy++) {
+        char json[64];
+        struct parsed parsed;
+        snprintf(json, sizeof json, "{\"on_schema_change\":\"%s\"}", rf_policy_name((enum rf_policy)policy));
+        accepts(&parsed, json);
+        for (int kind = 0; kind < RF_DRIFT_KINDS; kind++)
+            assert_int_equal(parsed.job.on_schema_change.of[kind], rf_drift_rows[kind].done[policy] ? policy : (int)rf_drift_rows[kind].usual);
+        drop(&parsed);
+    }
+}
+
+TEST(a_policy_that_there_is_not_or_that_its_kind_does_not_know_is_refused) {
+    refuses("{\"on_schema_change\":\"drop\"}", "apply, ignore or fail");
+    refuses("{\"on_schema_change\":{\"type_changed\":\"ignore\"}}", "type_changed; it knows: apply fail");
+    refuses("{\"on_schema_change\":{\"column_added\":\"drop\"}}", "column_added; it knows: apply ignore fail");
+    refuses("{\"on_schema_change\":{\"column_gone\":\"fail\"}}", "column_gone");
+    refuses("{\"on_schema_change\":{\"column_added\":true}}", "an object whose values are policies");
+    refuses("{\"on_schema_change\":[\"fail\"]}", "a policy, or an object");
+}
+
 /* ---- the published schema ---------------------------------------------------------------------------------------------- */
 
 static const char *const ALL_KEYS[] = {
-    "source", "target", "driver", "channel", "spool_dir", "spool_file_bytes", "source_name", "table", "target_table", "keys", "columns", "as_text", "mask", "mask_key_env", "where", "capture", "cursor_columns", "open_transactions", "clock_margin",
-    "lookback", "max_hold", "wait_for_open_transactions", "xmin_max_bytes", "audit", "sweep", "on_delete", "since", "until", "connections", "mode", "on_duplicate", "run_id", "try_number",
+    "source", "target", "driver", "channel", "spool_dir", "spool_file_bytes", "source_name", "table", "target_table", "keys", "columns", "as_text", "mask", "mask_key_env", "naive_timestamps", "where", "capture", "cursor_columns", "open_transactions", "clock_margin",
+    "lookback", "max_hold", "wait_for_open_transactions", "xmin_max_bytes", "audit", "sweep", "on_delete", "since", "until", "connections", "mode", "allow_empty", "on_schema_change", "on_duplicate", "run_id", "try_number",
     "map_index", "application", "batch_bytes", "lock_timeout", "lease_seconds", "source_lag_wait", "connect_timeout", "control_schema", "verify"};
 
 TEST(the_schema_lists_every_key_with_type_meaning_and_default) {
@@ -583,6 +627,7 @@ int main(void) {
         cmocka_unit_test(a_number_out_of_bounds_is_refused_and_one_at_the_bound_is_taken),
         cmocka_unit_test(a_number_must_be_whole_where_halves_mean_nothing),
         cmocka_unit_test(an_unknown_choice_is_refused_with_those_there_are),
+        cmocka_unit_test(a_setting_that_its_mode_leaves_no_room_for_is_refused),
         cmocka_unit_test(a_key_that_comes_twice_is_refused_by_name),
         cmocka_unit_test(a_list_of_columns_holds_each_name_once),
         cmocka_unit_test(a_table_name_is_read_as_sql_quotes_it),
@@ -594,6 +639,9 @@ int main(void) {
         cmocka_unit_test(a_verb_says_which_key_it_lacks),
         cmocka_unit_test(a_job_of_a_stream_has_keys_and_nothing_that_says_how_a_table_is_read),
         cmocka_unit_test(a_job_that_fills_its_memory_is_refused),
+        cmocka_unit_test(policies_are_those_of_the_kinds_named_and_the_usual_ones_of_all_others),
+        cmocka_unit_test(one_policy_is_that_of_every_kind_which_knows_it),
+        cmocka_unit_test(a_policy_that_there_is_not_or_that_its_kind_does_not_know_is_refused),
         cmocka_unit_test(the_schema_lists_every_key_with_type_meaning_and_default),
         cmocka_unit_test(the_defaults_of_the_schema_are_taken_by_the_parser),
         cmocka_unit_test(the_settings_of_captures_have_their_defaults),

@@ -132,7 +132,7 @@ def test_settings_reach_the_core_by_their_names(core: FakeCore, report: dict[str
 
 
 def test_every_setting_of_a_job_can_be_given_to_run() -> None:
-    recorded_only = {"map_index", "mode", "application"}
+    recorded_only = {"map_index", "application"}
     assert set(cli.Job.settings()) - recorded_only - {"table"} <= _options_of_run()
 
 
@@ -269,6 +269,7 @@ PLAN: dict[str, Any] = {
     "capture_reason": "a heap table",
     "first_load": True,
     "full_read": True,
+    "mode": "merge",
     "sweep": False,
     "completeness": "proven",
     "hard_deletes": "captured",
@@ -350,6 +351,29 @@ def test_the_table_of_types_is_printed_for_one_target_or_for_all(
     printed = capsys.readouterr().out
     assert [head for head in ("on PostgreSQL", "in Arrow", "on DuckDB", "on Snowflake") if head in printed.splitlines()[1]] == [word]
     assert all(f"\n  {row['postgres']} " in printed for row in json.loads(_native.type_table())["types"])
+
+
+def test_the_readme_holds_the_table_of_drift_that_the_code_prints(capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main(["drift"]) == 0
+    printed = capsys.readouterr().out
+    assert printed in (Path(__file__).resolve().parents[2] / "README.md").read_text()
+    assert cli.main(["drift", "--json"]) == 0
+    kinds = json.loads(capsys.readouterr().out)["kinds"]
+    assert all(f"| `{kind['kind']}` |" in printed for kind in kinds) and printed.count("**") == 2 * len(kinds)
+
+
+@pytest.mark.parametrize(
+    ("typed", "given"),
+    [
+        (["fail"], "fail"),
+        (["type_changed=apply"], {"type_changed": "apply"}),
+        (["type_changed=apply,nullability=apply", "column_added = ignore"], {"type_changed": "apply", "nullability": "apply", "column_added": "ignore"}),
+    ],
+)
+def test_policies_are_read_from_the_command_line(core: FakeCore, typed: list[str], given: object) -> None:
+    options = [part for text in typed for part in ("--on-schema-change", text.replace(" ", ""))]
+    cli.main(["run", *OPTIONS, "--table", "orders", *options])
+    assert core.made[0].settings["on_schema_change"] == given
 
 
 def test_the_table_of_types_is_json_with_what_was_asked_for(capsys: pytest.CaptureFixture[str]) -> None:

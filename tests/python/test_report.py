@@ -64,6 +64,7 @@ def test_a_plan_lists_its_statements_in_order() -> None:
             "capture_reason": "a heap table",
             "first_load": True,
             "full_read": True,
+            "mode": "append",
             "sweep": False,
             "completeness": "proven",
             "hard_deletes": "captured",

@@ -22,7 +22,7 @@ with orders as (
         {{ utc_date(known_timestamp('created_at')) }} as order_date,
         coalesce({{ known_timestamp('updated_at') }}, {{ known_timestamp('created_at') }}) as changed_at,
         _extracted_at
-    from {{ source('postgres', 'orders') }}
+    from {{ latest(source('postgres', 'orders')) }}
 
 ),
 

@@ -10,7 +10,7 @@ with order_items as (
         {{ known_timestamp('updated_at') }} as updated_at,
         deleted_at,
         _extracted_at
-    from {{ source('postgres', 'order_items') }}
+    from {{ latest(source('postgres', 'order_items'), ['order_id', 'line_number']) }}
     where _deleted_at is null
 
 )

@@ -12,7 +12,7 @@ with orders as (
         {{ known_timestamp('updated_at') }} as updated_at,
         deleted_at,
         _extracted_at
-    from {{ source('postgres', 'orders') }}
+    from {{ latest(source('postgres', 'orders')) }}
     where _deleted_at is null
 
 )

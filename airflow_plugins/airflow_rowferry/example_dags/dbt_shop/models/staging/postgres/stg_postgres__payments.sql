@@ -11,7 +11,7 @@ with payments as (
         {{ known_timestamp('updated_at') }} as updated_at,
         deleted_at,
         _extracted_at
-    from {{ source('postgres', 'payments') }}
+    from {{ latest(source('postgres', 'payments')) }}
     where _deleted_at is null
 
 )

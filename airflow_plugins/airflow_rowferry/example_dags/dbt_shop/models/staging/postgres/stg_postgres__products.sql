@@ -12,7 +12,7 @@ with products as (
         {{ known_timestamp(declared_utc('updated_at')) }} as updated_at,
         {{ declared_utc('deleted_at') }} as deleted_at,
         _extracted_at
-    from {{ source('postgres', 'products') }}
+    from {{ latest(source('postgres', 'products')) }}
     where _deleted_at is null
 
 )

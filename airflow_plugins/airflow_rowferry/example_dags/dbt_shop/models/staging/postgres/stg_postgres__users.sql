@@ -9,7 +9,7 @@ with users as (
         {{ known_timestamp('updated_at') }} as updated_at,
         deleted_at,
         _extracted_at
-    from {{ source('postgres', 'users') }}
+    from {{ latest(source('postgres', 'users')) }}
     where _deleted_at is null
 
 )
