@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import base64
+import os
 import textwrap
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote, urlencode
 
@@ -13,7 +16,33 @@ from airflow.providers.postgres.hooks.postgres import PostgresHook
 if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import Connection
 
-__all__ = ["connection_uri"]
+__all__ = ["KEY_OF_CONNECTION", "connection_uri", "mask_key"]
+
+KEY_OF_CONNECTION = "ROWFERRY_MASK_KEY_OF_CONNECTION"
+"""The environment variable that holds the key of hashes while a load runs whose key is a connection's."""
+
+
+@contextmanager
+def mask_key(conn_id: str | None) -> Iterator[None]:
+    """
+    Have the password of a connection as the key of hashes in ``KEY_OF_CONNECTION``, for this process and no longer.
+
+    :param conn_id: an Airflow connection of any type; None: nothing is set.
+    :raises AirflowFailException: the connection has no password.
+    :raises AirflowNotFoundException: there is no such connection.
+    """
+    if conn_id is None:
+        yield
+        return
+    key = BaseHook.get_connection(conn_id).password
+    if not key:
+        raise AirflowFailException(f"connection {conn_id!r}, which mask_key_conn_id names, has no password: that is the key of hashes")
+    mask_secret(key)
+    os.environ[KEY_OF_CONNECTION] = key
+    try:
+        yield
+    finally:
+        os.environ.pop(KEY_OF_CONNECTION, None)
 
 
 def connection_uri(conn_id: str) -> str:

@@ -14,7 +14,7 @@ from airflow.providers.common.compat.sdk import (
     BaseOperator,
 )
 
-from airflow_rowferry.hooks import connection_uri
+from airflow_rowferry.hooks import KEY_OF_CONNECTION, connection_uri, mask_key
 from rowferry import Job, Report
 from rowferry.errors import AuthenticationError, CancelledError, ConfigurationError, RowferryError
 from rowferry.terminal import proof_lines
@@ -74,6 +74,10 @@ class PostgresToWarehouseOperator(BaseOperator):
     :param keys: columns that identify a row; by default the primary key. (templated)
     :param columns: columns to load, the keys among them; by default all. (templated)
     :param as_text: columns to load as their text, whatever their type; by default none. (templated)
+    :param mask: what hides a column's values, by column: ``drop``, ``redact``, ``truncate:N`` or ``hash``; by default
+        nothing is hidden. (templated)
+    :param mask_key_env: the worker's environment variable that holds the key of hashes.
+    :param mask_key_conn_id: a connection whose password is the key, instead of ``mask_key_env``. (templated)
     :param naive_timestamps: a ``timestamp`` without time zone, in a new table: ``utc`` takes it as UTC and gives it a zone,
         ``keep`` leaves it without; ``auto`` is ``utc`` on Snowflake, else ``keep``.
     :param where: SQL condition on the rows of the source, sent as written. (templated)
@@ -127,6 +131,8 @@ class PostgresToWarehouseOperator(BaseOperator):
         "keys",
         "columns",
         "as_text",
+        "mask",
+        "mask_key_conn_id",
         "where",
         "capture",
         "cursor_columns",
@@ -143,6 +149,7 @@ class PostgresToWarehouseOperator(BaseOperator):
         "columns": "json",
         "as_text": "json",
         "cursor_columns": "json",
+        "mask": "json",
         "on_schema_change": "json",
     }
     ui_color = "#d6eaf8"
@@ -158,6 +165,9 @@ class PostgresToWarehouseOperator(BaseOperator):
         keys: Sequence[str] | None = None,
         columns: Sequence[str] | None = None,
         as_text: Sequence[str] | None = None,
+        mask: Mapping[str, str] | None = None,
+        mask_key_env: str = "ROWFERRY_MASK_KEY",
+        mask_key_conn_id: str | None = None,
         naive_timestamps: str = "auto",
         where: str | None = None,
         capture: str = "auto",
@@ -201,6 +211,9 @@ class PostgresToWarehouseOperator(BaseOperator):
         self.keys = keys
         self.columns = columns
         self.as_text = as_text
+        self.mask = mask
+        self.mask_key_env = mask_key_env
+        self.mask_key_conn_id = mask_key_conn_id
         self.naive_timestamps = naive_timestamps
         self.where = where
         self.capture = capture
@@ -246,11 +259,8 @@ class PostgresToWarehouseOperator(BaseOperator):
 
     def execute(self, context: Context) -> dict[str, Any]:
         try:
-            job = self._make_job(context)
-            self._job = job
-            if self._killed:  # while the connections were resolved
-                job.cancel()
-            report = job.run(on_progress=_ProgressLog(self.log))
+            with mask_key(self.mask_key_conn_id):
+                report = self._run(context)
         except RowferryError as error:
             self._log_error(error)
             if isinstance(error, ConfigurationError | AuthenticationError):
@@ -262,6 +272,13 @@ class PostgresToWarehouseOperator(BaseOperator):
             self._job = None
         self._log_report(report)
         return _summary(report)
+
+    def _run(self, context: Context) -> Report:
+        job = self._make_job(context)
+        self._job = job
+        if self._killed:  # while the connections were resolved
+            job.cancel()
+        return job.run(on_progress=_ProgressLog(self.log))
 
     def on_kill(self) -> None:
         """Cancel the statements on both servers; ``execute`` then raises, so that no success is recorded."""
@@ -280,6 +297,8 @@ class PostgresToWarehouseOperator(BaseOperator):
             keys=self.keys,
             columns=self.columns,
             as_text=self.as_text,
+            mask=self.mask,
+            mask_key_env=KEY_OF_CONNECTION if self.mask_key_conn_id else self.mask_key_env,
             naive_timestamps=self.naive_timestamps,  # type: ignore[arg-type]
             where=self.where,
             capture=self.capture,  # type: ignore[arg-type]  # the job checks it

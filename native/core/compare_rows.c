@@ -1,5 +1,6 @@
 #include "core/compare_rows.h"
 
+#include "core/hash_rows.h"
 #include "core/key_text.h"
 #include "core/row_hash.h"
 #include "core/row_stream.h"
@@ -44,13 +45,19 @@ static enum rf_code visit(struct comparison *comparison, struct rf_row_stream *r
 static enum rf_code visit_source(struct comparison *comparison, uint64_t since, visitor *take, struct rf_error *err) {
     struct rf_source *source = comparison->source;
     struct rf_text sql = {0};
-    rf_sql_source_values(comparison->plan, since, &sql);
+    bool hashes_rows = comparison->sink->ops->read != NULL; /* and gives them as texts */
+    if (hashes_rows) rf_sql_source_texts(comparison->plan, since, &sql);
+    else rf_sql_source_values(comparison->plan, since, &sql);
     enum rf_code code = rf_text_check(&sql, err);
     if (code == RF_OK) code = source->ops->read(source->self, sql.data, err);
     rf_text_free(&sql);
     RF_TRY(code);
-    struct rf_row_stream rows = {.next = source->ops->next, .self = source->self};
-    return visit(comparison, &rows, comparison->compared.sent, comparison->plan->source->n_columns + (since != 0), take, err);
+    struct rf_hashed_source hashed;
+    rf_hashed_begin(&hashed, source, comparison->plan->source, false, false);
+    struct rf_row_stream rows = {.next = rf_hashed_next, .self = &hashed};
+    code = visit(comparison, &rows, comparison->compared.sent, comparison->plan->source->n_columns + (since != 0), take, err);
+    rf_hashed_end(&hashed);
+    return code;
 }
 
 static enum rf_code visit_target(struct comparison *comparison, visitor *take, struct rf_error *err) {

@@ -30,7 +30,7 @@ static const struct rf_dialect_row ROWS[RF_DIALECTS] = {
         .has_schemas = true,
         .hex = {"_utf8mb4 X'", "'"},
         .time = {"TIMESTAMP'", "'"}, .time_digits = 26,
-        .text = "longtext", .name_text = "varchar(512)", .bytes = "varbinary(16)", .json = "longtext", .instant = "datetime(6)", .flag = "tinyint(1)",
+        .text = "longtext", .name_text = "varchar(512)", .bytes = "varbinary(32)", .json = "longtext", .instant = "datetime(6)", .flag = "tinyint(1)",
         .table_end = " ENGINE=InnoDB ROW_FORMAT=DYNAMIC DEFAULT CHARSET=utf8mb4 COLLATE=utf8mb4_nopad_bin",
         .now = "UTC_TIMESTAMP(6)",
         .later = {"UTC_TIMESTAMP(6) + INTERVAL ", " SECOND"},

@@ -1,6 +1,7 @@
 #include "core/job.h"
 
 #include "core/json.h"
+#include "core/mask.h"
 #include "core/snowflake_names.h"
 #include "core/snowflake_uri.h"
 #include "core/text.h"
@@ -14,7 +15,7 @@
 #include <string.h>
 #include <sys/random.h>
 
-enum kind { TEXT, NAMES, NUMBER, INTEGER, BYTES, FLAG, CHOICE, SCHEDULE, POLICIES };
+enum kind { TEXT, NAMES, NUMBER, INTEGER, BYTES, FLAG, CHOICE, SCHEDULE, POLICIES, MASKS };
 
 /* One row per key of a job: everything that parsing, validating and the published schema know about it. */
 struct key {
@@ -45,6 +46,8 @@ static const struct key KEYS[] = {
     {"keys", NAMES, AT(keys), NULL, 0, 0, 0, NULL, true, "columns that identify a row; null: the primary key"},
     {"columns", NAMES, AT(columns), NULL, 0, 0, 0, NULL, true, "columns to carry; null: all"},
     {"as_text", NAMES, AT(as_text), NULL, 0, 0, 0, NULL, true, "columns to carry as their text, whatever their type; null: none"},
+    {"mask", MASKS, AT(mask), NULL, 0, 0, 0, NULL, true, "what hides a column's values, by column: drop, redact, truncate:N (to its first N characters) or hash (HMAC-SHA-256 under the key of mask_key_env); null: nothing is hidden"},
+    {"mask_key_env", TEXT, AT(mask_key_env), "ROWFERRY_MASK_KEY", 0, 0, 0, NULL, false, "environment variable that holds the key of hashes, at least 16 bytes"},
     {"naive_timestamps", CHOICE, AT(naive_timestamps), "auto", 0, 0, 0, "auto utc keep", false, "a timestamp without time zone, in a new table: becomes one with a zone, in UTC, or stays without; auto: utc on Snowflake, else keep. A column that is there without a zone stays so"},
     {"where", TEXT, AT(where), NULL, 0, 0, 0, NULL, true, "row filter, an SQL condition on the source's columns; the one place that takes SQL"},
     {"capture", CHOICE, AT(capture), "auto", 0, 0, 0, "auto xmin cursor full", false, "how changed rows are found"},
@@ -166,6 +169,30 @@ static enum rf_code set_names(struct rf_job *job, const struct key *key, const c
     return RF_OK;
 }
 
+static enum rf_code set_mask(struct rf_mask *mask, const struct key *key, const cJSON *item, struct rf_arena *arena, struct rf_error *err) {
+    if (!cJSON_IsString(item) || !*item->string) return wrong_type(key, "an object of column names and masks, or null", err);
+    if (!rf_mask_read(item->valuestring, mask)) {
+        rf_fail(err, RF_CONFIG, "\"%s\" of the job hides the column \"%s\" by \"%s\", which is no mask", key->name, item->string, item->valuestring);
+        return rf_hint(err, "Write \"drop\", \"redact\", \"truncate:N\" (the first N characters, from 1 to 1000000) or \"hash\".");
+    }
+    mask->column = rf_arena_copy(arena, item->string);
+    return mask->column ? RF_OK : rf_no_memory(err);
+}
+
+static enum rf_code set_masks(struct rf_job *job, const struct key *key, const cJSON *object, struct rf_arena *arena, struct rf_error *err) {
+    int n = cJSON_GetArraySize(object);
+    if (n < 1 || n > MOST_NAMES) return wrong_type(key, "an object of 1 to 1664 column names and masks, or null", err);
+    job->mask.masks = rf_arena_take(arena, (size_t)n * sizeof *job->mask.masks);
+    if (!job->mask.masks) return rf_no_memory(err);
+    const cJSON *item;
+    cJSON_ArrayForEach(item, object) {
+        if (rf_mask_of(job, item->string)) return rf_fail(err, RF_CONFIG, "\"%s\" of the job names the column \"%s\" twice", key->name, item->string);
+        RF_TRY(set_mask(&job->mask.masks[job->mask.n], key, item, arena, err));
+        job->mask.n++;
+    }
+    return RF_OK;
+}
+
 static enum rf_code set_number(struct rf_job *job, const struct key *key, double value, struct rf_error *err) {
     if (!(value >= key->least && value <= key->most))
         return rf_fail(err, RF_CONFIG, "\"%s\" of the job is %g; it must be from %.0f to %.0f", key->name, value, key->least, key->most);
@@ -257,6 +284,7 @@ static enum rf_code set_default(struct rf_job *job, const struct key *key, struc
     case BYTES: return set_number(job, key, key->default_number, err);
     case POLICIES: job->on_schema_change = rf_policies_usual(); return RF_OK;
     case NAMES:
+    case MASKS:
     case FLAG: return RF_OK;
     }
     return RF_OK;
@@ -279,6 +307,9 @@ static enum rf_code set_value(struct rf_job *job, const struct key *key, const c
     case NAMES:
         if (!cJSON_IsArray(value)) return wrong_type(key, "a list of column names, or null", err);
         return set_names(job, key, value, arena, err);
+    case MASKS:
+        if (!cJSON_IsObject(value)) return wrong_type(key, "an object of column names and masks, or null", err);
+        return set_masks(job, key, value, arena, err);
     case NUMBER:
     case INTEGER:
     case BYTES:
@@ -630,7 +661,7 @@ static void add_choices(struct rf_text *to, const char *choices) {
 }
 
 static void add_type(struct rf_text *to, const struct key *key) {
-    static const char *const types[] = {"string", "array", "number", "integer", "integer", "boolean", "string", "string", "string"};
+    static const char *const types[] = {"string", "array", "number", "integer", "integer", "boolean", "string", "string", "string", "object"};
     if (!key->nullable) {
         rf_json_text(to, "type", types[key->kind]);
         return;
@@ -673,6 +704,13 @@ static void add_property(struct rf_text *to, const struct key *key) {
         rf_json_text(to, "type", "string");
         rf_json_close(to, '}');
         rf_json_integer(to, "minItems", 1);
+    }
+    if (key->kind == MASKS) {
+        rf_json_open(to, "additionalProperties", '{');
+        rf_json_text(to, "type", "string");
+        rf_json_text(to, "pattern", "^(drop|redact|hash|truncate:[1-9][0-9]{0,6})$");
+        rf_json_close(to, '}');
+        rf_json_integer(to, "minProperties", 1);
     }
     if (key->kind == CHOICE) add_choices(to, key->choices);
     if (key->kind == POLICIES) add_policies(to);

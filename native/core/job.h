@@ -29,6 +29,22 @@ struct rf_names {
     int n;
 };
 
+enum rf_mask_kind { RF_MASK_DROP, RF_MASK_REDACT, RF_MASK_TRUNCATE, RF_MASK_HASH };
+
+/* What hides a column's values. */
+struct rf_mask {
+    const char *column;
+    enum rf_mask_kind kind;
+    int n_characters; /* that truncating leaves */
+};
+
+#define RF_REDACTED "***" /* in place of a text */
+
+struct rf_masks {
+    struct rf_mask *masks; /* NULL when the job does not say */
+    int n;
+};
+
 struct rf_job {
     const char *source; /* URI; NULL for verbs that need none */
     const char *target;
@@ -48,6 +64,8 @@ struct rf_job {
     struct rf_names keys;
     struct rf_names columns;
     struct rf_names as_text;
+    struct rf_masks mask;
+    const char *mask_key_env; /* the environment variable that holds the key of hashes */
     enum rf_naive naive_timestamps;
     const char *where;
     enum rf_capture capture;

@@ -84,6 +84,10 @@ bool rf_keeps_versions(const struct rf_plan *plan) {
     return plan->job->mode == RF_MODE_APPEND;
 }
 
+bool rf_orders_by_cursor(const struct rf_plan *plan) {
+    return plan->dedupe && plan->source->n_cursor > 0 && !rf_keeps_versions(plan);
+}
+
 bool rf_sends_csv(const struct rf_plan *plan) {
     return plan->source->sends_csv;
 }

@@ -120,6 +120,9 @@ bool rf_sends_csv(const struct rf_plan *plan);
 /* May the source send a NULL in column i? */
 bool rf_may_be_null(const struct rf_plan *plan, int i);
 
+/* Is the later of two rows of one key told by the cursor first? Not where versions are kept, which go by their transactions. */
+bool rf_orders_by_cursor(const struct rf_plan *plan);
+
 /* Is the source column i part of the key? */
 bool rf_is_key(const struct rf_source_facts *source, int i);
 

@@ -1,6 +1,7 @@
 #include "core/reading.h"
 
 #include "core/copy_binary.h"
+#include "core/hash_rows.h"
 #include "core/plan.h"
 #include "core/sql.h"
 #include "core/types.h"
@@ -13,6 +14,7 @@ struct reading {
     const struct rf_taker *taker;
     size_t batch_bytes;
     struct rf_source_facts facts;
+    struct rf_hashed_source hashed; /* its rows */
     struct rf_plan plan;
     struct rf_columns_field *fields; /* shape (facts.n_columns,), as the next */
     struct rf_field *row;
@@ -73,8 +75,9 @@ static enum rf_code decode(struct reading *reading, const struct rf_batch *batch
 static enum rf_code read_rows(struct reading *reading, struct rf_error *err) {
     const struct rf_source *source = reading->source;
     struct rf_batch batch;
+    rf_hashed_begin(&reading->hashed, source, &reading->facts, false, false);
     for (;;) {
-        RF_TRY(source->ops->next(source->self, &batch, err));
+        RF_TRY(rf_hashed_next(&reading->hashed, &batch, err));
         if (batch.n_bytes == 0) break;
         RF_TRY(decode(reading, &batch, err));
     }
@@ -91,6 +94,7 @@ enum rf_code rf_read_table(const struct rf_job *job, const struct rf_source *sou
     if (code == RF_OK) code = start(&reading, err);
     if (code == RF_OK) code = read_rows(&reading, err);
     source->ops->close(source->self);
+    rf_hashed_end(&reading.hashed);
     rf_columns_free(reading.columns);
     return code;
 }

@@ -1,6 +1,7 @@
 #include "core/report.h"
 
 #include "core/json.h"
+#include "core/mask.h"
 
 #include <inttypes.h>
 #include <stdarg.h>
@@ -170,6 +171,22 @@ static void add_conversions(struct rf_text *to, const struct rf_source_facts *so
     rf_json_close(to, ']');
 }
 
+/* What the job hides, and never a key. */
+static void add_masks(struct rf_text *to, const struct rf_job *job) {
+    rf_json_open(to, "masks", '[');
+    for (int i = 0; i < job->mask.n; i++) {
+        struct rf_text word = {0};
+        rf_mask_write(&job->mask.masks[i], &word);
+        to->failed |= word.failed;
+        rf_json_open(to, NULL, '{');
+        rf_json_text(to, "column", job->mask.masks[i].column);
+        rf_json_text(to, "mask", word.data);
+        rf_json_close(to, '}');
+        rf_text_free(&word);
+    }
+    rf_json_close(to, ']');
+}
+
 bool rf_verification_failed(const struct rf_verification *verification) {
     return verification->different > 0 || verification->missing > 0 ||
            (verification->target_only_is_error && verification->target_only > 0);
@@ -254,6 +271,7 @@ char *rf_report_json(const struct rf_report *report) {
     else rf_json_null(&json, "verification");
     add_drift(&json, report->plan);
     add_conversions(&json, report->plan->source);
+    add_masks(&json, report->plan->job);
     rf_json_open(&json, "warnings", '[');
     rf_json_close(&json, ']');
     rf_json_close(&json, '}');
@@ -294,6 +312,7 @@ char *rf_plan_json(const struct rf_plan *plan, const struct rf_statement *statem
     add_reasons(&json, &nothing_done);
     add_drift(&json, plan);
     add_conversions(&json, plan->source);
+    add_masks(&json, plan->job);
     rf_json_close(&json, '}');
     return rf_json_take(&json);
 }
@@ -353,6 +372,7 @@ static const struct property PROPERTIES[] = {
     {"verification", "object|null", "of a run with verify: what the comparison before the commit found"},
     {"drift", "array", "changes of the schema that this load met: kind, column or partition (null of a whole table), old, new, policy, and what was done"},
     {"conversions", "array", "columns whose values came in another form: column, type at the source, carried_as, reason (null where the table of types says it)"},
+    {"masks", "array", "columns whose values were hidden: column, mask"},
     {"warnings", "array", "texts"},
 };
 

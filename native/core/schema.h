@@ -14,12 +14,14 @@ struct rf_column {
     const char *cast;     /* "::pg_catalog.text": what the source sends it as; NULL: as it is */
     const char *cast_reason; /* why it is not sent as it is; NULL where the table of types alone says so */
     const char *through;  /* of a source that is asked in SQL: the function that the value, cast, is sent through; or NULL */
+    const char *masked;   /* of a source that is asked in SQL: what it sends in place of the column; or NULL */
     const char *compared_as; /* of a value that goes as text there: what the source sends it as to be compared, in place of `cast`; or NULL */
     const char *arrives_as; /* the type of a target that goes by the table of types; NULL where bytes pass unread */
     const char *read_by;    /* how such a target reads the text that it is sent: "PARSE_JSON(%s)"; NULL: as its type reads texts */
     int32_t typmod;       /* -1 when the type carries none */
     bool not_null;
     bool always_null; /* of a stream that knows no type for it, because it has no value */
+    bool hashed;    /* what it sends is hashed before it goes on (core/hash_rows.h) */
     bool generated; /* computed by the server; COPY of the table itself refuses it */
     const char *line; /* of a source: its line of the fingerprint, "column <number> <name> …"; else NULL */
 };

@@ -48,10 +48,11 @@ struct rf_sink_ops {
     enum rf_code (*record)(void *self, const struct rf_report *report, struct rf_error *err);
     /* Commits; when the answer is lost, finds out. RF_OK means committed. */
     enum rf_code (*commit)(void *self, struct rf_error *err);
-    /* For comparing, in the present transaction. A server that hashes its rows itself is asked by COPY … TO STDOUT (FORMAT binary).
+    /* For comparing, in the present transaction. A server that hashes its rows itself is asked by COPY … TO STDOUT (FORMAT binary), or,
+     * where columns are hashed on the way to it, for the texts of its rows.
      * Any other gives the rows that are not closed, in any order, the plan's columns in its order. */
-    enum rf_code (*read)(void *self, const char *sql, struct rf_error *err);
-    enum rf_code (*read_rows)(void *self, const struct rf_plan *plan, struct rf_compared *compared, struct rf_error *err); /* NULL: by `read` */
+    enum rf_code (*read)(void *self, const char *sql, struct rf_error *err); /* NULL: any other */
+    enum rf_code (*read_rows)(void *self, const struct rf_plan *plan, struct rf_compared *compared, struct rf_error *err); 
     /* Of either the next piece, COPY BINARY; n_bytes is 0 at the end. */
     enum rf_code (*next)(void *self, struct rf_batch *batch, struct rf_error *err);
     /* Without a run, each on a sink that is not open, and closed afterwards; *json is the caller's to free, whatever comes back: the

@@ -7,6 +7,8 @@
 #include "core/plan.h"
 #include "core/schema.h"
 
+struct rf_hasher; /* core/hash_rows.h */
+
 struct rf_source_ops {
     /* Connects. */
     enum rf_code (*open)(void *self, struct rf_error *err);
@@ -26,6 +28,7 @@ struct rf_source_ops {
 struct rf_source {
     const struct rf_source_ops *ops;
     void *self;
+    const struct rf_hasher *hasher; /* of columns that are hashed; NULL where there are none */
 };
 
 #endif

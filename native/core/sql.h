@@ -171,6 +171,9 @@ void rf_sql_source_rows(const struct rf_plan *plan, uint64_t since, struct rf_te
 void rf_sql_target_rows(const struct rf_plan *plan, struct rf_text *out);
 /* COPY BINARY of all rows that pass the filter, in any order: the columns as they are sent, and unless `since` is 0, is pending */
 void rf_sql_source_values(const struct rf_plan *plan, uint64_t since, struct rf_text *out);
+/* The same as the texts that are compared, and those of the target's rows that are not closed, of a server that hashes rows. */
+void rf_sql_source_texts(const struct rf_plan *plan, uint64_t since, struct rf_text *out);
+void rf_sql_target_texts(const struct rf_plan *plan, struct rf_text *out);
 /* → the columns of the rows that are not closed, in any order */
 void rf_sql_target_values(const struct rf_plan *plan, struct rf_text *out);
 

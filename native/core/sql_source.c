@@ -222,6 +222,12 @@ void rf_sql_check_filter(const struct rf_job *job, struct rf_text *out) {
 
 /* ---- reading ---- */
 
+/* What a column holds, or hides. Brackets, since a cast may follow. */
+static void add_stored(const struct rf_column *column, struct rf_text *out) {
+    if (column->masked) rf_text_addf(out, "(%s)", column->masked);
+    else rf_text_identifier(out, column->name);
+}
+
 /* NULL when it changes nothing of what is sent. */
 static const char *cast_sent(const struct rf_plan *plan, const struct rf_column *column) {
     return rf_sends_csv(plan) || rf_casts_bytes(column) ? column->cast : NULL;
@@ -231,10 +237,10 @@ static const char *cast_sent(const struct rf_plan *plan, const struct rf_column 
 static void add_column(const struct rf_plan *plan, const struct rf_column *column, struct rf_text *out) {
     const char *cast = cast_sent(plan, column);
     if (column->through) rf_text_addf(out, "%s(", column->through);
-    rf_text_identifier(out, column->name);
+    add_stored(column, out);
     if (cast) rf_text_add(out, cast);
     if (column->through) rf_text_add(out, ")");
-    if (!cast && !column->through) return;
+    if (!cast && !column->through && !column->masked) return;
     rf_text_add(out, " AS ");
     rf_text_identifier(out, column->name);
 }
@@ -375,12 +381,41 @@ static void add_xid(const struct rf_plan *plan, struct rf_text *out) {
                  end, (uint32_t)end);
 }
 
-/* Which of two rows of one key is newer: the version written later; within one transaction, the later place. And
- * whether a run by cursor would have left the row out. */
+/* The latest time of the row's cursor columns as bytes that are ordered as times are: those before 2000 are sent as negative numbers, so
+ * the sign is turned round. A row without any is as old as -infinity. */
+static void add_time_bytes(const struct rf_source_facts *source, struct rf_text *out) {
+    struct rf_text sent = {0};
+    rf_text_add(&sent, "pg_catalog.timestamptz_send(greatest(");
+    for (int i = 0; i < source->n_cursor; i++) {
+        rf_text_add(&sent, i > 0 ? ", " : "");
+        rf_text_identifier(&sent, source->cursor[i].name);
+        rf_text_add(&sent, "::pg_catalog.timestamptz");
+    }
+    rf_text_add(&sent, "))");
+    const char *time = sent.data ? sent.data : "";
+    rf_text_addf(out, "coalesce(pg_catalog.set_bit(%s, 7, 1 - pg_catalog.get_bit(%s, 7)), pg_catalog.int8send(0))", time, time);
+    out->failed |= sent.failed;
+    rf_text_free(&sent);
+}
+
+/* The same after the version's age and its place: what was written later has a smaller age. */
+static void add_place_by_cursor(const struct rf_plan *plan, struct rf_text *out) {
+    rf_text_add(out, rf_sends_csv(plan) ? "pg_catalog.encode(" : "");
+    add_time_bytes(plan->source, out);
+    rf_text_add(out, " || pg_catalog.int4send(2147483647 - pg_catalog.age(xmin)) || pg_catalog.tidsend(ctid)");
+    rf_text_add(out, rf_sends_csv(plan) ? ", 'hex')" : "");
+}
+
+/* Which of two rows of one key is newer: the one whose cursor is later; then the version written later; within one transaction, the
+ * later place. A table without cursor columns has versions alone. And whether a run by cursor would have left the row out. */
 static void add_version(const struct rf_plan *plan, struct rf_text *out) {
     /* The text of a place is not ordered as places are; its bytes in hexadecimal digits are. */
     const char *place = rf_sends_csv(plan) ? "pg_catalog.encode(pg_catalog.tidsend(ctid), 'hex')" : "ctid";
-    if (plan->dedupe) rf_text_addf(out, ", pg_catalog.age(xmin) AS \"_rowferry_age\", %s AS \"_rowferry_place\"", place);
+    bool by_cursor = rf_orders_by_cursor(plan);
+    if (plan->dedupe) rf_text_add(out, by_cursor ? ", 0 AS \"_rowferry_age\", " : ", pg_catalog.age(xmin) AS \"_rowferry_age\", ");
+    if (plan->dedupe && by_cursor) add_place_by_cursor(plan, out);
+    else if (plan->dedupe) rf_text_add(out, place);
+    if (plan->dedupe) rf_text_add(out, " AS \"_rowferry_place\"");
     if (plan->audit) {
         rf_text_add(out, ", (");
         add_cursor(plan, out);
@@ -425,7 +460,7 @@ static void add_plain_select(const struct rf_plan *plan, const struct rf_part *p
 static bool has_computed(const struct rf_plan *plan) {
     for (int i = 0; i < plan->source->n_columns; i++) {
         const struct rf_column *column = &plan->source->columns[i];
-        if (column->generated || column->through || cast_sent(plan, column)) return true;
+        if (column->generated || column->through || column->masked || cast_sent(plan, column)) return true;
     }
     return false;
 }
@@ -485,8 +520,11 @@ static bool prints_otherwise(const struct rf_column *from, const struct rf_colum
 
 static void add_value(const struct rf_plan *plan, int i, bool target, struct rf_text *out) {
     const struct rf_column *from = &plan->source->columns[i], *to = rf_target_column(plan, i);
-    rf_text_identifier(out, from->name);
-    if (target) return;
+    if (target) {
+        rf_text_identifier(out, from->name);
+        return;
+    }
+    add_stored(from, out);
     if (from->cast) rf_text_add(out, from->cast);
     else if (prints_otherwise(from, to)) rf_text_addf(out, "::%s", to->type);
 }
@@ -581,6 +619,29 @@ void rf_sql_source_rows(const struct rf_plan *plan, uint64_t since, struct rf_te
 
 void rf_sql_target_rows(const struct rf_plan *plan, struct rf_text *out) {
     add_rows(plan, true, 0, out);
+}
+
+static void add_texts(const struct rf_plan *plan, bool target, uint64_t since, struct rf_text *out) {
+    rf_text_add(out, "COPY (SELECT ");
+    for (int i = 0; i < plan->source->n_columns; i++) {
+        rf_text_add(out, i > 0 ? ", (" : "(");
+        add_value(plan, i, target, out);
+        rf_text_add(out, ")::pg_catalog.text");
+    }
+    if (since) {
+        rf_text_add(out, ", ");
+        add_pending(plan, since, out);
+    }
+    add_side(plan, target, out);
+    rf_text_add(out, ") TO STDOUT (FORMAT binary)");
+}
+
+void rf_sql_source_texts(const struct rf_plan *plan, uint64_t since, struct rf_text *out) {
+    add_texts(plan, false, since, out);
+}
+
+void rf_sql_target_texts(const struct rf_plan *plan, struct rf_text *out) {
+    add_texts(plan, true, 0, out);
 }
 
 void rf_sql_source_values(const struct rf_plan *plan, uint64_t since, struct rf_text *out) {

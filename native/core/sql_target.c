@@ -303,6 +303,12 @@ static const char *staged_type(const struct rf_plan *plan, int i) {
     return from->arrives_as ? from->arrives_as : from->type;
 }
 
+/* A place in the source; behind the time of a cursor, bytes. */
+static const char *place_type(const struct rf_plan *plan) {
+    const char *place = dialect_of(plan)->place;
+    return rf_orders_by_cursor(plan) && strcmp(place, "tid") == 0 ? "bytea" : place;
+}
+
 void rf_sql_create_stage(const struct rf_plan *plan, struct rf_text *out) {
     rf_text_add(out, "CREATE TEMPORARY TABLE ");
     rf_text_addf(out, "\"" RF_STAGE "\" (", plan->load_id);
@@ -311,7 +317,7 @@ void rf_sql_create_stage(const struct rf_plan *plan, struct rf_text *out) {
         rf_text_identifier(out, plan->source->columns[i].name);
         rf_text_addf(out, " %s", staged_type(plan, i));
     }
-    if (plan->dedupe && !is_given(plan)) rf_text_addf(out, ", \"_rowferry_age\" int4, \"_rowferry_place\" %s", dialect_of(plan)->place);
+    if (plan->dedupe && !is_given(plan)) rf_text_addf(out, ", \"_rowferry_age\" int4, \"_rowferry_place\" %s", place_type(plan));
     if (plan->audit) rf_text_add(out, ", \"_rowferry_late\" bool");
     if (rf_keeps_versions(plan)) rf_text_add(out, ", \"_rowferry_xid\" bigint");
     if (plan->mark_gone) rf_text_add(out, ", \"_rowferry_gone\" bool");

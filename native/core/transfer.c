@@ -3,6 +3,7 @@
 #include "core/clock.h"
 #include "core/compare.h"
 #include "core/drift.h"
+#include "core/hash_rows.h"
 #include "core/merge.h"
 #include "core/sql.h"
 #include "core/sql_alter.h"
@@ -37,12 +38,11 @@ static enum rf_code start_reading(struct rf_run *run, rf_statement_maker *make, 
     return code;
 }
 
-/* Carries what the source sends until its end; *n_sent is the source's own count. */
-static enum rf_code carry(struct rf_run *run, int64_t *n_sent, struct rf_error *err) {
+static enum rf_code carry_hashed(struct rf_run *run, struct rf_hashed_source *hashed, int64_t *n_sent, struct rf_error *err) {
     struct rf_counts *counts = &run->report.this_try;
     for (;;) {
         struct rf_batch batch;
-        RF_TRY(run->source.ops->next(run->source.self, &batch, err));
+        RF_TRY(rf_hashed_next(hashed, &batch, err));
         if (batch.n_bytes == 0) {
             *n_sent = batch.n_rows;
             return RF_OK;
@@ -54,18 +54,27 @@ static enum rf_code carry(struct rf_run *run, int64_t *n_sent, struct rf_error *
     }
 }
 
+/* Carries what the source sends until its end, hashed where columns say so; *n_sent is the source's own count. */
+static enum rf_code carry(struct rf_run *run, bool keys_only, int64_t *n_sent, struct rf_error *err) {
+    struct rf_hashed_source hashed;
+    rf_hashed_begin(&hashed, &run->source, &run->source_facts, keys_only, rf_sends_csv(&run->plan));
+    enum rf_code code = carry_hashed(run, &hashed, n_sent, err);
+    rf_hashed_end(&hashed);
+    return code;
+}
+
 static enum rf_code carry_rows(struct rf_run *run, struct rf_error *err) {
     announce(run, RF_STEP_READ);
     if (run->plan.n_parts > 0) RF_TRY(run->source.ops->read_parts(run->source.self, &run->plan, &run->report.connections, err));
     else if (run->plan.reading == RF_READ_GIVEN) RF_TRY(run->source.ops->read(run->source.self, NULL, err));
     else RF_TRY(start_reading(run, rf_sql_read, err));
-    RF_TRY(carry(run, &run->report.this_try.read, err));
+    RF_TRY(carry(run, false, &run->report.this_try.read, err));
     announce(run, RF_STEP_WRITTEN);
     if (!run->plan.sweep) return RF_OK;
     announce(run, RF_STEP_KEYS);
     RF_TRY(run->sink.ops->keys(run->sink.self, err));
     RF_TRY(start_reading(run, rf_sql_read_keys, err));
-    return carry(run, &run->report.this_try.keys_read, err);
+    return carry(run, true, &run->report.this_try.keys_read, err);
 }
 
 /* Every row sent is exactly one of inserted, updated, duplicate, gone or stale. A trigger or rule on the

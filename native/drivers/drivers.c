@@ -1,5 +1,8 @@
 #include "drivers/drivers.h"
 
+#include "core/mask.h"
+#include "drivers/hasher.h"
+
 #include <ctype.h>
 #include <string.h>
 
@@ -29,7 +32,8 @@ enum rf_code rf_source_for(const struct rf_job *job, struct rf_cancel *cancel, s
                            struct rf_source_postgres *memory, struct rf_source *source, struct rf_error *err) {
     if (!is_postgres(job->source)) return unknown_scheme("source", job->source, err);
     *memory = (struct rf_source_postgres){.job = job, .cancel = cancel, .arena = arena};
-    *source = (struct rf_source){.ops = &rf_source_postgres_ops, .self = memory};
+    if (rf_job_hashes(job)) RF_TRY(rf_hasher_open(job, arena, &memory->hasher, err));
+    *source = (struct rf_source){.ops = &rf_source_postgres_ops, .self = memory, .hasher = memory->hasher};
     return RF_OK;
 }
 

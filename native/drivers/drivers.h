@@ -29,6 +29,7 @@ struct rf_source_postgres {
     struct rf_cancel *cancel;
     struct rf_arena *arena;
     struct rf_pg pg;
+    const struct rf_hasher *hasher; /* NULL when no column is hashed */
     struct rf_snapshot snapshot; /* under which rows are read */
     double snapshot_seconds;     /* when it was taken, by rf_clock_seconds */
     struct rf_readers readers;

@@ -249,6 +249,21 @@ static enum rf_code read_target(void *self, const char *sql, struct rf_error *er
     return rf_pg_copy_out(&sink->pg, sql, (size_t)sink->job->batch_bytes, err);
 }
 
+/* As texts on both sides, since there is no telling what the bytes of every type say. */
+static enum rf_code read_rows_of_target(void *self, const struct rf_plan *plan, struct rf_compared *compared, struct rf_error *err) {
+    struct rf_sink_postgres *sink = self;
+    struct rf_form *forms = rf_arena_take(sink->arena, (size_t)plan->source->n_columns * sizeof *forms);
+    if (!forms) return rf_no_memory(err);
+    for (int i = 0; i < plan->source->n_columns; i++) forms[i] = (struct rf_form){.wire = RF_WIRE_TEXT, .element = RF_WIRE_TEXT};
+    compared->sent = compared->given = forms;
+    struct rf_text sql = {0};
+    rf_sql_target_texts(plan, &sql);
+    enum rf_code code = rf_text_check(&sql, err);
+    if (code == RF_OK) code = read_target(sink, sql.data, err);
+    rf_text_free(&sql);
+    return code;
+}
+
 static enum rf_code next_of_target(void *self, struct rf_batch *batch, struct rf_error *err) {
     struct rf_sink_postgres *sink = self;
     return rf_pg_copy_next(&sink->pg, batch, err);
@@ -266,6 +281,7 @@ const struct rf_sink_ops rf_sink_postgres_ops = {
     .record = record_load,
     .commit = commit_load,
     .read = read_target,
+    .read_rows = read_rows_of_target,
     .next = next_of_target,
     .state = rf_postgres_state,
     .reset = rf_postgres_reset,

@@ -6,6 +6,7 @@
 #include "core/capture.h"
 #include "core/clock.h"
 #include "core/ground.h"
+#include "core/mask.h"
 #include "core/sql.h"
 #include "core/timestamp.h"
 #include "drivers/catalog_postgres.h"
@@ -231,6 +232,8 @@ static enum rf_code read_columns(struct rf_source_postgres *source, const struct
     struct rf_text labels = {0};
     enum rf_code code = rf_pg_columns(&source->pg, relation->oid, source->arena, &all, &n, &lines, &labels, err);
     if (code == RF_OK) code = select_columns(source, all, lines, n, facts, fingerprint, err);
+    if (code == RF_OK) code = rf_mask_columns(source->job, facts, source->arena, err);
+    if (code == RF_OK) code = rf_mask_fingerprint(source->job, source->hasher, fingerprint, err);
     if (labels.data) rf_text_add(fingerprint, labels.data);
     if (labels.failed) fingerprint->failed = true;
     rf_text_free(&labels);
@@ -306,6 +309,7 @@ static enum rf_code set_keys(const struct rf_source_postgres *source, const char
     facts->keys = rf_arena_take(source->arena, (size_t)n * sizeof *facts->keys);
     if (!facts->keys) return rf_no_memory(err);
     for (int i = 0; i < n; i++) {
+        RF_TRY(rf_mask_check_key(source->job, names[i], err));
         facts->keys[i] = rf_find_column(facts->columns, facts->n_columns, names[i]);
         if (facts->keys[i] < 0 && source->job->columns.names) {
             rf_fail(err, RF_CONFIG, "the key column \"%s\" of %s is not among \"columns\" of the job", names[i], source->job->source_label);
@@ -361,6 +365,8 @@ static enum rf_code introspect(struct rf_source_postgres *source, const struct r
     if (rf_may_use_cursor(job, last)) {
         RF_TRY(read_cursor(source, &relation, facts, err));
         RF_TRY(read_triggers(source, &relation, fingerprint, err));
+    } else if (!rf_job_only_reads(job) && !facts->key_proven) {
+        RF_TRY(read_cursor(source, &relation, facts, err)); /* of rows of one key it says which is the newest */
     }
     rf_text_addf(fingerprint, "row security %s\n", relation.row_security ? relation.policies : "off");
     if (job->where) rf_text_addf(fingerprint, "filter %s\n", job->where);

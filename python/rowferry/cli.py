@@ -146,6 +146,17 @@ def _names(_: click.Context, __: click.Parameter, value: Sequence[str]) -> list[
     return [name.strip() for row in csv.reader(value, skipinitialspace=True) for name in row] or None
 
 
+def _masks(_: click.Context, __: click.Parameter, value: Sequence[str]) -> dict[str, str] | None:
+    """`email=hash`, once for each column; what a mask is called has no `=`."""
+    masks: dict[str, str] = {}
+    for text in value:
+        column, found, mask = text.rpartition("=")
+        if not found or column in masks:
+            raise click.BadParameter(f"{text!r} names its column twice" if found else f"{text!r} is not COLUMN=MASK")
+        masks[column] = mask
+    return masks or None
+
+
 def _uri(ctx: click.Context, option: click.Parameter, value: str | None) -> str | None:
     typed = ctx.get_parameter_source(str(option.name)) is ParameterSource.COMMANDLINE
     if value and typed and uri.has_password(value):
@@ -202,6 +213,8 @@ job_options = _options(
         click.option("--keys", metavar="A,B", multiple=True, callback=_names, help="[the primary key]"),
         click.option("--columns", metavar="A,B", multiple=True, callback=_names, help="[all]"),
         click.option("--as-text", metavar="A,B", multiple=True, callback=_names, help="Carried as their text.  [none]"),
+        click.option("--mask", metavar="COLUMN=MASK", multiple=True, callback=_masks, help="drop, redact, truncate:N or hash.  [none]"),
+        click.option("--mask-key-env", metavar="NAME", help="Environment variable with the key of hashes.  [ROWFERRY_MASK_KEY]"),
         click.option("--naive-timestamps", type=click.Choice(["auto", "utc", "keep"]), help="Timestamps without zone: taken as UTC, or kept.  [auto: utc on Snowflake]"),
         click.option("--where", metavar="SQL", help="Condition on the source's rows, sent as written."),
         click.option(

@@ -97,6 +97,10 @@ class Job:
         keys: Columns that identify a row, at least one; None: the primary key.
         columns: Columns to carry, the keys among them; None: all.
         as_text: Columns to carry as their text, whatever their type; None: none.
+        mask: What hides a column's values, by column: `drop` leaves it out, `redact` puts `***` in place of a text and
+            NULL in place of anything else, `truncate:N` keeps the first N characters of its text, and `hash` sends the
+            HMAC-SHA-256 of its text as 64 hexadecimal digits. None: nothing is hidden. A key column may only be hashed.
+        mask_key_env: The environment variable that holds the key of hashes, at least 16 bytes.
         naive_timestamps: A `timestamp` without time zone, in a new table: taken as UTC, it becomes one with a zone (`utc`), or it
             stays without (`keep`); `auto`: `utc` on Snowflake, else `keep`. A column that is there without a zone stays so.
         where: SQL condition on rows of the source; None: all rows. It is sent as written.
@@ -154,6 +158,8 @@ class Job:
     keys: Sequence[str] | None = None
     columns: Sequence[str] | None = None
     as_text: Sequence[str] | None = None
+    mask: Mapping[str, str] | None = field(default=None, hash=False)
+    mask_key_env: str = "ROWFERRY_MASK_KEY"
     naive_timestamps: Literal["auto", "utc", "keep"] = "auto"
     where: str | None = None
     capture: Literal["auto", "xmin", "cursor", "full"] = "auto"
@@ -172,7 +178,6 @@ class Job:
     connections: int = 1
     mode: Literal["merge", "append", "replace"] = "merge"
     allow_empty: bool = False
-    mode: Literal["merge"] = "merge"
     on_schema_change: str | Mapping[str, str] | None = field(default=None, hash=False)
     on_duplicate: Literal["newest", "fail"] = "newest"
     run_id: str | None = None
@@ -193,6 +198,8 @@ class Job:
             value = getattr(self, name)
             if isinstance(value, list):
                 object.__setattr__(self, name, tuple(value))
+        if isinstance(self.mask, Mapping):
+            object.__setattr__(self, "mask", dict(self.mask))
         object.__setattr__(self, "_call", Call(self.to_dict()))
 
     @classmethod

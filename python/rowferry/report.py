@@ -181,6 +181,14 @@ class Verification(Document):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Mask(Document):
+    """What hides a column's values: `drop`, `redact`, `truncate:N` or `hash`."""
+
+    column: str
+    mask: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Estimate(Document):
     """What the source's statistics say, without reading the table."""
 
@@ -226,6 +234,7 @@ class Plan(Document):
         reasons: What limits the completeness of such a run.
         drift: Changes of the schema since the last load, and what was done about each.
         conversions: Columns whose values come in another form, such as their text, and why.
+        masks: Columns whose values would be hidden, and how.
     """
 
     table: str
@@ -246,9 +255,10 @@ class Plan(Document):
     reasons: tuple[str, ...] = ()
     drift: tuple[Drift, ...] = ()
     conversions: tuple[Conversion, ...] = ()
+    masks: tuple[Mask, ...] = ()
 
     def __post_init__(self) -> None:
-        self._freeze(estimate=Estimate, statements=Statement, conversions=Conversion, drift=Drift)
+        self._freeze(estimate=Estimate, statements=Statement, conversions=Conversion, drift=Drift, masks=Mask)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -292,6 +302,7 @@ class Report(Document):
         verification: The comparison, when the job asked for it.
         drift: Changes of the schema since the last load, and what was done about each.
         conversions: Columns whose values come in another form, such as their text, and why.
+        masks: Columns whose values were hidden, and how.
         warnings: What somebody should look at.
     """
 
@@ -329,10 +340,11 @@ class Report(Document):
     verification: Verification | None = None
     drift: tuple[Drift, ...] = ()
     conversions: tuple[Conversion, ...] = ()
+    masks: tuple[Mask, ...] = ()
     warnings: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
-        self._freeze(this_try=Counts, run_total=Counts, verification=Verification, conversions=Conversion, drift=Drift)
+        self._freeze(this_try=Counts, run_total=Counts, verification=Verification, conversions=Conversion, drift=Drift, masks=Mask)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

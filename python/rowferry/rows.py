@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import atexit
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from types import TracebackType
 from typing import Any
@@ -117,6 +117,8 @@ def read(
     columns: Sequence[str] | None = None,
     where: str | None = None,
     as_text: Sequence[str] = (),
+    mask: Mapping[str, str] | None = None,
+    mask_key_env: str = "ROWFERRY_MASK_KEY",
     batch_bytes: int = 4194304,
     connections: int = 1,
     connect_timeout: int = 10,
@@ -136,6 +138,8 @@ def read(
         columns: Columns to read, in this order; None: all.
         where: SQL condition on rows; None: all rows. It is sent as written.
         as_text: Columns to read as their text, whatever their type: for values that Arrow cannot hold.
+        mask: What hides a column's values, by column: `drop`, `redact`, `truncate:N` or `hash`, as of `rowferry.Job`.
+        mask_key_env: The environment variable that holds the key of hashes.
         batch_bytes: Memory for one batch, in bytes, at least 65536; two batches are alive at a time, beside those that
             the consumer keeps.
         connections: Readers side by side on the source, 1 to 16, under one snapshot; rows come in no order then.
@@ -153,6 +157,8 @@ def read(
             "columns": columns,
             "where": where,
             "as_text": as_text or None,
+            "mask": dict(mask) if mask else None,
+            "mask_key_env": mask_key_env,
             "batch_bytes": batch_bytes,
             "connections": connections,
             "connect_timeout": connect_timeout,

@@ -122,6 +122,8 @@ def _ground_lines(of: Report | Plan) -> Iterator[str]:
     for of_column in of.conversions:
         why = f": {of_column.reason}" if of_column.reason else ""
         yield f"{of_column.column} ({of_column.type}) carried as {of_column.carried_as}{why}"
+    for of_mask in of.masks:
+        yield f"{of_mask.column} masked: {of_mask.mask}"
     if of.window:
         yield f"window: from {of.window['since'] or 'the first row'} to {of.window['until'] or 'the last'}"
     if of.watermark:

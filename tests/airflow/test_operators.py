@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 import json
+import os
 import re
 from dataclasses import MISSING, fields
 from datetime import datetime, timezone
@@ -13,7 +14,7 @@ import pytest
 from airflow.providers.common.compat.sdk import DAG, AirflowFailException, AirflowNotFoundException
 from stand_ins import JobStandIn, context, report
 
-from airflow_rowferry import operators
+from airflow_rowferry import hooks, operators
 from airflow_rowferry.operators import LoadCheckOperator, PostgresToWarehouseOperator
 from rowferry import Job
 from rowferry.errors import AuthenticationError, CancelledError, ConfigurationError, SourceError
@@ -77,6 +78,21 @@ def test_the_job_gets_the_run_the_try_and_the_place_in_the_map(core):
     assert (settings["run_id"], settings["try_number"], settings["map_index"]) == ("daily/load/manual__1", 2, 3)
     assert (settings["keys"], settings["where"]) == (["id"], "id > 1")
     assert settings["application"] == "rowferry daily/load/3"
+
+
+def test_the_key_of_hashes_may_be_the_password_of_a_connection_while_the_load_runs(core, monkeypatch):
+    class Connection:
+        password = "a key of this test"
+
+    monkeypatch.setattr(hooks.BaseHook, "get_connection", lambda conn_id: Connection())
+    seen = []
+    made = core(lambda job, on_progress: seen.append(os.environ[job.settings["mask_key_env"]]) or report())
+    load(mask={"name": "hash"}, mask_key_conn_id="mask_key").execute(context())
+    assert seen == ["a key of this test"] and made[0].settings["mask"] == {"name": "hash"}
+    assert hooks.KEY_OF_CONNECTION not in os.environ
+    Connection.password = None
+    with pytest.raises(AirflowFailException, match="mask_key"):
+        load(mask={"name": "hash"}, mask_key_conn_id="mask_key").execute(context())
 
 
 def test_an_unmapped_task_has_no_map_index(core):

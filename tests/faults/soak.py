@@ -1,4 +1,4 @@
-"""The full product of the conformance suite, then random faults, on two cores: `make soak`, for an hour or SOAK_SECONDS.
+"""The full product of the conformance suite, with drawn histories, then random faults, on two cores: `make soak`, for an hour or SOAK_SECONDS.
 
 The suite takes each sink with each capture, each step and each PostgreSQL, to its end; the rest of the time, and at least a
 minute, is for faults. Each core has servers of both versions and plays round after round: a table, a target, a way to load it,
@@ -73,8 +73,8 @@ def conform_and_soak(seconds: float, program: Path, folder: Path) -> int:
 def conform(folder: Path) -> tuple[str, bool]:
     """The full product: its figures, and whether all of it holds."""
     report = folder / "conformance.xml"
-    workers = [f"--numprocesses={WORKERS}", "--dist=worksteal"]  # not a worker a file: it is one file
-    command = [sys.executable, "-E", "-m", "pytest", "-q", "--require-servers", *workers, f"--junitxml={report}", "tests/integration/test_conformance.py"]
+    workers = [f"--numprocesses={WORKERS}", "--dist=worksteal"]  # not a worker a file: they are two files
+    command = [sys.executable, "-E", "-m", "pytest", "-q", "--require-servers", *workers, f"--junitxml={report}", "tests/integration/test_conformance.py", "tests/integration/test_histories.py"]
     done = subprocess.run(command, cwd=ROOT, env=os.environ | {"CONFORMANCE": "full"}, check=False)
     suite = xml.parse(report).getroot().find("testsuite") if report.exists() else None
     if suite is None:

@@ -5,8 +5,10 @@
 
 from __future__ import annotations
 
+import hashlib
+import hmac
 import itertools
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -223,6 +225,39 @@ def test_a_row_that_leaves_the_filter_is_closed_and_one_that_enters_it_comes(ite
     items.assert_equal(where="n > 10")
 
 
+# ---- masks -----------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def digest(monkeypatch: pytest.MonkeyPatch) -> Callable[[object], str]:
+    """The hash of a value's text, under the key that runs then have."""
+    monkeypatch.setenv("ROWFERRY_MASK_KEY", "a key of these tests")
+    return lambda value: hmac.new(b"a key of these tests", str(value).encode(), hashlib.sha256).hexdigest()
+
+
+def test_each_mask_hides_what_it_says_and_what_is_hidden_verifies(pair: Pair, digest: Callable[[object], str]) -> None:
+    mask = {"name": "hash", "note": "redact", "born": "redact", "mail": "truncate:3", "secret": "drop"}
+    pair.write("CREATE TABLE {t} (id int PRIMARY KEY, name text, note varchar(5), born date NOT NULL, mail text, secret text)")
+    pair.write("INSERT INTO {t} VALUES (1, '\"x\",\n', 'clear', '1980-02-29', 'clara@x', 'none'), (2, '', '', '1990-01-01', '', ''), (3, NULL, NULL, '2000-01-01', NULL, NULL)")
+    report = pair.run(mask=mask, verify=True)
+    assert report.verification and report.verification.compared == 3 and {told.column: told.mask for told in report.masks} == mask
+    assert "secret" not in pair.sink.columns(pair.table)
+    hidden = [(1, digest('"x",\n'), "***", None, "cla"), (2, digest(""), "***", None, ""), (3, None, None, None, None)]
+    assert pair.rows("id, name, note, born, mail") == hidden
+    pair.write("UPDATE {t} SET name = 'b' WHERE id = 3")
+    assert pair.run(mask=mask).this_try.updated == 1
+    assert rowferry.verify(pair.job(mask=mask)) and pair.rows("id, name")[2] == (3, digest("b"))
+
+
+def test_a_key_that_is_hashed_is_merged_and_swept_by_its_hash(pair: Pair, digest: Callable[[object], str]) -> None:
+    pair.write("CREATE TABLE {t} (id int PRIMARY KEY, v text); INSERT INTO {t} SELECT i, 'v' || i FROM generate_series(1, 50) i")
+    pair.run(mask={"id": "hash"})
+    pair.write("UPDATE {t} SET v = 'w' WHERE id <= 10; DELETE FROM {t} WHERE id = 11")
+    report = pair.run(mask={"id": "hash"}, sweep="always", verify=True)
+    assert (report.this_try.updated, report.this_try.deleted) == (10, 1)
+    assert pair.rows("id, v") == sorted((digest(id), v) for id, v in pair.source_rows("id, v"))
+
+
 # ---- keys that repeat ------------------------------------------------------------------------------------
 
 
@@ -238,6 +273,18 @@ def test_of_rows_that_repeat_a_key_the_newest_is_kept_or_all_are_refused(pair: P
     report = pair.run(keys=["id"])
     assert (report.this_try.duplicates, report.this_try.inserted + report.this_try.updated) == (300, 10)
     assert pair.rows("id, note") == [(n, "newest") for n in range(10)]
+
+
+@captures("full", "auto")
+def test_of_rows_that_repeat_a_key_the_latest_by_cursor_is_kept_and_then_the_latest_version(pair: Pair, capture: dict[str, Any]) -> None:
+    pair.write("CREATE TABLE {t} (id int NOT NULL, note text, created_at timestamptz, updated_at timestamptz)")
+    times = {1: ("'2026-01-02'", "'2026-01-01'"), 2: ("'1999-12-31'", "'1999-01-01'"), 3: ("'infinity'", "'2026-01-01'"), 4: ("'1900-01-01'", "NULL"), 5: ("'2000-01-01'", "'1999-12-31'")}
+    for id, (latest, other) in times.items():
+        pair.write(f"INSERT INTO {{t}} VALUES ({id}, 'old', '-infinity', {latest}); INSERT INTO {{t}} VALUES ({id}, 'kept', '-infinity', {latest})")
+        pair.write(f"INSERT INTO {{t}} VALUES ({id}, 'before', {other}, NULL)")
+    report = pair.run(keys=["id"], columns=["id", "note"], verify=True, **capture)
+    assert (report.this_try.inserted, report.this_try.duplicates) == (5, 10)
+    assert pair.rows("id, note") == [(id, "kept") for id in times]
 
 
 # ---- cursors ---------------------------------------------------------------------------------------------

@@ -559,7 +559,7 @@ TEST(a_policy_that_there_is_not_or_that_its_kind_does_not_know_is_refused) {
 /* ---- the published schema ---------------------------------------------------------------------------------------------- */
 
 static const char *const ALL_KEYS[] = {
-    "source", "target", "driver", "channel", "spool_dir", "spool_file_bytes", "source_name", "table", "target_table", "keys", "columns", "as_text", "naive_timestamps", "where", "capture", "cursor_columns", "open_transactions", "clock_margin",
+    "source", "target", "driver", "channel", "spool_dir", "spool_file_bytes", "source_name", "table", "target_table", "keys", "columns", "as_text", "mask", "mask_key_env", "naive_timestamps", "where", "capture", "cursor_columns", "open_transactions", "clock_margin",
     "lookback", "max_hold", "wait_for_open_transactions", "xmin_max_bytes", "audit", "sweep", "on_delete", "since", "until", "connections", "mode", "allow_empty", "on_schema_change", "on_duplicate", "run_id", "try_number",
     "map_index", "application", "batch_bytes", "lock_timeout", "lease_seconds", "source_lag_wait", "connect_timeout", "control_schema", "verify"};
 

@@ -255,8 +255,9 @@ TEST(an_audit_sends_its_columns_in_the_order_of_the_stage) {
     plan_cursor(&facts, ",\"audit\":\"always\"");
     without_proven_key(&facts);
     assert_code(plan(&facts), RF_OK, &facts.err);
-    mentions(&facts, rf_sql_read, "\"note\", pg_catalog.age(xmin) AS \"_rowferry_age\", ctid AS \"_rowferry_place\", (" CURSOR_CONDITION ") IS NOT TRUE AS \"_rowferry_late\" FROM");
-    mentions(&facts, rf_sql_create_stage, "\"note\" text, \"_rowferry_age\" int4, \"_rowferry_place\" tid, \"_rowferry_late\" bool)");
+    mentions(&facts, rf_sql_read, "\"note\", 0 AS \"_rowferry_age\", coalesce(pg_catalog.set_bit(pg_catalog.timestamptz_send(greatest(\"created_at\"");
+    mentions(&facts, rf_sql_read, " || pg_catalog.int4send(2147483647 - pg_catalog.age(xmin)) || pg_catalog.tidsend(ctid) AS \"_rowferry_place\", (" CURSOR_CONDITION ") IS NOT TRUE AS \"_rowferry_late\" FROM");
+    mentions(&facts, rf_sql_create_stage, "\"note\" text, \"_rowferry_age\" int4, \"_rowferry_place\" bytea, \"_rowferry_late\" bool)");
     drop_facts(&facts);
 }
 

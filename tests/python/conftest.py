@@ -98,5 +98,6 @@ def report() -> dict[str, Any]:
         "verification": None,
         "drift": [],
         "conversions": [],
+        "masks": [],
         "warnings": [],
     }

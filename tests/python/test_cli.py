@@ -122,11 +122,11 @@ def test_verify_exits_with_1_when_a_row_differs_and_names_it(
 def test_settings_reach_the_core_by_their_names(core: FakeCore, report: dict[str, Any]) -> None:
     core.answers['odd."Name"'] = report
     options = ("--keys", 'a,"b,c"', "--columns", "a", "--columns", '"b,c",d', "--where", "x > 1")
-    options += ("--lock-timeout", "0.5", "--cursor-columns", "seen_at,at", "--sweep", "every 7", "--connections", "4", "--as-text", "b,c", "--driver", "x.so")
+    options += ("--lock-timeout", "0.5", "--cursor-columns", "seen_at,at", "--sweep", "every 7", "--connections", "4", "--as-text", "b,c", "--mask", "a=hash", "--mask", "x=y=truncate:3", "--driver", "x.so")
     _run('odd."Name"', options=(*options, "--capture", "full", "--source-name", "shop", "--verify", "--run-id", "r"))
     settings = core.made[0].settings
     wanted = {"keys": ["a", "b,c"], "where": "x > 1", "lock_timeout": 0.5, "capture": "full", "source_name": "shop"}
-    wanted |= {"cursor_columns": ["seen_at", "at"], "sweep": "every 7", "connections": 4, "as_text": ["b", "c"], "driver": "x.so"}
+    wanted |= {"cursor_columns": ["seen_at", "at"], "sweep": "every 7", "connections": 4, "as_text": ["b", "c"], "mask": {"a": "hash", "x=y": "truncate:3"}, "driver": "x.so"}
     assert {name: settings[name] for name in wanted} == wanted
     assert settings["verify"] is True and settings["run_id"] == "r"
 
