@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from airflow.providers.common.compat.sdk import AirflowNotFoundException, BaseOperator
 
+from airflow_rowferry import diagnosis, silence
 from airflow_rowferry.operators import PostgresToWarehouseOperator
 from rowferry import uri
 
@@ -16,6 +17,8 @@ if TYPE_CHECKING:
 __all__ = ["OutcomeOperator", "notify_outcome", "record_error"]
 
 ERROR_KEY = "rowferry_error"
+DIAGNOSIS_KEY = "rowferry_diagnosis"
+HISTORY_KEY = "rowferry_history"
 _MAX_ERROR_CHARS = 1000
 _MAX_FAILURES = 10
 _FAILED = ("failed", "upstream_failed")
@@ -63,19 +66,25 @@ def notify_outcome(
 
 
 def record_error(context: Context) -> None:
-    """Keep the error of a task that failed for good, as XCom ``rowferry_error``, for :func:`notify_outcome`."""
+    """
+    Keep the error of a task that failed for good, for :func:`notify_outcome`: its text as XCom ``rowferry_error``, the
+    diagnosis of its root cause as ``rowferry_diagnosis``.
+    """
     error = context.get("exception")
     if error is not None:
         text = uri.hide(str(error).strip()) or type(error).__name__  # any task's error, and it goes out of Airflow
         context["ti"].xcom_push(key=ERROR_KEY, value=text[:_MAX_ERROR_CHARS])
+    if found := diagnosis.of_failure(context["ti"], error):
+        context["ti"].xcom_push(key=DIAGNOSIS_KEY, value=diagnosis.as_dict(found[0]))
 
 
 class OutcomeOperator(BaseOperator):
     """
-    Say how the run ended: its outcome, the rows of each table, and why tasks failed.
+    Say how the run ended: its outcome, the rows of each table, why tasks failed, and what no task failed for.
 
     Made by :func:`notify_outcome`, which also places it in the DAG. Pushes a dict: ``outcome``
-    (``success``, ``failed`` or ``running``), ``rows_total``, ``tables``, ``failed``, ``text``.
+    (``success``, ``failed`` or ``running``), ``rows_total``, ``tables``, ``failed``, ``diagnosis`` (of the root failure,
+    or None), ``doubts``, ``text``; and what it has to remember for the next run, as XCom ``rowferry_history``.
 
     :param slack_webhook_conn_id: connection of type ``slackwebhook``. (templated)
     """
@@ -93,10 +102,14 @@ class OutcomeOperator(BaseOperator):
         outcome = _outcome(dag, instances)
         reports = _reports(ti, dag, instances)
         failed = [i for i in instances if i.state == "failed"]
+        diagnoses = _diagnoses(ti, failed[:_MAX_FAILURES])
+        doubts = [*silence.hidden(outcome, [i.name for i in failed], self.task_id), *self._compare(ti, reports)]
         text = _text(
             headline=_headline(dag.dag_id, context["run_id"], outcome, reports),
             reports=reports,
             errors={i.name: _error(ti, i) for i in failed[:_MAX_FAILURES]},
+            diagnoses=diagnoses,
+            doubts=doubts,
             n_more=max(0, len(failed) - _MAX_FAILURES),
             n_not_run=sum(i.state == "upstream_failed" for i in instances),
         )
@@ -107,8 +120,20 @@ class OutcomeOperator(BaseOperator):
             "rows_total": _total(reports),
             "tables": {report["table"]: report["rows_total"] for report in reports},
             "failed": [i.name for i in failed],
+            "diagnosis": _root(diagnoses.values()),
+            "doubts": doubts,
             "text": text,
         }
+
+    def _compare(self, ti: Any, reports: Sequence[Mapping[str, Any]]) -> list[str]:
+        """This run's tables against those of earlier runs; an outcome is told also where that cannot be done."""
+        try:
+            history = ti.xcom_pull(task_ids=self.task_id, key=HISTORY_KEY, include_prior_dates=True) or {}
+            ti.xcom_push(key=HISTORY_KEY, value=silence.remember(reports, history))
+            return silence.doubts(reports, history)
+        except Exception:
+            self.log.warning("earlier runs could not be compared with", exc_info=True)
+            return []
 
     def _send(self, text: str) -> None:
         from airflow.providers.slack.hooks.slack_webhook import SlackWebhookHook
@@ -180,6 +205,24 @@ def _error(ti: Any, instance: Instance) -> str:
     return error or "it left no error: killed, or marked failed; its log says more"
 
 
+def _diagnoses(ti: Any, failed: Iterable[Instance]) -> dict[str, Mapping[str, Any]]:
+    """By name of the failed instance what :func:`record_error` kept of its diagnosis; the surest first."""
+    pulled = {i.name: ti.xcom_pull(task_ids=i.task_id, map_indexes=i.map_index, key=DIAGNOSIS_KEY) for i in failed}
+    found = [(name, told) for name, told in pulled.items() if isinstance(told, Mapping)]
+    return dict(sorted(found, key=lambda pair: (pair[1]["evidence"] == "insufficient", -pair[1]["confidence"])))
+
+
+def _root(diagnoses: Iterable[Mapping[str, Any]]) -> Mapping[str, Any] | None:
+    return next((told for told in diagnoses if told["evidence"] != "insufficient"), None)
+
+
+def _told(diagnosis: Mapping[str, Any]) -> list[str]:
+    transient = ", may pass by itself" if diagnosis["transient"] else ""
+    node = f"; failed: {diagnosis['node']}" if diagnosis["node"] else ""
+    lines = [f"   cause: {diagnosis['title']} ({diagnosis['evidence']}{transient}{node})", f"   fix: {diagnosis['fix']}"]
+    return [*lines, *(f"   {line}" for line in (diagnosis["diff"] or "").splitlines())]
+
+
 def _total(reports: Iterable[Mapping[str, Any]]) -> int:
     return sum(report["rows_total"] for report in reports)
 
@@ -199,6 +242,8 @@ def _text(
     headline: str,
     reports: Iterable[Mapping[str, Any]],
     errors: Mapping[str, str],
+    diagnoses: Mapping[str, Mapping[str, Any]],
+    doubts: Iterable[str],
     n_more: int,
     n_not_run: int,
 ) -> str:
@@ -208,7 +253,14 @@ def _text(
         f" {r['rows_deleted']:,} deleted; {r['completeness']}{_missed(r)})"
         for r in reports
     ]
-    lines += [f"✗ {name}: {error}" for name, error in errors.items()]
+    said: dict[tuple[Any, ...], str] = {}
+    for name in dict.fromkeys([*diagnoses, *errors]):  # the surest first
+        lines.append(f"✗ {name}: {errors[name]}")
+        told = diagnoses.get(name)
+        if told and told["evidence"] != "insufficient":
+            before = said.setdefault((told["cause"], told["title"]), name)
+            lines += _told(told) if before == name else [f"   cause: the same as of {before}"]
+    lines += [f"? {doubt}" for doubt in doubts]
     if n_more:
         lines.append(f"✗ and {n_more} more")
     if n_not_run:

@@ -1,8 +1,9 @@
 """The command line, `rowferry`.
 
-Exit codes: 0 all is well; 1 `verify` found differences; 2 usage or configuration; 3 authentication;
+Exit codes: 0 all is well; 1 `verify` found differences, or `lint` something; 2 usage or configuration; 3 authentication;
 4 source; 5 target; 6 table busy; 7 schema drift; 8 data; 9 fenced off; 10 internal; 130 after Ctrl-C;
-143 after SIGTERM. Of several tables the highest code wins.
+143 after SIGTERM. Of several tables the highest code wins. `diagnose`: 0 nothing failed; 1 a cause was found;
+11 something failed and nothing says why.
 
 Results go to standard output; progress, warnings and errors go to standard error. With `--json` standard
 output is one JSON object a line: the result, or `{"table": …, "error": …}`.
@@ -37,6 +38,8 @@ from rowferry.tables import read_entries
 DIFFERENT = 1
 USAGE = 2
 INTERNAL = 10
+DIAGNOSED = 1
+NO_EVIDENCE = 11
 EXIT_CODES = {
     "configuration": USAGE,
     "authentication": 3,
@@ -277,9 +280,10 @@ job_options = _options(
 @click.group(
     context_settings={"max_content_width": 110},
     help="Carry changed rows from PostgreSQL into a warehouse, once each.",
-    epilog="Exit codes: 0 all is well; 1 verify found differences; 2 usage or configuration; 3 authentication; "
+    epilog="Exit codes: 0 all is well; 1 verify found differences, or lint something; 2 usage or configuration; 3 authentication; "
     "4 source; 5 target; 6 table busy; 7 schema drift; 8 data; 9 fenced off; 10 internal; 130 after Ctrl-C; "
-    "143 after SIGTERM. Of several tables the highest code wins.",
+    "143 after SIGTERM. Of several tables the highest code wins. diagnose: 0 nothing failed; 1 a cause was found; "
+    "11 something failed and nothing says why.",
 )
 @click.version_option(__version__, prog_name="rowferry")
 def cli() -> None:
@@ -391,6 +395,38 @@ def _selftest(tables: Sequence[str], as_json: bool, settings: dict[str, Any]) ->
         print("\n".join([f"{done.table} into {done.schema}, through {done.channel.upper()}", *(f"  {step}" for step in done.steps)]))
 
 
+@cli.command("lint")
+@click.argument("paths", nargs=-1, metavar="[PROJECT | FILE]...")
+@click.option("--dialect", metavar="NAME", help="postgres, snowflake, duckdb, bigquery, …  [of target/manifest.json or profiles.yml]")
+@click.option("--select", metavar="RF01,…", multiple=True, callback=_names, help="Only these rules.  [all]")
+@click.option("--ignore", metavar="RF01,…", multiple=True, callback=_names, help="Not these rules.  [none]")
+@click.option("--diff", "as_diff", is_flag=True, help="Print all exact fixes as one diff, for patch -p1 in the project.")
+@json_option
+def lint_command(
+    paths: Sequence[str], dialect: str | None, select: list[str] | None, ignore: list[str] | None, as_diff: bool, as_json: bool
+) -> int:
+    """Say what in a dbt project would fail, or go wrong without failing. Runs neither dbt nor a query.
+
+    PROJECT is a folder with a dbt_project.yml; files and folders below one are looked at alone.  [.]
+
+    A comment `-- noqa: RF01` on a finding's line says that it is meant. Exit codes: 0 nothing found, 1 findings, 2 usage.
+    """
+    from rowferry.lint import fixes, lint
+
+    given: dict[str, Any] = {"dialect": dialect, "select": select or (), "ignore": ignore or ()}
+    if as_diff:
+        diff = fixes(paths or ["."], **given)
+        print(diff, end="")
+        return DIFFERENT if diff else 0
+    found = lint(paths or ["."], **given)
+    for finding in found:
+        if as_json:
+            _print_json(finding.to_dict())
+        else:
+            print(terminal.finding_text(finding))
+    return DIFFERENT if found else 0
+
+
 @cli.command("spec")
 @click.argument("kind", type=click.Choice(["job", "report"]))
 def spec_command(kind: str) -> None:
@@ -419,6 +455,38 @@ def drift_command(as_json: bool) -> None:
         _print_json(table)
     else:
         print(terminal.drift_text(table["kinds"]))
+
+
+@cli.command("diagnose")
+@click.argument("place", metavar="FILE|FOLDER|-", required=False)
+@click.option("--target-dir", metavar="FOLDER", help="dbt's target directory, inside its project.")
+@click.option("--run-results", metavar="FILE", help="dbt's run_results.json.  [in --target-dir]")
+@click.option("--manifest", metavar="FILE", help="dbt's manifest.json.  [in --target-dir]")
+@json_option
+def diagnose_command(place: str | None, as_json: bool, **given: str | None) -> int:
+    """Say why a run failed: causes first, what only followed from them below, each with its evidence and its fix.
+
+    Reads a log, - for a pipe, dbt's run_results.json or target directory, or the log folder of an Airflow run.
+    Nothing leaves this machine, and no value or secret of a log is printed.
+    """
+    from rowferry.diagnosis import INSUFFICIENT
+    from rowferry.diagnosis.places import diagnose_place
+
+    if place is None and not any(given.values()):
+        raise ConfigurationError("nothing to read: name a log, a folder, or - for a pipe, or say --target-dir")
+    try:
+        text = sys.stdin.buffer.read().decode(errors="replace") if place == "-" else None
+        found = diagnose_place(place, text, **given)
+    except (OSError, ValueError) as error:
+        raise ConfigurationError(f"cannot read {getattr(error, 'filename', None) or place or 'what was given'}: {error}") from error
+    if as_json:
+        for diagnosis in found:
+            _print_json(diagnosis.to_dict())
+    else:
+        print(terminal.diagnoses_text(found))
+    if not found:
+        return 0
+    return NO_EVIDENCE if all(diagnosis.cause == INSUFFICIENT for diagnosis in found) else DIAGNOSED
 
 
 def _each(

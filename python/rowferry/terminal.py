@@ -10,12 +10,16 @@ import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from rowferry.checkup import Checkup, TableCheckup, holder
 from rowferry.errors import RowferryError
 from rowferry.job import Job, Progress
 from rowferry.report import Drift, LoadRecord, Plan, Report, Verification
+
+if TYPE_CHECKING:
+    from rowferry.diagnosis import Diagnosis
+    from rowferry.lint import Finding
 
 Show = Callable[[Job, Progress | None], object]
 """Called with None when the job has ended."""
@@ -179,6 +183,32 @@ def error_text(error: RowferryError) -> str:
     if error.role:
         lines.append(f"  while: {error.role}")
     return "\n".join(lines)
+
+
+def finding_text(finding: Finding) -> str:
+    """A finding of `lint`, its first line as editors and CI read it."""
+    head = f"{finding.path}:{finding.line}: {finding.code} {finding.rule}: {finding.message}"
+    return f"{head}\n  why: {finding.why}\n  fix: {finding.fix}"
+
+
+def diagnoses_text(diagnoses: Sequence[Diagnosis]) -> str:
+    """Each diagnosis with what it rests on; a diff stands unindented, as `patch` reads it."""
+    return "\n\n".join("\n".join(_diagnosis_lines(d)) for d in diagnoses) or "nothing failed here"
+
+
+def _diagnosis_lines(of: Diagnosis) -> Iterator[str]:
+    where = f" in {of.node}" if of.node else ""
+    task = f", task {of.captured['task']}" if "task" in of.captured else ""
+    sure = of.evidence if of.evidence == "insufficient" else f"{of.evidence}, {of.confidence:.0%}"
+    yield f"{of.title}{where}{task} [{of.cause}: {sure}{', may pass when run again' if of.transient else ''}]"
+    yield from (f"  {f'line {line.number}: ' if line.number else ''}{line.text}" for line in of.lines)
+    if of.fix:
+        yield f"  fix: {of.fix}"
+    yield from (f"  note: {note}" for note in of.notes)
+    if of.consequences:
+        yield f"  because of this: {'; '.join(of.consequences)}"
+    if of.diff:
+        yield of.diff.rstrip("\n")
 
 
 def print_loads(table: str, loads: Sequence[LoadRecord]) -> None:

@@ -72,10 +72,14 @@ class TaskInstanceStandIn:
 
     def __init__(self, states: Mapping[str, str | None], xcoms: Mapping[tuple[str, int, str], Any] = {}) -> None:
         self._states, self._xcoms = states, xcoms
+        self.pushed: dict[str, Any] = {}
 
     def get_task_states(self, *, dag_id: str, run_ids: list[str]) -> dict[str, dict[str, str | None]]:
         assert (dag_id, run_ids) == ("daily", ["manual__1"])
         return {"manual__1": dict(self._states)}
 
-    def xcom_pull(self, *, task_ids: str, map_indexes: int, key: str = "return_value") -> Any:
+    def xcom_pull(self, *, task_ids: str, map_indexes: int = -1, key: str = "return_value", include_prior_dates: bool = False) -> Any:
         return self._xcoms.get((task_ids, map_indexes, key))
+
+    def xcom_push(self, *, key: str, value: Any) -> None:
+        self.pushed[key] = value

@@ -10,7 +10,7 @@ from airflow.providers.slack.hooks.slack_webhook import SlackWebhookHook
 from airflow.providers.standard.operators.empty import EmptyOperator
 from stand_ins import TaskInstanceStandIn
 
-from airflow_rowferry.notifier import ERROR_KEY, notify_outcome, record_error
+from airflow_rowferry.notifier import DIAGNOSIS_KEY, ERROR_KEY, HISTORY_KEY, notify_outcome, record_error
 from airflow_rowferry.operators import LoadCheckOperator, PostgresToWarehouseOperator
 
 
@@ -142,13 +142,97 @@ def test_a_slack_that_does_not_answer_fails_the_task_so_that_it_is_tried_again(m
         tell({"load_0": "success"})
 
 
+def recorded(error: BaseException | None) -> dict[str, Any]:
+    """What `record_error` pushes, by key."""
+    ti = TaskInstanceStandIn({})
+    record_error({"exception": error, "ti": ti})
+    return ti.pushed
+
+
 def test_a_recorded_error_is_short_and_never_empty():
-    pushed: list[str] = []
+    errors = [recorded(error).get(ERROR_KEY) for error in (ValueError("x" * 5000), TimeoutError(), None)]
+    assert [error and len(error) for error in errors] == [1000, len("TimeoutError"), None]
 
-    class Instance:
-        def xcom_push(self, *, key: str, value: str) -> None:
-            pushed.append(value)
 
-    for error in (ValueError("x" * 5000), TimeoutError(), None):
-        record_error({"exception": error, "ti": Instance()})
-    assert [len(text) for text in pushed] == [1000, len("TimeoutError")]
+def test_a_task_that_fails_keeps_its_diagnosis_beside_its_error():
+    kept = recorded(TypeError("Object of type Order is not JSON serializable"))[DIAGNOSIS_KEY]
+    assert (kept["cause"], kept["evidence"]) == ("not_json_serializable", "confirmed")
+
+
+DIVISION = {
+    "cause": "division_by_zero",
+    "title": "A denominator is zero",
+    "evidence": "confirmed",
+    "confidence": 0.95,
+    "transient": False,
+    "node": "model.shop.averages",
+    "fix": "Guard the division.",
+    "diff": "--- a/models/averages.sql\n+++ b/models/averages.sql",
+}
+UNKNOWN = {**DIVISION, "cause": "insufficient_evidence", "evidence": "insufficient", "confidence": 0.0, "title": "?", "diff": None}
+
+
+def test_the_outcome_carries_the_diagnosis_of_the_root_failure_first(slack):
+    states = {"load_0": "failed", "load_1": "failed", "check": "failed", "dbt": "upstream_failed"}
+    kept = {("load", 0): UNKNOWN, ("load", 1): DIVISION, ("check", -1): DIVISION}
+    told = tell(states, {(*who, DIAGNOSIS_KEY): diagnosis for who, diagnosis in kept.items()})
+    assert told["diagnosis"]["cause"] == "division_by_zero"
+    lines = slack[0].splitlines()
+    assert lines[1].startswith("✗ load[1]")
+    assert lines[2] == "   cause: A denominator is zero (confirmed; failed: model.shop.averages)"
+    assert lines[3:6] == ["   fix: Guard the division.", "   --- a/models/averages.sql", "   +++ b/models/averages.sql"]
+    assert "cause: the same as of load[1]" in slack[0]
+    assert "cause: ?" not in slack[0]
+
+
+def test_a_run_that_succeeds_over_a_failed_task_says_so(slack):
+    told = tell({"load_0": "failed", "load_1": "success", "check": "success", "dbt": "success"}, BOTH)
+    assert "load[0] failed and the run is a success all the same" in told["doubts"][0]
+    assert f"? {told['doubts'][0]}" in slack[0]
+
+
+def history(*rows: int, watermark: str | None = None, still: int = 0) -> dict[tuple[str, int, str], Any]:
+    return {("notify", -1, HISTORY_KEY): {"public.users": {"rows": list(rows), "watermark": watermark, "still": still}}}
+
+
+ALL_WELL = {"load_0": "success", "load_1": "success", "check": "success", "dbt": "success"}
+
+
+def with_users(rows: int, **other: Any) -> dict[tuple[str, int, str], Any]:
+    return {**BOTH, ("load", 1, "return_value"): {**loaded("users", rows), **other}}
+
+
+@pytest.mark.parametrize(
+    ("before", "now", "doubted"),
+    [
+        ((900, 1100, 1000), 0, True),
+        ((900, 1100, 1000), 1, False),  # few is no heuristic of ours
+        ((900, 1100), 0, False),  # too little is known
+        ((0, 0, 0, 5), 0, False),  # it usually has none
+    ],
+)
+def test_no_rows_where_there_usually_are_many_is_doubted_and_the_run_still_succeeded(slack, before, now, doubted):
+    told = tell(ALL_WELL, {**with_users(now), **history(*before)})
+    assert told["outcome"] == "success"
+    assert any("public.users: no rows, where the last 3 runs brought 1,000" in text for text in told["doubts"]) == doubted
+
+
+def test_a_time_that_stands_still_while_runs_are_green_is_doubted(slack):
+    at = "2026-11-20T00:00:00+00:00"
+    now = with_users(0, watermark=at)
+    assert tell(ALL_WELL, {**now, **history(7, 0, watermark=at, still=1)})["doubts"] == []
+    assert "nothing newer than 2026-11-20" in tell(ALL_WELL, {**now, **history(7, 0, 0, watermark=at, still=2)})["doubts"][0]
+    assert tell(ALL_WELL, {**with_users(3, watermark="2026-11-21"), **history(7, 0, 0, watermark=at, still=2)})["doubts"] == []
+
+
+def test_a_window_that_is_loaded_again_tells_nothing_of_what_is_usual(slack):
+    dag, ti = make_dag(), TaskInstanceStandIn(ALL_WELL, {**with_users(0, since="2026-01-01"), **history(900, 1100, 1000)})
+    assert dag.get_task("notify").execute({"ti": ti, "dag": dag, "run_id": "manual__1"})["doubts"] == []
+    assert ti.pushed[HISTORY_KEY]["public.users"]["rows"] == [900, 1100, 1000]
+    assert ti.pushed[HISTORY_KEY]["public.orders"]["rows"] == [200_000]
+
+
+def test_an_outcome_is_told_also_where_earlier_runs_cannot_be_read(slack):
+    dag, ti = make_dag(), TaskInstanceStandIn(ALL_WELL, BOTH)
+    ti.xcom_push = None
+    assert dag.get_task("notify").execute({"ti": ti, "dag": dag, "run_id": "manual__1"})["outcome"] == "success"

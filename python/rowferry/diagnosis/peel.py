@@ -1,0 +1,182 @@
+"""A log as rows without what loggers put in front: colours, times, levels, threads, places, JSON.
+
+Read are Airflow's text logs (2 and 3) and its JSON lines, dbt's console, its log file and its JSON, Python's `logging`,
+PostgreSQL's server log, containers, and raw text. A logger inside a logger is peeled too: a line of dbt that Airflow
+logged loses both prefixes, and keeps its indentation, since that says what continues what.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from rowferry.diagnosis.model import Line
+
+MOST_BYTES = 16 << 20
+"""Of a larger log the first and the last half of this are read."""
+
+_ANSI = re.compile(r"\x1b\[[0-9;?]*[ -/]*[@-~]|\x1b[()][A-Z0-9]|\r(?=$)")
+_STAMP = r"\d{4}-\d\d-\d\d[T ]\d\d:\d\d(?::\d\d)?(?:[.,]\d+)?(?: ?(?:Z|UTC|GMT|CET|CEST|[+-]\d\d:?\d\d))?"
+_LEVEL = r"(?P<level>TRACE|DEBUG[1-5]?|INFO|NOTICE|LOG|WARN(?:ING)?|ERROR|CRITICAL|FATAL|PANIC|STATEMENT|DETAIL|HINT|CONTEXT|QUERY)"
+_PREFIXES = tuple(
+    re.compile(pattern, re.IGNORECASE if ignore else 0)
+    for pattern, ignore in (
+        (rf"\[{_STAMP}\] ?", False),
+        (rf"{_STAMP}(?= |$|\t) ?(?:\| )?", False),
+        (r"(?P<dbt>\d\d:\d\d:\d\d(?:\.\d+)?(?: \|)?(?:  | (?=\[)|$))", False),
+        (r"\w{3} [ \d]\d \d\d:\d\d:\d\d \S+ (?=\S+: )", False),
+        (r"(?:stdout|stderr) [FP] ", False),
+        (r"[\w.-]+-\d+ +\| ", False),
+        (r"\{[\w./-]+(?:\.py|\.pyx)?:\d+\} ?", False),
+        (r"\[[\w.+:, -]*\bexecution_date\b[^\]]*\] ?", False),
+        (rf"{_LEVEL}\s+-\s?", False),
+        (rf"\[{_LEVEL}\s*\] ?(?:\[[^\]]*\]: )?", True),
+        (rf"\| {_LEVEL}\s*\| (?:[\w.<>:]+ - )?", False),
+        (rf"- [\w.]+ - {_LEVEL} - ", False),
+        (rf"{_LEVEL}:[A-Za-z_][\w.]*:(?=\S)", False),
+        (rf"(?<![a-z]){_LEVEL}:? +(?=\[?[\w.]+\]?: )", False),
+        (r"\[\d+\] (?:\S+@\S+ )?(?=[A-Z]+: )", False),
+        (r"\[(?:base|task|Thread|MainThread)[^\]]*\]:? ?", False),
+    )
+)
+_PREFIX_STARTS = re.compile(r"[\[\d{|\-A-Zsw]|[\w.-]+-\d+ +\|")
+_QUIET = frozenset({"TRACE", "DEBUG", "INFO", "NOTICE", "LOG", "STATEMENT", "WARN", "WARNING"})
+_LOUD = frozenset({"ERROR", "CRITICAL", "FATAL", "PANIC"})
+_MOST_PREFIXES = 8
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """A line of a log without its prefixes.
+
+    Attributes:
+        number: In the log, from 1; the rows of one JSON line share it.
+        text: What was logged, with its indentation.
+        quiet: Whether a logger called it a warning or less.
+        loud: Whether a logger called it an error.
+        head: Whether an entry starts here; the rows up to the next head continue it.
+        known: Whether a logger's prefix was recognised.
+    """
+
+    number: int
+    text: str
+    quiet: bool = False
+    loud: bool = False
+    head: bool = False
+    known: bool = False
+
+    @property
+    def line(self) -> Line:
+        return Line(self.number, self.text.strip())
+
+
+def rows_of(text: str) -> list[Row]:
+    """The log as rows."""
+    whole = _document(text)
+    if whole is not None:
+        return [row for number, entry in enumerate(whole, 1) for row in _rows_of_json(number, entry)]
+    rows: list[Row] = []
+    for number, line in _numbered(text):
+        line = _ANSI.sub("", line).rstrip()
+        entry = _json(line)
+        rows += [_row(number, line)] if entry is None else _rows_of_json(number, entry)
+    return rows
+
+
+def _numbered(text: str) -> Iterator[tuple[int, str]]:
+    lines = text.splitlines()
+    if len(text) <= MOST_BYTES:
+        yield from enumerate(lines, 1)
+        return
+    n_bytes, n_head, n_tail = 0, 0, 0
+    while n_bytes < MOST_BYTES // 2:
+        n_bytes, n_head = n_bytes + len(lines[n_head]) + 1, n_head + 1
+    while n_bytes < MOST_BYTES:
+        n_bytes, n_tail = n_bytes + len(lines[-1 - n_tail]) + 1, n_tail + 1
+    first = max(n_head, len(lines) - n_tail)
+    yield from enumerate(lines[:n_head], 1)
+    yield from enumerate(lines[first:], first + 1)
+
+
+def _row(number: int, line: str) -> Row:
+    text, level, known, of_dbt = line, None, False, False
+    for _ in range(_MOST_PREFIXES):
+        found = _prefix(text)
+        if found is None:
+            break
+        groups = found.groupdict()
+        level, known, of_dbt = groups.get("level") or level, True, of_dbt or "dbt" in groups
+        text = text[found.end() :]
+    level = (level or "").upper().rstrip("12345")
+    head = known and (of_dbt or not text[:1].isspace()) and level not in ("DETAIL", "HINT", "CONTEXT", "QUERY")
+    return Row(number, text, level in _QUIET, level in _LOUD, head, known)
+
+
+def _prefix(text: str) -> re.Match[str] | None:
+    if not _PREFIX_STARTS.match(text):
+        return None
+    return next((found for pattern in _PREFIXES if (found := pattern.match(text)) and found.end()), None)
+
+
+def _json(line: str) -> Mapping[str, Any] | None:
+    if not (line.startswith("{") and line.endswith("}")):
+        return None
+    try:
+        entry = json.loads(line)
+    except ValueError:
+        return None
+    return entry if isinstance(entry, dict) else None
+
+
+def _document(text: str) -> list[Any] | None:
+    """The entries of a log as Airflow's API answers it: `{"content": [{"event": …}, …]}`."""
+    if not text.lstrip().startswith('{"content"'):
+        return None
+    try:
+        content = json.loads(text)["content"]
+    except (ValueError, KeyError):
+        return None
+    return content if isinstance(content, list) else None
+
+
+def _rows_of_json(number: int, entry: Any) -> Iterator[Row]:
+    """A JSON line's rows: the message, what else it says, and its exceptions, the first cause first."""
+    if not isinstance(entry, Mapping):
+        yield _row(number, str(entry))
+        return
+    entry = entry["info"] if isinstance(entry.get("info"), Mapping) else entry
+    message = next((str(entry[key]) for key in ("event", "msg", "message") if entry.get(key) is not None), None)
+    if message is None:
+        yield Row(number, json.dumps(entry, default=str), head=True)
+        return
+    level = str(entry.get("level") or entry.get("levelname") or entry.get("severity") or "").upper()
+    more = " ".join(f"{key}={value}" for key, value in entry.items() if key not in _OWN and isinstance(value, (str, int)))
+    for n, line in enumerate(_ANSI.sub("", message).splitlines() or [""]):
+        inner = _row(number, line)
+        quiet, loud = (inner.quiet, inner.loud) if inner.quiet or inner.loud else (level in _QUIET, level in _LOUD)
+        head = n == 0 and (inner.head or not line[:1].isspace())
+        yield Row(number, f"{inner.text} {more}".rstrip() if n == 0 and more else inner.text, quiet, loud, head, True)
+    for text in _exception_texts(entry):
+        for line in text.splitlines():
+            yield Row(number, line, loud=True, known=True)
+
+
+_OWN = frozenset(
+    "event msg message level levelname severity timestamp ts time logger filename lineno error_detail exc_info exception traceback stack_info "
+    "stack loc code name category extra invocation_id log_version pid thread chan process func_name".split()
+)
+
+
+def _exception_texts(entry: Mapping[str, Any]) -> Iterable[str]:
+    detail = entry.get("error_detail")
+    for error in reversed(detail if isinstance(detail, list) else []):
+        yield "Traceback (most recent call last):"
+        yield "\n".join(f'  File "{f.get("filename")}", line {f.get("lineno")} in {f.get("name")}' for f in error.get("frames") or [])
+        yield f"{error.get('exc_type')}: {error.get('exc_value')}"
+        yield from (str(note) for note in error.get("exc_notes") or [])
+    for key in ("exc_info", "exception", "traceback", "stack"):
+        if isinstance(entry.get(key), str):
+            yield entry[key]

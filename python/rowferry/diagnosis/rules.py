@@ -1,0 +1,78 @@
+"""The rows of rules.yaml, which says what each holds."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any, Literal
+
+import yaml
+
+from rowferry.diagnosis.model import Evidence
+
+FILE = Path(__file__).with_name("rules.yaml")
+Kind = Literal["root", "wrapper", "consequence", "silent", "noise"]
+
+_CONFIDENCE = {"confirmed": 0.95, "hypothesis": 0.6, "insufficient": 0.2}
+_PLACEHOLDER = re.compile(r"\{(\w+)\|([^}]*)\}")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rule:
+    """A row of rules.yaml."""
+
+    cause: str
+    kind: Kind
+    level: int
+    patterns: tuple[re.Pattern[str], ...]
+    title: str
+    fix: str
+    evidence: Evidence
+    confidence: float
+    transient: bool
+    anywhere: bool
+    follows: frozenset[str]
+    examples: tuple[str, ...]
+    counter_examples: tuple[str, ...]
+
+    def said(self, template: str, captured: Mapping[str, str]) -> str:
+        """`template` with `{name|what stands there when it is not known}` filled in."""
+        return _PLACEHOLDER.sub(lambda found: captured.get(found[1]) or found[2], template).strip()
+
+
+LEVELS = {"airflow": 1, "cosmos": 2, "dbt": 3, "adapter": 4, "server": 5}
+
+
+@cache
+def rules() -> tuple[Rule, ...]:
+    """All rows, in their order of precedence."""
+    loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+    return tuple(_rule(row) for row in yaml.load(FILE.read_text(encoding="utf-8"), loader))  # noqa: S506, a safe loader
+
+
+@cache
+def rule_of(cause: str) -> Rule | None:
+    """The row of `cause`."""
+    return next((rule for rule in rules() if rule.cause == cause), None)
+
+
+def _rule(row: Mapping[str, Any]) -> Rule:
+    evidence = row.get("evidence", "confirmed")
+    return Rule(
+        cause=row["cause"],
+        kind=row.get("kind", "root"),
+        level=LEVELS[row.get("level", "server")],
+        patterns=tuple(re.compile(pattern, re.IGNORECASE | re.MULTILINE) for pattern in row["patterns"]),
+        title=row["title"],
+        fix=row.get("fix", ""),
+        evidence=evidence,
+        confidence=row.get("confidence", _CONFIDENCE[evidence]),
+        transient=row.get("transient", False),
+        anywhere=row.get("anywhere", False),
+        follows=frozenset(row.get("follows", ())),
+        examples=tuple(row.get("examples", ())),
+        counter_examples=tuple(row.get("counter_examples", ())),
+    )

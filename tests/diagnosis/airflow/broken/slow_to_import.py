@@ -1,0 +1,5 @@
+"""A DAG file of airflow."""
+
+import time
+
+time.sleep(60)

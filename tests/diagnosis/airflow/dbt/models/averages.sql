@@ -1,0 +1,4 @@
+select
+    day,
+    cents / orders as average_cents
+from {{ ref('days') }}

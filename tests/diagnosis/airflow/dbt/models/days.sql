@@ -1,0 +1,1 @@
+select 1 as day, 10 as cents, 0 as orders

@@ -1,0 +1,52 @@
+"""Every log of the corpus is read for its cause: what fails is named, what ran well is left alone.
+
+Each folder holds its logs, `expected.json` (the cause that has to come first, null for a log that ran well), and
+`provoke.py`, which makes the logs.
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from rowferry.diagnosis import INSUFFICIENT, diagnose
+
+FOLDERS = sorted(file.parent for file in Path(__file__).parent.rglob("expected.json"))
+EXPECTED = {(folder, name): cause for folder in FOLDERS for name, cause in json.loads((folder / "expected.json").read_text()).items()}
+FAILED = [(folder, name, cause) for (folder, name), cause in EXPECTED.items() if cause]
+WELL = [(folder, name) for (folder, name), cause in EXPECTED.items() if cause is None]
+
+
+def _causes(folder: Path, name: str) -> list[str]:
+    return [found.cause for found in diagnose(folder / f"{name}.log")]
+
+
+@pytest.mark.parametrize(("folder", "name", "cause"), FAILED, ids=lambda value: value if isinstance(value, str) else value.name)
+def test_a_log_of_a_failure_is_diagnosed_with_the_cause_that_was_provoked_first(folder: Path, name: str, cause: str) -> None:
+    assert _causes(folder, name)[:1] == [cause]
+
+
+@pytest.mark.parametrize(("folder", "name"), WELL, ids=lambda value: value if isinstance(value, str) else value.name)
+def test_a_log_of_what_ran_well_gives_no_diagnosis(folder: Path, name: str) -> None:
+    assert _causes(folder, name) == []
+
+
+def test_precision_and_recall_over_the_corpus(capsys: pytest.CaptureFixture[str]) -> None:
+    said = {key: _causes(*key) for key in EXPECTED}
+    named = [(key, cause) for key, causes in said.items() for cause in causes if cause != INSUFFICIENT]
+    right = sum(EXPECTED[key] == cause for key, cause in named)
+    n_failed = len(FAILED)
+    with capsys.disabled():
+        print(f"\n{n_failed} failures and {len(WELL)} healthy logs: precision {right / len(named):.3f}, recall {right / n_failed:.3f}")
+    assert n_failed >= 60
+    assert len(WELL) >= 25
+
+
+NONSENSE = ("", "\n\n", "lorem ipsum dolor sit amet", "the quick brown fox\njumps over the lazy dog\n", "0 1 1 2 3 5 8 13", "\x00\x01\x02\xff" * 50, "{}", '{"a": 1}\n[1, 2]', "🦆" * 100)
+
+
+@pytest.mark.parametrize("text", NONSENSE)
+def test_nonsense_gives_insufficient_evidence(text: str) -> None:
+    assert [found.cause for found in diagnose(text)] == [INSUFFICIENT]

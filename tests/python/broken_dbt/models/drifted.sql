@@ -1,0 +1,5 @@
+select
+    order_id,
+    usr_id,
+    amount
+from {{ ref('orders') }}

@@ -1,0 +1,3 @@
+SELECT ORDER_ID, ORDER_ID % ITEMS AS REST,
+  ORDER_ID // ITEMS AS Q
+FROM {{ ref("orders") }}

@@ -1,0 +1,1 @@
+select order_id, share from {{ ref('v_share') }}

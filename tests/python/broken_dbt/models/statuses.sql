@@ -1,0 +1,1 @@
+select 'placed' as status

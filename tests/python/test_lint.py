@@ -1,0 +1,230 @@
+"""`rowferry lint` on small projects: what each rule finds and what it leaves alone, and the project that ships."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from rowferry import cli
+from rowferry.lint import RULES, fixes, lint
+
+SHOP = Path(__file__).parents[2] / "airflow_plugins/airflow_rowferry/example_dags/dbt_shop"
+
+UNIQUE = "models:\n  - name: {0}\n    columns:\n      - name: id\n        data_tests: [unique, not_null]\n"
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Path:
+    (tmp_path / "dbt_project.yml").write_text("name: p\nprofile: p\nvars: {days: 7, none: 0}\n")
+    (tmp_path / "profiles.yml").write_text("p:\n  target: d\n  outputs:\n    d:\n      type: postgres\n")
+    return tmp_path
+
+
+def _write(root: Path, path: str, text: str) -> None:
+    (root / path).parent.mkdir(parents=True, exist_ok=True)
+    (root / path).write_text(text)
+
+
+def _codes(root: Path, path: str, text: str, *ignore: str) -> list[tuple[str, int]]:
+    _write(root, path, text)
+    return [(f.code, f.line) for f in lint([root], ignore=("RF08", *ignore))]
+
+
+def test_the_project_that_ships_is_clean() -> None:
+    assert lint([SHOP]) == []
+
+
+MODEL = "models/marts/sales/orders_daily.sql"
+
+
+@pytest.mark.parametrize(
+    ("sql", "found"),
+    [
+        ("select a / b as r from x", [("RF01", 1)]),
+        ("select\n  1,\n  a % b as r from x", [("RF01", 3)]),
+        ("select {{ round2('a / b') }} from x", [("RF01", 1)]),
+        ("select a / {{ var('days') }} from x", []),
+        ("select a / {{ var('none') }} from x", [("RF01", 1)]),
+        ("select a / {{ var('other', 3) }} from x", []),
+        ("select a / nullif(b, 0) from x", []),
+        ("select a / b from x where b > 0", []),
+        ("select '{{ 10 / 2 }}' as path, strftime(d, '%Y / %m') from x", []),
+        ("select * from x", [("RF02", 1)]),
+        ("select x.*, 1 as one from x", [("RF02", 1)]),
+        ("with x as (\n  select\n    *\n  from y\n)\nselect a from x", [("RF02", 3)]),
+        ("select count(*) as n, 2 * a from x", []),
+        ("select a from x where exists (select * from y)", []),
+        ("select a from x where d >= '2026-01-01'", [("RF03", 1)]),
+        ("select a from x where d >= date '2026-01-01' -- '2025-01-01'", [("RF03", 1)]),
+        ("select a from x where d >= to_date('20260101', 'YYYYMMDD')", [("RF03", 1)]),
+        ("select make_date(2026, 1, 1) as d from x", [("RF03", 1)]),
+        ("select a from x where d >= {{ since('2026-01-01') }}", [("RF03", 1)]),
+        ("select a from x where d >= '{{ var('start', '2026-01-01') }}'", []),
+        ("{{ config(begin='2026-01-01') }} select 'a-2026-01-01' as a, '20260101' as b from x", []),
+        ("{{ config(post_hook=\"delete from {{ source('s', 't') }}\") }} select a from x", [("RF04", 1)]),
+        ("{{ config(\n  pre_hook='update raw_postgres.orders set a = 1'\n) }} select a from x", [("RF04", 2)]),
+        ("{{ config(pre_hook='TRUNCATE TABLE analytics.raw.orders') }} select a from x", [("RF04", 1)]),
+        ("{{ config(schema='raw_shop') }} select a from x", [("RF04", 1)]),
+        ("{{ config(post_hook='analyze raw.orders') }} select a from {{ source('s', 't') }}", []),
+        ("{{ config(post_hook='delete from {{ this }}') }} select a from x -- delete from raw.orders", []),
+        ("\n{{ config(materialized='incremental') }} select a from x", [("RF05", 2)]),
+        ("{{ config(materialized='incremental', incremental_strategy='append') }} select a from x", []),
+        ("{{ config(materialized='incremental', unique_key=['a', 'b']) }} select a from x", []),
+        ("{{ config(materialized='incremental', unique_key='a') }} select a from x\nwhere u > (select max(u) from {{ this }})", [("RF06", 2)]),
+        ("{{ config(materialized='incremental', unique_key='a') }} select a from x\nwhere u >= (\n select coalesce(max(u), {{ epoch() }}) from {{ this }})", [("RF06", 2)]),
+        ("{{ config(materialized='incremental', unique_key='a') }} select a from x where u > (select max(u) - interval '3 days' from {{ this }})", []),
+        ("{{ config(materialized='incremental', unique_key='a') }} select a from x where u > (select {{ dbt.dateadd('day', -3, 'max(u)') }} from {{ this }})", []),
+        ("{{ config(materialized='incremental', unique_key='a') }} select a from x where _extracted_at > (select max(_extracted_at) from {{ this }})", []),
+        ("select a from x where u > (select max(u) from {{ this }})", []),
+        ("select 'no end", [("RF00", 1)]),
+    ],
+)
+def test_a_model_is_told_what_is_wrong_with_it_and_where(project: Path, sql: str, found: list[tuple[str, int]]) -> None:
+    assert _codes(project, MODEL, sql) == found
+
+
+@pytest.mark.parametrize(
+    ("path", "sql", "named"),
+    [
+        ("models/staging/crm/stg_crm__orders.sql", "select a from {{ source('crm', 'orders') }}", True),
+        ("models/staging/stg_crm_orders.sql", "select a from x", False),
+        ("models/staging/orders.sql", "select a from x", False),
+        ("models/staging/stg_crm__orders.sql", "select a from {{ source('shop', 'orders') }}", False),
+        ("models/stg_orders.sql", "select a from x", False),
+        ("models/intermediate/int_orders_joined.sql", "select a from x", True),
+        ("models/intermediate/orders_joined.sql", "select a from x", False),
+        ("models/marts/sales/orders_daily.sql", "select a from x", True),
+        ("models/marts/sales/orders.sql", "select a from x", False),
+        ("models/marts/orders_daily.sql", "select a from x", False),
+        ("models/anything.sql", "select a from x", True),
+    ],
+)
+def test_names_follow_the_convention_of_their_folder(project: Path, path: str, sql: str, named: bool) -> None:
+    assert _codes(project, path, sql) == ([] if named else [("RF07", 1)])
+
+
+def test_a_macro_is_looked_into_where_it_is_called(project: Path) -> None:
+    _write(project, "macros/safe.sql", "{% macro safe(x) -%} nullif({{ x }}, 0) {%- endmacro %}\n{% macro risky(x) %}coalesce({{ x }}, 0){% endmacro %}")
+    sql = "select a / {{ safe('b') }} as one, a / {{ risky('b') }} as other from x"
+    _write(project, MODEL, sql)
+    (finding,) = lint([project], ignore=["RF08"])
+    assert finding.message.startswith("a / {{ risky('b') }}")
+
+
+def test_a_macro_itself_must_guard(project: Path) -> None:
+    assert _codes(project, "macros/ratio.sql", "{# a ratio #}\n{% macro ratio(n, d) %}\n{{ n }} / {{ d }}\n{% endmacro %}") == [("RF01", 3)]
+
+
+def test_what_dbt_compiled_shows_what_jinja_wrote(project: Path) -> None:
+    sql = "{% set d = 'nullif(b, 0)' %}select a / {{ d }} as r from x"
+    assert _codes(project, MODEL, sql) == [("RF01", 1)]
+    node = {"original_file_path": MODEL, "resource_type": "model", "raw_code": sql, "compiled_code": "select a / nullif(b, 0) as r from x"}
+    _write(project, "target/manifest.json", json.dumps({"metadata": {"adapter_type": "duckdb"}, "nodes": {"model.p.m": node}}))
+    assert _codes(project, MODEL, sql) == []
+    assert _codes(project, MODEL, sql + " -- changed since") == [("RF01", 1)]
+
+
+@pytest.mark.parametrize(
+    ("yaml", "found"),
+    [
+        ("", ["no test says"]),
+        ("models:\n  - name: orders_daily\n", ["no test says"]),
+        (UNIQUE.format("orders_daily"), []),
+        ("models:\n  - name: orders_daily\n    tests:\n      - dbt_utils.unique_combination_of_columns:\n          combination_of_columns: [a, b]\n", []),
+        ("models:\n  - name: orders_daily\n    constraints:\n      - {type: primary_key, columns: [a]}\n", []),
+        (UNIQUE.format("another"), ["no test says"]),
+    ],
+)
+def test_every_model_has_a_test_that_its_rows_are_unique(project: Path, yaml: str, found: list[str]) -> None:
+    _write(project, MODEL, "select a from x")
+    _write(project, "models/m.yml", yaml)
+    assert [f.message[:12] for f in lint([project], select=["RF08"])] == found
+
+
+def test_a_surrogate_key_and_a_merge_key_are_tested_for_both(project: Path) -> None:
+    _write(project, "models/stg_a__b.sql", "select\n  {{ dbt_utils.generate_surrogate_key(['a']) }} as a_sk\nfrom x")
+    _write(project, "models/int_c.sql", "\n{{ config(materialized='incremental', unique_key='c') }} select c, d from x")
+    _write(project, "models/m.yml", "models:\n  - name: stg_a__b\n    columns: [{name: a_sk, data_tests: [unique]}]\n  - name: int_c\n    columns: [{name: d, data_tests: [unique]}]\n")
+    told = [(f.path, f.line, f.message) for f in lint([project], select=["RF08"])]
+    assert told == [
+        ("models/int_c.sql", 2, "the merge key c has no test unique and not_null"),
+        ("models/stg_a__b.sql", 2, "a_sk has no test not_null"),
+    ]
+
+
+def test_settings_of_the_project_and_of_yaml_count_for_a_model(project: Path) -> None:
+    _write(project, "models/a/int_one.sql", "select a from x")
+    _write(project, "models/b/int_two.sql", "select a from x")
+    _write(project, "models/b/m.yml", "models:\n  - name: int_two\n    config: {materialized: incremental}\n")
+    with (project / "dbt_project.yml").open("a") as file:
+        file.write("models:\n  p:\n    a:\n      +materialized: incremental\non-run-end:\n  - \"delete from raw.orders\" # never\n")
+    told = [(f.path, f.line, f.code) for f in lint([project], ignore=["RF08"])]
+    assert told == [("dbt_project.yml", 9, "RF04"), ("models/a/int_one.sql", 1, "RF05"), ("models/b/int_two.sql", 1, "RF05")]
+
+
+def test_a_comment_says_that_a_finding_is_meant(project: Path) -> None:
+    lines = ["a / b as r1,  -- noqa", "a / b as r2,  -- noqa: RF01", "a / b as r3,  {# noqa: RF02, RF01 #}", "a / b as r4,  -- noqa: RF02", "a / b as r5  -- noqa: LT05"]
+    assert _codes(project, MODEL, "select\n" + "\n".join(lines) + "\nfrom x") == [("RF01", 5), ("RF01", 6)]
+
+
+def test_the_exact_fixes_of_a_project_are_one_diff_that_applies_and_leaves_nothing_to_find(project: Path) -> None:
+    _write(project, MODEL, "with x as (\n    select a, t.b, sum(c) as c\n    from {{ ref('t') }} as t\n    group by a, t.b\n)\n\nselect *\nfrom x")
+    _write(project, "models/int_r.sql", "SELECT a / b AS r, a / COUNT(c) AS s, a / (b / COUNT(c)) AS t\nFROM x\n")
+    diff = fixes([project], ignore=["RF08"])
+    done = subprocess.run(["patch", "-p1", "--fuzz=0"], cwd=project, input=diff, text=True, capture_output=True)
+    assert done.returncode == 0, done.stdout
+    assert lint([project], ignore=["RF08"]) == []
+    assert (project / MODEL).read_text().endswith(")\n\nselect\n    a,\n    b,\n    c\nfrom x")
+    fixed = "SELECT a / NULLIF(b, 0) AS r, CASE WHEN COUNT(c) > 0 THEN a / COUNT(c) ELSE NULL END AS s, a / NULLIF(b / NULLIF(COUNT(c), 0), 0) AS t\nFROM x\n"
+    assert (project / "models/int_r.sql").read_text() == fixed
+
+
+def test_columns_that_are_not_spelled_out_are_not_guessed(project: Path) -> None:
+    for select_list in ("a, {{ columns() }}", "a, b + 1", "*", "a {% if x %}, b{% endif %}"):
+        _write(project, MODEL, f"with x as (select {select_list} from y)\nselect * from x")
+        assert [f.diff for f in lint([project], select=["RF02"]) if f.line == 2] == [None]
+
+
+def test_yaml_that_cannot_be_read_is_named(project: Path) -> None:
+    _write(project, "models/m.yml", "models:\n  - name: [\n")
+    assert [(f.path, f.code) for f in lint([project])] == [("models/m.yml", "RF00")]
+
+
+# ---- the command ----
+
+
+def test_the_exit_code_says_whether_there_is_anything(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    _write(project, "models/int_r.sql", "select a / b as r from x")
+    assert cli.main(["lint", str(project), "--ignore", "RF08"]) == 1
+    assert capsys.readouterr().out.splitlines()[0] == "models/int_r.sql:1: RF01 unguarded-division: a / b: nothing keeps 0 out of this column"
+    assert cli.main(["lint", str(project), "--select", "RF02,RF03"]) == 0
+    assert cli.main(["lint", str(project.parent)]) == 2
+    assert cli.main(["lint", str(project / "nothing")]) == 2
+    assert cli.main(["lint", str(project), "--select", "RF99"]) == 2
+
+
+def test_files_are_looked_at_alone_as_pre_commit_hands_them(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for name in ("one", "two"):
+        _write(project, f"models/int_{name}.sql", "select a / b as r from x")
+    assert cli.main(["lint", "--json", "--ignore", "RF08", str(project / "models/int_two.sql")]) == 1
+    (finding,) = map(json.loads, capsys.readouterr().out.splitlines())
+    assert (finding["path"], finding["line"], finding["code"]) == ("models/int_two.sql", 1, "RF01")
+    assert finding["diff"].startswith("--- a/models/int_two.sql\n+++ b/models/int_two.sql\n")
+
+
+def test_without_sqlglot_it_says_what_to_install(project: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.setattr("rowferry.lint.find_spec", lambda name: None)
+    assert cli.main(["lint", str(project)]) == 2
+    assert "pip install 'rowferry[diagnose]'" in capsys.readouterr().err
+
+
+def test_every_rule_has_a_reason() -> None:
+    assert all(rule.name and rule.why.endswith(".") for rule in RULES.values())
+
+
+def test_prose_and_paths_among_macros_are_no_sql(project: Path) -> None:
+    text = "-- the source's name\n{% macro one() %}\n# https://host/a/b\n{% endmacro %}\n\nwhat isn't SQL\n{% macro two(a) %} {{ a }} / b {% endmacro %}"
+    assert _codes(project, "macros/m.sql", text) == [("RF01", 7)]
