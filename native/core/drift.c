@@ -41,7 +41,8 @@ enum rf_code rf_refuse_column(const struct rf_plan *plan, const struct rf_column
         if (lacks_zone(plan, from, to)) return rf_hint(err, NAIVE_HINT);
         return rf_hint(err, "ALTER TABLE %s ALTER COLUMN \"%s\" TYPE %s, or leave it out with \"columns\".", plan->job->target_label, from->name, from->arrives_as);
     }
-    if (from->cast) {
+    bool is_namesake = strcmp(from->type, to->type) == 0 && strcmp(from->identity, to->identity) != 0; /* under one name another type */
+    if (from->cast && !is_namesake) {
         rf_fail(err, RF_DRIFT, "column \"%s\" of %s is of type %s, which is carried as %s (%s), and that of %s is %s",
                 from->name, label, from->type, rf_conversion_type(from), from->cast_reason, plan->job->target_label, to->type);
         return rf_hint(err, "ALTER the target's column to %s, or leave it out with \"columns\".", rf_conversion_type(from));

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 from odbc_libraries import build_scripted
+from program import compile_library
 from route import Route
 
 from rowferry.demo.servers import Server
@@ -33,3 +34,9 @@ def route(servers: Server, route_on: Callable[..., Route]) -> Route:
 def scripted_odbc(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The library of an ODBC driver that does as a script says."""
     return build_scripted(tmp_path_factory.mktemp("scripted"))
+
+
+@pytest.fixture(scope="session")
+def program(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The core as a library that dies at a step of a run; compiled once for all files of a worker."""
+    return compile_library(tmp_path_factory.mktemp("program"))

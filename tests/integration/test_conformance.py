@@ -15,7 +15,6 @@ from typing import Any
 import psycopg
 import pytest
 from conformance import PLACES, ROWS, TOUCH, WIDE, Pair, Sink, shut
-from program import compile_library
 from route import AT_THE_GATE, GATE, started, until, waits_for
 
 import rowferry
@@ -71,11 +70,6 @@ def sink(request: pytest.FixtureRequest, place: tuple[Server, type[Sink]], tmp_p
     made = chosen(server, tmp_path_factory.mktemp("sink"), request.getfixturevalue)
     yield made
     made.close()
-
-
-@pytest.fixture(scope="session")
-def program(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return compile_library(tmp_path_factory.mktemp("program"))
 
 
 @pytest.fixture

@@ -14,7 +14,6 @@ from typing import Any
 import psycopg
 import pytest
 from conformance import SINKS, Duckdb, Mariadb, Pair, Postgres, Psqlodbc, Sink, Snowflake, Sqlite
-from program import compile_library
 
 from rowferry.demo.servers import Server
 from rowferry.errors import SchemaDriftError
@@ -36,11 +35,6 @@ def source(pg18: Server) -> Iterator[tuple[str, psycopg.Connection]]:
     with psycopg.connect(uri, autocommit=True) as session:
         yield uri, session
     pg18.admin("DROP DATABASE drifting WITH (FORCE)")
-
-
-@pytest.fixture(scope="module")
-def program(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return compile_library(tmp_path_factory.mktemp("program"))
 
 
 @pytest.fixture
