@@ -74,6 +74,8 @@ class PostgresToWarehouseOperator(BaseOperator):
     :param keys: columns that identify a row; by default the primary key. (templated)
     :param columns: columns to load, the keys among them; by default all. (templated)
     :param as_text: columns to load as their text, whatever their type; by default none. (templated)
+    :param naive_timestamps: a ``timestamp`` without time zone, in a new table: ``utc`` takes it as UTC and gives it a zone,
+        ``keep`` leaves it without; ``auto`` is ``utc`` on Snowflake, else ``keep``.
     :param where: SQL condition on the rows of the source, sent as written. (templated)
     :param capture: how changed rows are found: by row version (``xmin``), by time columns (``cursor``), by
         reading everything (``full``), or as ``auto`` decides at the table's first load. (templated)
@@ -152,6 +154,7 @@ class PostgresToWarehouseOperator(BaseOperator):
         keys: Sequence[str] | None = None,
         columns: Sequence[str] | None = None,
         as_text: Sequence[str] | None = None,
+        naive_timestamps: str = "auto",
         where: str | None = None,
         capture: str = "auto",
         cursor_columns: Sequence[str] | None = None,
@@ -193,6 +196,7 @@ class PostgresToWarehouseOperator(BaseOperator):
         self.keys = keys
         self.columns = columns
         self.as_text = as_text
+        self.naive_timestamps = naive_timestamps
         self.where = where
         self.capture = capture
         self.cursor_columns = cursor_columns
@@ -270,6 +274,7 @@ class PostgresToWarehouseOperator(BaseOperator):
             keys=self.keys,
             columns=self.columns,
             as_text=self.as_text,
+            naive_timestamps=self.naive_timestamps,  # type: ignore[arg-type]
             where=self.where,
             capture=self.capture,  # type: ignore[arg-type]  # the job checks it
             cursor_columns=self.cursor_columns,

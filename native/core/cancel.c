@@ -145,3 +145,11 @@ void rf_cancel_wait(struct rf_cancel *cancel, int timeout_ms) {
         if (pthread_cond_timedwait(&cancel->changed, &cancel->mutex, &until) != 0) break;
     pthread_mutex_unlock(&cancel->mutex);
 }
+
+void rf_cancel_pause(struct rf_cancel *cancel, int timeout_ms) {
+    enum { LEAST_MS = 1000 / RF_TRIES_BEHIND_CANCEL };
+    int64_t started = rf_clock_ms();
+    rf_cancel_wait(cancel, timeout_ms);
+    int64_t left = (timeout_ms < LEAST_MS ? timeout_ms : LEAST_MS) - (rf_clock_ms() - started);
+    if (left > 0) nanosleep(&(struct timespec){.tv_nsec = (long)left * 1000000}, NULL);
+}

@@ -37,4 +37,9 @@ void rf_cancel_unregister(struct rf_cancel *cancel, struct rf_cancel_slot *slot)
 /* Waits up to timeout_ms, less when a cancel is requested. */
 void rf_cancel_wait(struct rf_cancel *cancel, int timeout_ms);
 
+/* Between tries that go on behind a cancel, since their outcome has to be known: of so many tries then at most all take a
+ * second, and no pause is left out. */
+enum { RF_TRIES_BEHIND_CANCEL = 30 };
+void rf_cancel_pause(struct rf_cancel *cancel, int timeout_ms);
+
 #endif

@@ -9,7 +9,7 @@ enum { MOST_FIELD_BYTES = 0x3fffffff, TEXT_OID = 25 };
 
 bool rf_rows_are_cast(const struct rf_source_facts *facts) {
     bool any = facts->sends_csv;
-    for (int i = 0; i < facts->n_columns; i++) any |= facts->columns[i].cast || facts->columns[i].through;
+    for (int i = 0; i < facts->n_columns; i++) any |= rf_casts_bytes(&facts->columns[i]) || facts->columns[i].through;
     return any;
 }
 
@@ -87,7 +87,7 @@ static enum rf_code add_binary(struct rf_casting *casting, struct rf_text *out, 
     rf_copy_add_number(out, (uint32_t)casting->facts->n_columns, 2);
     for (int i = 0; i < casting->facts->n_columns; i++) {
         const struct rf_field *field = &casting->fields[i];
-        const char *cast = casting->facts->columns[i].cast;
+        const char *cast = rf_casts_bytes(&casting->facts->columns[i]) ? casting->facts->columns[i].cast : NULL;
         if (!field->bytes) rf_copy_add_number(out, UINT32_MAX, 4);
         else if (!cast) add_field(field->bytes, (size_t)field->n_bytes, out);
         if (!field->bytes || !cast) continue;

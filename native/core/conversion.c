@@ -13,14 +13,27 @@ struct conversion {
 };
 
 static const struct conversion AS_TEXT = {"::pg_catalog.text", "text", "text"};
+static const struct conversion IN_UTC = {RF_AS_UTC, "timestamp with time zone", "timestamptz"};
 static const struct conversion MONEY[] = {{"::pg_catalog.numeric", "numeric", "numeric"}, {"::pg_catalog.numeric[]", "numeric[]", "_numeric"}};
 
 static bool is(const struct rf_column *column, const char *identity) {
     return !column->refusal && column->typmod == -1 && strcmp(column->identity, identity) == 0;
 }
 
+const char *rf_conversion_type(const struct rf_column *from) {
+    const struct conversion *const all[] = {&IN_UTC, &MONEY[0], &MONEY[1]};
+    for (size_t i = 0; i < sizeof all / sizeof all[0]; i++)
+        if (strcmp(from->cast, all[i]->cast) == 0) return all[i]->type;
+    return AS_TEXT.type;
+}
+
+static bool is_in_utc(const struct rf_column *column) {
+    return !column->refusal && strcmp(column->identity, IN_UTC.base) == 0;
+}
+
 bool rf_conversion_fits(const struct rf_column *from, const struct rf_column *to) {
     if (strcmp(from->cast, AS_TEXT.cast) == 0) return is(to, AS_TEXT.base);
+    if (strcmp(from->cast, IN_UTC.cast) == 0) return is_in_utc(to) && rf_typmod_fits(from, to);
     for (size_t i = 0; i < sizeof MONEY / sizeof MONEY[0]; i++)
         if (strcmp(from->cast, MONEY[i].cast) == 0) return is(to, MONEY[i].base);
     return false;
@@ -53,6 +66,17 @@ static const char *why_not_bytes(const struct rf_source_facts *source, const str
     return NULL;
 }
 
+/* A column that is there as another type stays so. */
+static bool takes_as_utc(const struct rf_job *job, const struct rf_target_facts *target, const struct rf_column *from, const struct rf_column *to) {
+    bool is_naive = strcmp(from->identity, "timestamp") == 0;
+    return is_naive && rf_takes_naive_as_utc(job, RF_DIALECT_POSTGRES) && (!target->exists || !to || is_in_utc(to));
+}
+
+static const struct conversion *conversion_of(const struct rf_column *from, bool chosen) {
+    if (strcmp(from->cast_reason, RF_TAKEN_AS_UTC) == 0) return &IN_UTC;
+    return chosen || !as_number(from) ? &AS_TEXT : as_number(from);
+}
+
 /* A text that is there was made because the type could not pass, or by as_text; only the first needs no word of the job. */
 static const char *why_as_it_stands(const struct rf_column *from, const struct rf_column *to) {
     if (is(to, AS_TEXT.base) && !is_built_in(from)) return "the target has a text for it";
@@ -66,12 +90,13 @@ static void convert(const struct rf_job *job, const struct rf_source_facts *sour
     bool chosen = rf_names_have(&job->as_text, from->name);
     if (chosen) from->cast_reason = RF_AS_TEXT_NAMES_IT;
     else if (from->refusal) from->cast_reason = from->refusal;
+    else if (takes_as_utc(job, target, from, to)) from->cast_reason = RF_TAKEN_AS_UTC;
     else if (may_send_lengths(source, target, from)) from->cast_reason = "the bytes of its extension are made for one encoding";
     else if (!to) return;
     else if (target->exists) from->cast_reason = why_as_it_stands(from, to);
     else from->cast_reason = why_not_bytes(source, target, from, to);
     if (!from->cast_reason) return;
-    const struct conversion *conversion = chosen || !as_number(from) ? &AS_TEXT : as_number(from);
+    const struct conversion *conversion = conversion_of(from, chosen);
     from->cast = conversion->cast;
     if (!to || target->exists) return;
     to->type = conversion->type;

@@ -16,7 +16,10 @@
  * "as_text" of the job cannot be followed. */
 enum rf_code rf_convert_columns(const struct rf_job *job, struct rf_source_facts *source, struct rf_target_facts *target, struct rf_error *err);
 
-/* Is `to` of just the type that the cast of `from` gives? */
+/* The type that the cast of `from` gives, as DDL writes it. */
+const char *rf_conversion_type(const struct rf_column *from);
+
+/* Is `to` of just that type, as far as it holds all values? */
 bool rf_conversion_fits(const struct rf_column *from, const struct rf_column *to);
 
 #endif

@@ -45,6 +45,7 @@ static const struct key KEYS[] = {
     {"keys", NAMES, AT(keys), NULL, 0, 0, 0, NULL, true, "columns that identify a row; null: the primary key"},
     {"columns", NAMES, AT(columns), NULL, 0, 0, 0, NULL, true, "columns to carry; null: all"},
     {"as_text", NAMES, AT(as_text), NULL, 0, 0, 0, NULL, true, "columns to carry as their text, whatever their type; null: none"},
+    {"naive_timestamps", CHOICE, AT(naive_timestamps), "auto", 0, 0, 0, "auto utc keep", false, "a timestamp without time zone, in a new table: becomes one with a zone, in UTC, or stays without; auto: utc on Snowflake, else keep. A column that is there without a zone stays so"},
     {"where", TEXT, AT(where), NULL, 0, 0, 0, NULL, true, "row filter, an SQL condition on the source's columns; the one place that takes SQL"},
     {"capture", CHOICE, AT(capture), "auto", 0, 0, 0, "auto xmin cursor full", false, "how changed rows are found"},
     {"cursor_columns", NAMES, AT(cursor_columns), NULL, 0, 0, 0, NULL, true, "columns whose time says when a row changed; null: inserted_at or created_at, updated_at or modified_at, deleted_at"},
@@ -115,7 +116,7 @@ static const struct key *find_key(const char *name) {
 
 /* The others say how a table is read. */
 static bool is_of_streams(const char *name) {
-    static const char *const names[] = {"target", "driver", "channel", "spool_dir", "spool_file_bytes", "source_name", "table", "target_table", "keys", "as_text", "mode", "allow_empty", "on_duplicate", "run_id", "try_number",
+    static const char *const names[] = {"target", "driver", "channel", "spool_dir", "spool_file_bytes", "source_name", "table", "target_table", "keys", "as_text", "naive_timestamps", "mode", "allow_empty", "on_duplicate", "run_id", "try_number",
                                         "map_index", "application", "batch_bytes", "lock_timeout", "lease_seconds", "connect_timeout", "control_schema"};
     for (size_t i = 0; i < sizeof names / sizeof names[0]; i++)
         if (strcmp(names[i], name) == 0) return true;

@@ -17,6 +17,9 @@ enum rf_capture { RF_CAPTURE_AUTO, RF_CAPTURE_XMIN, RF_CAPTURE_CURSOR, RF_CAPTUR
 enum rf_mode { RF_MODE_MERGE, RF_MODE_APPEND, RF_MODE_REPLACE };
 enum rf_on_duplicate { RF_DUPLICATE_NEWEST, RF_DUPLICATE_FAIL };
 enum rf_on_delete { RF_DELETE_MARK, RF_DELETE_REMOVE };
+/* What a timestamp without zone of the source becomes: one in UTC, or one without zone; auto: what is usual on the target. */
+enum rf_naive { RF_NAIVE_AUTO, RF_NAIVE_UTC, RF_NAIVE_KEEP };
+
 enum rf_channel { RF_CHANNEL_AUTO, RF_CHANNEL_ADBC, RF_CHANNEL_ODBC };
 enum rf_open_transactions { RF_OPEN_TRACK, RF_OPEN_IGNORE };
 
@@ -44,6 +47,7 @@ struct rf_job {
     struct rf_names keys;
     struct rf_names columns;
     struct rf_names as_text;
+    enum rf_naive naive_timestamps;
     const char *where;
     enum rf_capture capture;
     struct rf_names cursor_columns;

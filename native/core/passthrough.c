@@ -24,7 +24,7 @@ static bool numeric_is_wider(int32_t from, int32_t to) {
            numeric_precision(to) - numeric_scale(to) >= numeric_precision(from) - numeric_scale(from);
 }
 
-static bool typmod_fits(const struct rf_column *from, const struct rf_column *to) {
+bool rf_typmod_fits(const struct rf_column *from, const struct rf_column *to) {
     if (to->typmod == from->typmod) return true;
     if (to->typmod == -1) return !is(to, "bpchar") && !is(to, "bit"); /* bare char means char(1) in DDL */
     if (is(to, "timestamp") || is(to, "timestamptz") || is(to, "time") || is(to, "timetz"))
@@ -51,7 +51,7 @@ enum rf_fit rf_fit_column(const struct rf_column *from, const struct rf_column *
     if (from->arrives_as) return strcmp(from->arrives_as, to->type) == 0 ? RF_FITS : RF_FITS_NOT;
     if (from->cast) return rf_conversion_fits(from, to) ? RF_FITS : RF_FITS_NOT;
     if (from->refusal || to->refusal) return RF_FITS_NOT;
-    if (strcmp(from->identity, to->identity) == 0) return typmod_fits(from, to) ? RF_FITS : RF_FITS_NOT;
+    if (strcmp(from->identity, to->identity) == 0) return rf_typmod_fits(from, to) ? RF_FITS : RF_FITS_NOT;
     return widens(from, to) ? RF_FITS_WIDER : RF_FITS_NOT;
 }
 

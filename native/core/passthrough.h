@@ -20,6 +20,9 @@ enum rf_fit {
     RF_FITS_NOT,
 };
 
+/* Does `to`, of the same type, hold every value of `from` by its length, digits or places? */
+bool rf_typmod_fits(const struct rf_column *from, const struct rf_column *to);
+
 enum rf_fit rf_fit_column(const struct rf_column *from, const struct rf_column *to);
 
 /* The same for a column of a stream, whose types others chose: it also goes where the merge's cast fails on every value

@@ -1,8 +1,10 @@
 #include "core/plan.h"
 
 #include "core/capture.h"
+#include "core/conversion.h"
 #include "core/parts.h"
 #include "core/timestamp.h"
+#include "core/types.h"
 
 #include <inttypes.h>
 #include <stdarg.h>
@@ -73,18 +75,27 @@ enum rf_fit rf_fit(const struct rf_plan *plan, int i) {
     return plan->job->capture == RF_CAPTURE_GIVEN ? rf_fit_given(from, to) : rf_fit_column(from, to);
 }
 
+/* A time without a zone, which the job keeps so, and a column with one. */
+static bool lacks_zone(const struct rf_plan *plan, const struct rf_column *from, const struct rf_column *to) {
+    bool has_zone = strstr(to->type, "with time zone") || strstr(to->type, "WITH TIME ZONE") || strcmp(to->type, "TIMESTAMP_TZ") == 0;
+    return has_zone && strcmp(from->identity, "timestamp") == 0 && !rf_takes_naive_as_utc(plan->job, plan->target->dialect);
+}
+
+#define NAIVE_HINT "If its times are in UTC, say so: \"naive_timestamps\": \"utc\" of the job. Else leave it out with \"columns\"."
+
 static enum rf_code refuse_column(const struct rf_plan *plan, const struct rf_column *from, const struct rf_column *to,
                                   struct rf_error *err) {
     const char *label = plan->job->source_label;
     if (from->arrives_as) {
         rf_fail(err, RF_DRIFT, "column \"%s\" of %s is of type %s, which is %s in %s, and the column there is %s", from->name, label, from->type, from->arrives_as,
                 plan->job->target_label, to->type);
+        if (lacks_zone(plan, from, to)) return rf_hint(err, NAIVE_HINT);
         return rf_hint(err, "ALTER TABLE %s ALTER COLUMN \"%s\" TYPE %s, or leave it out with \"columns\".", plan->job->target_label, from->name, from->arrives_as);
     }
     if (from->cast) {
-        rf_fail(err, RF_DRIFT, "column \"%s\" of %s is of type %s, which is carried as its text (%s), and that of %s is %s",
-                from->name, label, from->type, from->cast_reason, plan->job->target_label, to->type);
-        return rf_hint(err, "ALTER the target's column to text, or leave it out with \"columns\".");
+        rf_fail(err, RF_DRIFT, "column \"%s\" of %s is of type %s, which is carried as %s (%s), and that of %s is %s",
+                from->name, label, from->type, rf_conversion_type(from), from->cast_reason, plan->job->target_label, to->type);
+        return rf_hint(err, "ALTER the target's column to %s, or leave it out with \"columns\".", rf_conversion_type(from));
     }
     if (from->refusal) {
         rf_fail(err, RF_CONFIG, "column \"%s\" of %s is of type %s, which cannot be carried: %s", from->name, label, from->type, from->refusal);
@@ -101,6 +112,7 @@ static enum rf_code refuse_column(const struct rf_plan *plan, const struct rf_co
     }
     rf_fail(err, code, "column \"%s\" of %s is of type %s and that of %s is %s: the value would have to be converted",
             from->name, label, from->type, plan->job->target_label, to->type);
+    if (lacks_zone(plan, from, to)) return rf_hint(err, NAIVE_HINT);
     return rf_hint(err, "ALTER the target's column to %s, or leave it out with \"columns\"; a text takes any type that \"as_text\" names.", from->type);
 }
 
@@ -129,7 +141,7 @@ static enum rf_code check_columns(const struct rf_plan *plan, struct rf_error *e
         const struct rf_column *to = rf_target_column(plan, i);
         if (!to) {
             rf_fail(err, RF_DRIFT, "column \"%s\" (%s) was added to %s and is not in %s", from->name, from->type, plan->job->source_label, plan->job->target_label);
-            const char *type = from->arrives_as ? from->arrives_as : from->cast ? "text" : from->type;
+            const char *type = from->arrives_as ? from->arrives_as : from->cast ? rf_conversion_type(from) : from->type;
             return rf_hint(err, "ALTER TABLE %s ADD COLUMN \"%s\" %s, or name the columns to carry in \"columns\".", plan->job->target_label, from->name, type);
         }
         if (rf_fit(plan, i) == RF_FITS_NOT) return refuse_column(plan, from, to, err);

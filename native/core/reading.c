@@ -26,7 +26,7 @@ static enum rf_code describe(struct reading *reading, struct rf_arena *arena, st
     const struct rf_source *source = reading->source;
     RF_TRY(source->ops->open(source->self, err));
     RF_TRY(source->ops->snapshot(source->self, &never, &reading->facts, err));
-    RF_TRY(rf_types_of(reading->job, &reading->facts, RF_DIALECTS, arena, &reading->fields, err));
+    RF_TRY(rf_types_of(reading->job, &reading->facts, NULL, arena, &reading->fields, err));
     reading->row = rf_arena_take(arena, (size_t)reading->facts.n_columns * sizeof *reading->row);
     if (!reading->row) return rf_no_memory(err);
     RF_TRY(rf_columns_new(reading->fields, reading->facts.n_columns, &reading->columns, err));

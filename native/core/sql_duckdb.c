@@ -280,13 +280,25 @@ void rf_duckdb_update(const struct rf_plan *plan, struct rf_text *out) {
     add_older(plan, out);
 }
 
+/* What is not older than this load, which a DELETE has left. */
+void rf_duckdb_count_newer(const struct rf_plan *plan, struct rf_text *out) {
+    rf_text_add(out, "SELECT count(*)::VARCHAR FROM ");
+    rf_sql_add_target(plan, out);
+    rf_text_addf(out, " WHERE (\"_load_id\" < %" PRId64 ") IS NOT TRUE", plan->load_id);
+}
+
 void rf_duckdb_insert(const struct rf_plan *plan, struct rf_text *out) {
     begin_insert(plan, out);
     rf_sql_add_columns(plan, "s.", out);
     add_load(plan, out);
     rf_text_add(out, "(");
     rf_sql_add_live_rows(plan, out);
-    rf_text_add(out, ") s WHERE NOT EXISTS (SELECT 1 FROM ");
+    rf_text_add(out, ") s");
+}
+
+void rf_duckdb_insert_absent(const struct rf_plan *plan, struct rf_text *out) {
+    rf_duckdb_insert(plan, out);
+    rf_text_add(out, " WHERE NOT EXISTS (SELECT 1 FROM ");
     rf_sql_add_target(plan, out);
     rf_text_add(out, " t WHERE ");
     rf_sql_add_key_match(plan, out);

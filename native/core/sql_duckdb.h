@@ -65,11 +65,15 @@ void rf_duckdb_add_key(const struct rf_plan *plan, struct rf_text *out);
 void rf_duckdb_count_target(const struct rf_plan *plan, struct rf_text *out);
 void rf_duckdb_count_stage(const struct rf_plan *plan, struct rf_text *out);
 void rf_duckdb_count_keys(const struct rf_plan *plan, struct rf_text *out);
-/* The merge: rows that are there, changed in their place or taken out to come back with the new ones, then those that are not there. */
+/* The merge: rows that are there, changed in their place or taken out to come back with the new ones, then those that are not there.
+ * Once all that are there are taken out none needs to be looked for, unless the target has newer ones, which stay. */
 bool rf_duckdb_merges_by_delete(const struct rf_plan *plan);
 void rf_duckdb_delete(const struct rf_plan *plan, struct rf_text *out);
 void rf_duckdb_update(const struct rf_plan *plan, struct rf_text *out);
+/* → rows that are not older than this load */
+void rf_duckdb_count_newer(const struct rf_plan *plan, struct rf_text *out);
 void rf_duckdb_insert(const struct rf_plan *plan, struct rf_text *out);
+void rf_duckdb_insert_absent(const struct rf_plan *plan, struct rf_text *out);
 /* → rows that carry this load */
 /* → rows of the target, those that carry this load */
 void rf_duckdb_count_loaded(const struct rf_plan *plan, struct rf_text *out);

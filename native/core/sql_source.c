@@ -4,6 +4,7 @@
 
 #include "core/passthrough.h"
 #include "core/sql_cursor.h"
+#include "core/types.h"
 
 #include <inttypes.h>
 #include <string.h>
@@ -221,13 +222,19 @@ void rf_sql_check_filter(const struct rf_job *job, struct rf_text *out) {
 
 /* ---- reading ---- */
 
+/* NULL when it changes nothing of what is sent. */
+static const char *cast_sent(const struct rf_plan *plan, const struct rf_column *column) {
+    return rf_sends_csv(plan) || rf_casts_bytes(column) ? column->cast : NULL;
+}
+
 /* A column as it is sent, under its own name. */
-static void add_column(const struct rf_column *column, struct rf_text *out) {
+static void add_column(const struct rf_plan *plan, const struct rf_column *column, struct rf_text *out) {
+    const char *cast = cast_sent(plan, column);
     if (column->through) rf_text_addf(out, "%s(", column->through);
     rf_text_identifier(out, column->name);
-    if (column->cast) rf_text_add(out, column->cast);
+    if (cast) rf_text_add(out, cast);
     if (column->through) rf_text_add(out, ")");
-    if (!column->cast && !column->through) return;
+    if (!cast && !column->through) return;
     rf_text_add(out, " AS ");
     rf_text_identifier(out, column->name);
 }
@@ -240,7 +247,7 @@ static const char *format_of(const struct rf_plan *plan) {
 static void add_columns(const struct rf_plan *plan, struct rf_text *out) {
     for (int i = 0; i < plan->source->n_columns; i++) {
         if (i > 0) rf_text_add(out, ", ");
-        add_column(&plan->source->columns[i], out);
+        add_column(plan, &plan->source->columns[i], out);
     }
 }
 
@@ -416,8 +423,10 @@ static void add_plain_select(const struct rf_plan *plan, const struct rf_part *p
 }
 
 static bool has_computed(const struct rf_plan *plan) {
-    for (int i = 0; i < plan->source->n_columns; i++)
-        if (plan->source->columns[i].generated || plan->source->columns[i].cast || plan->source->columns[i].through) return true;
+    for (int i = 0; i < plan->source->n_columns; i++) {
+        const struct rf_column *column = &plan->source->columns[i];
+        if (column->generated || column->through || cast_sent(plan, column)) return true;
+    }
     return false;
 }
 
@@ -454,7 +463,7 @@ void rf_sql_read_keys(const struct rf_plan *plan, struct rf_text *out) {
     rf_text_add(out, "COPY (SELECT ");
     for (int k = 0; k < plan->source->n_keys; k++) {
         if (k > 0) rf_text_add(out, ", ");
-        add_column(&plan->source->columns[plan->source->keys[k]], out);
+        add_column(plan, &plan->source->columns[plan->source->keys[k]], out);
     }
     rf_text_add(out, " FROM ");
     add_source(plan, out);
@@ -580,7 +589,7 @@ void rf_sql_source_values(const struct rf_plan *plan, uint64_t since, struct rf_
         struct rf_column column = plan->source->columns[i];
         if (column.compared_as) column.cast = column.compared_as;
         rf_text_add(out, i > 0 ? ", " : "");
-        add_column(&column, out);
+        add_column(plan, &column, out);
     }
     if (since) {
         rf_text_add(out, ", ");

@@ -310,9 +310,11 @@ static void list_postgres(const struct rf_plan *plan, struct listing *listing) {
     rf_text_add(list(listing, "target", "commit"), "COMMIT");
 }
 
-static void list_changing(const struct rf_plan *plan, struct listing *listing) {
-    if (rf_duckdb_merges_by_delete(plan)) rf_duckdb_delete(plan, list(listing, "target", "delete"));
-    else rf_duckdb_update(plan, list(listing, "target", "update"));
+/* The DELETE is followed by the INSERT that is taken where no row is newer. */
+static void list_merge_of_duckdb(const struct rf_plan *plan, struct listing *listing) {
+    bool by_delete = rf_duckdb_merges_by_delete(plan);
+    if (!plan->first_load) (by_delete ? rf_duckdb_delete : rf_duckdb_update)(plan, list(listing, "target", by_delete ? "delete" : "update"));
+    (by_delete ? rf_duckdb_insert : rf_duckdb_insert_absent)(plan, list(listing, "target", "insert"));
 }
 
 /* The load record is one whole text with its values. */
@@ -324,9 +326,7 @@ static void list_duckdb(const struct rf_plan *plan, struct listing *listing) {
     if (plan->sweep) rf_duckdb_take_keys(plan, list(listing, "target", "load keys"));
     if (plan->straight && plan->source->n_keys > 0) rf_duckdb_add_key(plan, list(listing, "target", "add key"));
     if (plan->audit) rf_sql_count_missed(plan, list(listing, "target", "count missed rows"));
-    bool merges = !list_mode(plan, listing) && !plan->straight;
-    if (merges && !plan->first_load) list_changing(plan, listing);
-    if (merges) rf_duckdb_insert(plan, list(listing, "target", "insert"));
+    if (!list_mode(plan, listing) && !plan->straight) list_merge_of_duckdb(plan, listing);
     list_closing(plan, listing);
     rf_text_add(list(listing, "target", "commit"), "COMMIT");
 }

@@ -36,6 +36,8 @@ struct rf_type_row {
 /* Rows that have no name of PostgreSQL's. */
 #define BOUNDED_NUMERIC "numeric(p,s)"
 #define ENUM "(enum)"
+#define NAIVE "timestamp"
+#define NAIVE_AS_UTC "timestamp, taken as UTC"
 #define OTHER "(any other)"
 
 #define SAME "the same"
@@ -58,6 +60,7 @@ struct rf_type_row {
 #define NOTED(type, note) {type, false, NULL, note}
 
 #define SOME_YEARS "infinity, and years before 1 or after 9999, stop the run: name the column in as_text"
+#define NO_ZONE "no type has a zone: as timestamp"
 #define SOME_FLOATS "−0 becomes 0; NaN, and in MariaDB an infinity, stop the run: name the column in as_text"
 
 /* Through psqlODBC every value goes as its text, and the server reads what a server printed; a cast would take the spaces
@@ -108,8 +111,10 @@ static const struct rf_type_row TYPES[] = {
      ON(AS_IS("TIME"), AS_IS("time(6)"), AS_IS("TEXT"), AS_TEXT("time without time zone"), AS_IS("TIME")), NULL, "24:00 is 86,400,000,000 µs, which some readers of Arrow do not expect", "24:00 stops the run: name the column in as_text"},
     {"timetz", RF_WIRE_TEXT, "text", "u", NULL,
      ON(AS_IS("VARCHAR"), AS_TEXT(MARIADB_TEXT), AS_TEXT("TEXT"), AS_TEXT("time with time zone"), AS_IS("VARCHAR")), NULL, NULL, "its text"},
-    {"timestamp", RF_WIRE_TIMESTAMP, "", "tsu:", NULL,
+    {NAIVE, RF_WIRE_TIMESTAMP, "", "tsu:", NULL,
      ON(AS_IS("TIMESTAMP"), NOTED("datetime(6)", SOME_YEARS), NOTED("TEXT", SOME_YEARS), AS_TEXT("timestamp without time zone"), AS_IS("TIMESTAMP_NTZ")), NULL, "infinity is the last time that Arrow can name, -infinity the first but one; years after 294246 stop the run", "as it is, in no zone; infinity and years as for date"},
+    {NAIVE_AS_UTC, RF_WIRE_TIMESTAMP, "timestamptz", "tsu:UTC", NULL,
+     ON(AS_IS("TIMESTAMPTZ"), NOTED("datetime(6)", NO_ZONE), NOTED("TEXT", NO_ZONE), AS_TEXT("timestamp with time zone"), AS_IS("TIMESTAMP_TZ")), "timestamp with time zone", "where naive_timestamps says so; as timestamptz", "where naive_timestamps says so, which is the default; as timestamptz"},
     {"timestamptz", RF_WIRE_TIMESTAMP, "", "tsu:UTC", NULL,
      ON(AS_IS("TIMESTAMPTZ"), NOTED("datetime(6)", SOME_YEARS), NOTED("TEXT", SOME_YEARS), AS_TEXT("timestamp with time zone"), AS_IS("TIMESTAMP_TZ")), NULL, "in UTC; infinity and years as for timestamp", "in UTC, whose offset 0 it has; infinity and years as for date"},
     {"interval", RF_WIRE_INTERVAL, "", "tin", NULL,
@@ -240,6 +245,22 @@ static enum rf_code send_as_text(struct rf_type *type, struct rf_arena *arena, s
     return type->cast ? RF_OK : rf_no_memory(err);
 }
 
+bool rf_casts_bytes(const struct rf_column *column) {
+    return column->cast && strcmp(column->cast, RF_AS_UTC) != 0;
+}
+
+bool rf_takes_naive_as_utc(const struct rf_job *job, enum rf_dialect dialect) {
+    return job->naive_timestamps == RF_NAIVE_UTC || (job->naive_timestamps == RF_NAIVE_AUTO && dialect == RF_DIALECT_SNOWFLAKE);
+}
+
+/* Where no type has a zone the two rows say the same. */
+static bool is_taken_as_utc(const struct rf_job *job, const struct rf_column *column, const struct rf_target_facts *there) {
+    if (!there || strcmp(column->identity, NAIVE) != 0 || !rf_takes_naive_as_utc(job, there->dialect)) return false;
+    const char *kept = find_row(NAIVE)->on[there->dialect].type, *in_utc = find_row(NAIVE_AS_UTC)->on[there->dialect].type;
+    int at = rf_find_column(there->columns, there->n_columns, column->name);
+    return strcmp(kept, in_utc) != 0 && (at < 0 || strcmp(there->columns[at].type, kept) != 0);
+}
+
 /* rf_type_resolve for a target of this dialect, which may take as its text what it has no type for. RF_DIALECTS: for Arrow alone. */
 static enum rf_code type_for(const char *identity, int32_t typmod, bool as_text, enum rf_dialect dialect, struct rf_arena *arena,
                              struct rf_type *type, struct rf_error *err) {
@@ -249,7 +270,18 @@ static enum rf_code type_for(const char *identity, int32_t typmod, bool as_text,
     return goes_as_text || (type->element && !has_lists) ? send_as_text(type, arena, err) : RF_OK;
 }
 
-enum rf_code rf_types_of(const struct rf_job *job, struct rf_source_facts *facts, enum rf_dialect dialect, struct rf_arena *arena,
+static enum rf_code type_of_column(const struct rf_job *job, struct rf_column *column, const struct rf_target_facts *there, struct rf_arena *arena,
+                                   struct rf_type *type, struct rf_error *err) {
+    bool as_text = rf_names_have(&job->as_text, column->name), in_utc = !as_text && is_taken_as_utc(job, column, there);
+    if (in_utc) column->identity = "timestamptz";
+    if (as_text) column->cast_reason = RF_AS_TEXT_NAMES_IT;
+    else if (in_utc) column->cast_reason = RF_TAKEN_AS_UTC;
+    RF_TRY(type_for(in_utc ? NAIVE_AS_UTC : column->identity, column->typmod, as_text, there ? there->dialect : RF_DIALECTS, arena, type, err));
+    column->cast = type->cast;
+    return RF_OK;
+}
+
+enum rf_code rf_types_of(const struct rf_job *job, struct rf_source_facts *facts, const struct rf_target_facts *there, struct rf_arena *arena,
                          struct rf_columns_field **fields, struct rf_error *err) {
     RF_TRY(rf_check_encoding(&facts->server, "source", err));
     RF_TRY(rf_check_as_text(job, facts, err));
@@ -258,11 +290,8 @@ enum rf_code rf_types_of(const struct rf_job *job, struct rf_source_facts *facts
     for (int i = 0; i < facts->n_columns; i++) {
         struct rf_column *column = &facts->columns[i];
         struct rf_columns_field *field = &(*fields)[i];
-        bool as_text = rf_names_have(&job->as_text, column->name);
         *field = (struct rf_columns_field){.name = column->name, .not_null = column->not_null, .declared = column->type};
-        RF_TRY(type_for(column->identity, column->typmod, as_text, dialect, arena, &field->type, err));
-        column->cast = field->type.cast;
-        if (as_text) column->cast_reason = RF_AS_TEXT_NAMES_IT;
+        RF_TRY(type_of_column(job, column, there, arena, &field->type, err));
     }
     return RF_OK;
 }

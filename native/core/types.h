@@ -69,14 +69,24 @@ enum rf_code rf_type_resolve(const char *identity, int32_t typmod, bool as_text,
 /* A `cast_reason` of struct rf_column. */
 #define RF_AS_TEXT_NAMES_IT "\"as_text\" names it"
 
+/* How a timestamp without zone is sent that is taken for one in UTC, and the `cast_reason`. Its bytes are the same, its text is another. */
+#define RF_AS_UTC "::pg_catalog.timestamptz"
+#define RF_TAKEN_AS_UTC "\"naive_timestamps\" takes it as UTC"
+
+/* Is a timestamp without zone taken for one in UTC where the job makes a column for it? */
+bool rf_takes_naive_as_utc(const struct rf_job *job, enum rf_dialect dialect);
+
+/* Does the cast of a column change its binary form? */
+bool rf_casts_bytes(const struct rf_column *column);
+
 /* RF_CONFIG when "as_text" of the job names a column that is not read. */
 enum rf_code rf_check_as_text(const struct rf_job *job, const struct rf_source_facts *facts, struct rf_error *err);
 
 struct rf_columns_field;
 
 /* For a target that reads what the bytes hold: sets each column's cast, and says as what it arrives, shape
- * (facts->n_columns,), in `arena`. RF_CONFIG as rf_check_as_text, and when texts of the source have no known encoding. */
-enum rf_code rf_types_of(const struct rf_job *job, struct rf_source_facts *facts, enum rf_dialect dialect, struct rf_arena *arena,
+ * (facts->n_columns,), in `arena`. A column that is `there` without a zone stays so. RF_CONFIG as rf_check_as_text, and when texts of the source have no known encoding. */
+enum rf_code rf_types_of(const struct rf_job *job, struct rf_source_facts *facts, const struct rf_target_facts *there, struct rf_arena *arena,
                          struct rf_columns_field **fields, struct rf_error *err);
 
 /* The forms of what the source sends, shape (n_fields,), in `arena`; NULL when memory is short. */

@@ -22,7 +22,7 @@
 #include <time.h>
 #include <unistd.h>
 
-enum { POLL_MS = 100, DOUBT_TRIES = 30, DOUBT_PAUSE_MS = 1000 };
+enum { POLL_MS = 100, DOUBT_TRIES = RF_TRIES_BEHIND_CANCEL, DOUBT_PAUSE_MS = 1000 };
 
 /* DuckDB's own default is most of the machine. 10^7 rows of 14 columns came to 1.25 GB under this limit, and to 0.65 GB under
  * one of 512 MB in no more time; what must fit is the index of the key, which is held in memory. */
@@ -242,7 +242,7 @@ static enum rf_code resolve_doubt(struct rf_sink_duckdb *sink, struct rf_error *
     bool found = false;
     for (int tries = 0; code != RF_OK && tries < DOUBT_TRIES; tries++) {
         rf_adbc_close(&sink->adbc);
-        if (tries > 0) rf_cancel_wait(sink->cancel, DOUBT_PAUSE_MS);
+        if (tries > 0) rf_cancel_pause(sink->cancel, DOUBT_PAUSE_MS);
         code = look_up(sink, &found, &why);
         if (code != RF_OK && !rf_adbc_is_held(&why)) break;
     }

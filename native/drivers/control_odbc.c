@@ -7,12 +7,11 @@
 #include "drivers/target.h"
 
 #include <inttypes.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
-enum { POLL_MS = 100, BOOTSTRAP_TRIES = 5, DOUBT_TRIES = 30, DOUBT_PAUSE_MS = 1000 };
+enum { POLL_MS = 100, BOOTSTRAP_TRIES = 5, DOUBT_TRIES = RF_TRIES_BEHIND_CANCEL, DOUBT_PAUSE_MS = 1000 };
 
 /* ---- statements ---- */
 
@@ -49,16 +48,10 @@ static enum rf_code execute_all(struct rf_sink_odbc *sink, const char *role, con
     return code;
 }
 
-/* "10.11.19-MariaDB" → 101119, as PostgreSQL numbers its versions. */
-int rf_odbc_version(const char *version) {
-    int major = 0, minor = 0, patch = 0;
-    return version && sscanf(version, "%d.%d.%d", &major, &minor, &patch) >= 2 ? major * 10000 + minor * 100 + patch : 0;
-}
-
 static enum rf_code check_version(struct rf_sink_odbc *sink, struct rf_error *err) {
     struct rf_result rows;
     RF_TRY(rf_odbc_ask(sink, "ask for the version", sink->row->find, &rows, err));
-    if (rf_odbc_version(rf_result_cell(&rows, 0, 1)) >= sink->row->oldest) return RF_OK;
+    if (rf_target_version(rf_result_cell(&rows, 0, 1)) >= sink->row->oldest) return RF_OK;
     rf_fail(err, RF_CONFIG, "the target is %.40s of a version, or a make, that this release does not load into", sink->odbc.dbms);
     return rf_hint(err, "It loads into %s of version %d.%d or newer.", sink->row->name, sink->row->oldest / 10000, sink->row->oldest / 100 % 100);
 }
@@ -266,7 +259,7 @@ static enum rf_code resolve_doubt(struct rf_sink_odbc *sink, struct rf_error *er
     sink->session.ops->stop_listening(sink->session.self); /* what was committed is found out, also behind a cancel */
     for (int tries = 0; code != RF_OK && tries < DOUBT_TRIES; tries++) {
         sink->session.ops->close(sink->session.self);
-        if (tries > 0) rf_cancel_wait(sink->cancel, DOUBT_PAUSE_MS);
+        if (tries > 0) rf_cancel_pause(sink->cancel, DOUBT_PAUSE_MS);
         code = look_up(sink, &found, &ignored);
         if (code == RF_NO_MEMORY) break;
         if (code == RF_BUSY && !sink->row->file_is_lease) (void)rf_odbc_end_holder(sink, &ignored);
@@ -277,16 +270,17 @@ static enum rf_code resolve_doubt(struct rf_sink_odbc *sink, struct rf_error *er
     return err->code;
 }
 
-/* Readers of a SQLite file hold a commit up, and the transaction stays as it was. */
+/* Readers of a SQLite file hold a commit up, and the transaction stays as it was. Behind a cancel they are waited for no longer
+ * than a second. */
 enum rf_code rf_odbc_commit_load(void *self, struct rf_error *err) {
     struct rf_sink_odbc *sink = self;
     double started = rf_clock_seconds();
-    for (;;) {
+    for (int behind_cancel = 0;; behind_cancel += rf_cancel_requested(sink->cancel)) {
         enum rf_code code = sink->session.ops->commit(sink->session.self, err);
         if (code == RF_OK || !sink->odbc.past_cancel) return code;
         bool waits = code == RF_BUSY && sink->row->file_is_lease && rf_clock_seconds() - started < sink->job->lock_timeout;
-        if (!waits) return resolve_doubt(sink, err);
-        rf_cancel_wait(sink->cancel, POLL_MS);
+        if (!waits || behind_cancel == RF_TRIES_BEHIND_CANCEL) return resolve_doubt(sink, err);
+        rf_cancel_pause(sink->cancel, POLL_MS);
     }
 }
 

@@ -15,7 +15,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { DOUBT_TRIES = 30, DOUBT_PAUSE_MS = 1000, LOCKED_PAUSE_MS = 500, CONTROL_TABLES = 2 };
+enum { DOUBT_TRIES = RF_TRIES_BEHIND_CANCEL, DOUBT_PAUSE_MS = 1000, LOCKED_PAUSE_MS = 500, CONTROL_TABLES = 2 };
 
 /* ---- sessions ---- */
 
@@ -227,7 +227,7 @@ static enum rf_code resolve_doubt(struct rf_sink_snowflake *sink, struct rf_erro
     sink->session.ops->stop_listening(sink->session.self); /* what was committed is found out, also behind a cancel */
     for (int tries = 0; code != RF_OK && tries < DOUBT_TRIES; tries++) {
         sink->session.ops->close(sink->session.self);
-        if (tries > 0) rf_cancel_wait(sink->cancel, DOUBT_PAUSE_MS);
+        if (tries > 0) rf_cancel_pause(sink->cancel, DOUBT_PAUSE_MS);
         code = look_up(sink, &found, &why);
         if (code == RF_AUTH || code == RF_CONFIG || code == RF_NO_MEMORY) break;
     }

@@ -40,11 +40,17 @@ static enum rf_code shorten_keys(struct rf_sink_odbc *sink, struct rf_source_fac
     return RF_OK;
 }
 
+static enum rf_code set_types(struct rf_sink_odbc *sink, struct rf_source_facts *source, const struct rf_target_facts *facts, struct rf_error *err) {
+    RF_TRY(rf_target_types(sink->job, source, facts, sink->arena, &sink->fields, err));
+    return facts->dialect == RF_DIALECT_MARIADB ? shorten_keys(sink, source, err) : RF_OK;
+}
+
 static enum rf_code describe_existing(struct rf_sink_odbc *sink, struct rf_source_facts *source, struct rf_target_facts *facts, struct rf_error *err) {
     struct rf_text sql = {0};
     struct rf_result rows;
     RF_TRY(rf_odbc_ask(sink, "read the target's columns", sink->row->columns, &rows, err));
     RF_TRY(rf_target_columns(&rows, sink->arena, facts, err));
+    RF_TRY(set_types(sink, source, facts, err));
     rf_target_take_nulls(source, facts);
     RF_TRY(rf_odbc_ask(sink, "read the target's keys", sink->row->unique_keys, &rows, err));
     facts->key_unique = rf_target_has_key(sink->job, &rows, source, facts);
@@ -74,14 +80,13 @@ static enum rf_code describe_target(void *self, struct rf_source_facts *source, 
     enum rf_dialect dialect = sink->odbc.dialect;
     struct rf_result rows;
     *facts = (struct rf_target_facts){.dialect = dialect, .server = {.utf8 = true, .lc_monetary = ""}};
-    RF_TRY(rf_target_types(job, source, dialect, sink->arena, &sink->fields, err));
-    if (dialect == RF_DIALECT_MARIADB) RF_TRY(shorten_keys(sink, source, err));
     RF_TRY(rf_odbc_ask(sink, "look for the target table", sink->row->find, &rows, err));
     facts->server.clock = rf_result_cell(&rows, 0, 0);
-    facts->server.version = rf_odbc_version(rf_result_cell(&rows, 0, 1));
+    facts->server.version = rf_target_version(rf_result_cell(&rows, 0, 1));
     facts->exists = rf_result_flag(&rows, 0, 2);
     if (rf_result_flag(&rows, 0, 3)) return rf_fail(err, RF_CONFIG, "%s exists on the target and is not a table", job->target_label);
     if (facts->exists) RF_TRY(describe_existing(sink, source, facts, err));
+    else RF_TRY(set_types(sink, source, facts, err));
     if (facts->exists) RF_TRY(find_remains(sink, facts, err));
     if (facts->exists && !sink->has_remains) return RF_OK;
     facts->exists = facts->is_ours = facts->key_unique = false;

@@ -10,8 +10,6 @@
 enum rf_code rf_odbc_open_target(void *self, bool prepare, struct rf_error *err);
 /* Connects, and makes the session one of ours. */
 enum rf_code rf_odbc_connect(struct rf_sink_odbc *sink, struct rf_error *err);
-/* A version's text as one number. */
-int rf_odbc_version(const char *version);
 /* Of a file whose lock is the lease: waits for it, opens it, and to write begins the one transaction of the load, else that which looks. */
 enum rf_code rf_odbc_wait_for_file(struct rf_sink_odbc *sink, bool to_write, struct rf_error *err);
 /* Makes the control tables, where they are made within a transaction. */

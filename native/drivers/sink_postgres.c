@@ -16,7 +16,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { DOUBT_TRIES = 30, DOUBT_PAUSE_MS = 1000, DOUBT_LOCK_S = 5 };
+enum { DOUBT_TRIES = RF_TRIES_BEHIND_CANCEL, DOUBT_PAUSE_MS = 1000, DOUBT_LOCK_S = 5 };
 
 /* ---- the target as it stands ---- */
 
@@ -190,7 +190,7 @@ static enum rf_code resolve_doubt(struct rf_sink_postgres *sink, struct rf_error
     bool found = false;
     for (int tries = 0; code != RF_OK && tries < DOUBT_TRIES; tries++) {
         rf_pg_close(&sink->pg);
-        if (tries > 0) rf_cancel_wait(sink->cancel, DOUBT_PAUSE_MS);
+        if (tries > 0) rf_cancel_pause(sink->cancel, DOUBT_PAUSE_MS);
         code = rf_postgres_connect_target(sink, err);
         if (code == RF_CANCELLED) break;
         if (code == RF_OK) code = look_up(sink, &found, err);

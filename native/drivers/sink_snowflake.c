@@ -12,7 +12,6 @@
 #include "drivers/target.h"
 
 #include <inttypes.h>
-#include <stdio.h>
 #include <string.h>
 
 /* ---- the target as it stands ---- */
@@ -29,8 +28,8 @@ static enum rf_code check_names(const struct rf_source_facts *source, struct rf_
     return RF_OK;
 }
 
-static enum rf_code set_types(struct rf_sink_snowflake *sink, struct rf_source_facts *source, struct rf_error *err) {
-    RF_TRY(rf_target_types(sink->job, source, RF_DIALECT_SNOWFLAKE, sink->arena, &sink->fields, err));
+static enum rf_code set_types(struct rf_sink_snowflake *sink, struct rf_source_facts *source, const struct rf_target_facts *facts, struct rf_error *err) {
+    RF_TRY(rf_target_types(sink->job, source, facts, sink->arena, &sink->fields, err));
     for (int i = 0; i < source->n_columns; i++) rf_type_sent_to_snowflake(&sink->fields[i].type, &source->columns[i]);
     return RF_OK;
 }
@@ -83,6 +82,7 @@ static enum rf_code describe_existing(struct rf_sink_snowflake *sink, struct rf_
     struct rf_text sql = {0};
     struct rf_result rows;
     RF_TRY(read_columns(sink, source, facts, err));
+    RF_TRY(set_types(sink, source, facts, err));
     rf_target_take_nulls(source, facts);
     RF_TRY(read_key(sink, source, facts, err));
     if (!facts->is_ours) return RF_OK;
@@ -92,28 +92,23 @@ static enum rf_code describe_existing(struct rf_sink_snowflake *sink, struct rf_
     return RF_OK;
 }
 
-/* "8.40.1" → 84001, as PostgreSQL numbers its versions. */
-static int number_of(const char *version) {
-    int major = 0, minor = 0, patch = 0;
-    return version && sscanf(version, "%d.%d.%d", &major, &minor, &patch) >= 2 ? major * 10000 + minor * 100 + patch : 0;
-}
-
 static enum rf_code describe_target(void *self, struct rf_source_facts *source, struct rf_target_facts *facts, struct rf_error *err) {
     struct rf_sink_snowflake *sink = self;
     struct rf_text sql = {0};
     struct rf_result rows;
     *facts = (struct rf_target_facts){.dialect = RF_DIALECT_SNOWFLAKE, .server = {.utf8 = true, .lc_monetary = ""}};
     RF_TRY(check_names(source, err));
-    RF_TRY(set_types(sink, source, err));
     source->sends_csv = true;
     rf_snowflake_find_target(sink->job, &sql);
     RF_TRY(rf_snowflake_read(sink, "look for the target table", &sql, &rows, err));
     const char *kind = rf_result_cell(&rows, 0, 2);
     facts->server.clock = rf_result_cell(&rows, 0, 0);
-    facts->server.version = number_of(rf_result_cell(&rows, 0, 1));
+    facts->server.version = rf_target_version(rf_result_cell(&rows, 0, 1));
     facts->exists = kind != NULL;
     if (kind && strcmp(kind, "BASE TABLE") != 0) return rf_fail(err, RF_CONFIG, "%s exists on the target and is not a table", sink->job->target_label);
-    return facts->exists ? describe_existing(sink, source, facts, err) : rf_target_twins(source, sink->arena, facts, err);
+    if (facts->exists) return describe_existing(sink, source, facts, err);
+    RF_TRY(set_types(sink, source, facts, err));
+    return rf_target_twins(source, sink->arena, facts, err);
 }
 
 /* ---- executing ---- */

@@ -2,6 +2,7 @@
 
 #include "core/types.h"
 
+#include <stdio.h>
 #include <string.h>
 
 /* ---- the target as it stands ---- */
@@ -14,12 +15,12 @@ static enum rf_code copy_type(const struct rf_type *type, enum rf_dialect dialec
     return *out ? RF_OK : rf_no_memory(err);
 }
 
-enum rf_code rf_target_types(const struct rf_job *job, struct rf_source_facts *source, enum rf_dialect dialect,
+enum rf_code rf_target_types(const struct rf_job *job, struct rf_source_facts *source, const struct rf_target_facts *there,
                              struct rf_arena *arena, struct rf_columns_field **fields, struct rf_error *err) {
-    RF_TRY(rf_types_of(job, source, dialect, arena, fields, err));
+    RF_TRY(rf_types_of(job, source, there, arena, fields, err));
     for (int i = 0; i < source->n_columns; i++) {
         (*fields)[i].not_null = false; /* of a row that left the filter nothing but the key is sent */
-        RF_TRY(copy_type(&(*fields)[i].type, dialect, arena, &source->columns[i].arrives_as, err));
+        RF_TRY(copy_type(&(*fields)[i].type, there->dialect, arena, &source->columns[i].arrives_as, err));
     }
     return RF_OK;
 }
@@ -86,6 +87,12 @@ bool rf_target_has_key(const struct rf_job *job, const struct rf_result *rows, c
         if (matches && to - from == rf_target_key_columns(job, source)) return true;
     }
     return false;
+}
+
+int rf_target_version(const char *said) {
+    int major = 0, minor = 0, patch = 0;
+    const char *digits = said ? said + (*said == 'v') : "";
+    return sscanf(digits, "%d.%d.%d", &major, &minor, &patch) >= 2 ? major * 10000 + minor * 100 + patch : 0;
 }
 
 /* ---- the fields of a row ---- */

@@ -10,7 +10,7 @@
 #include "drivers/result.h"
 
 /* Decides as what each column of the source is sent, and sets its arrives_as to the type of the target. */
-enum rf_code rf_target_types(const struct rf_job *job, struct rf_source_facts *source, enum rf_dialect dialect,
+enum rf_code rf_target_types(const struct rf_job *job, struct rf_source_facts *source, const struct rf_target_facts *there,
                              struct rf_arena *arena, struct rf_columns_field **fields, struct rf_error *err);
 
 /* Of a table that is still to be made. */
@@ -18,6 +18,9 @@ enum rf_code rf_target_twins(const struct rf_source_facts *source, struct rf_are
 
 /* Of one that is there: a row per column of name, type, may not be NULL, and, if there is a fourth, is computed. */
 enum rf_code rf_target_columns(const struct rf_result *rows, struct rf_arena *arena, struct rf_target_facts *facts, struct rf_error *err);
+
+/* What a database says of its version as PostgreSQL numbers its own: "10.11.19-MariaDB" is 101119, "v2.0.1" 20001; 0 when it is none. */
+int rf_target_version(const char *said);
 
 /* A column of a stream that has neither a value nor a type takes the type of the column that is there. */
 void rf_target_take_nulls(struct rf_source_facts *source, const struct rf_target_facts *facts);

@@ -191,6 +191,7 @@ job_options = _options(
         click.option("--keys", metavar="A,B", multiple=True, callback=_names, help="[the primary key]"),
         click.option("--columns", metavar="A,B", multiple=True, callback=_names, help="[all]"),
         click.option("--as-text", metavar="A,B", multiple=True, callback=_names, help="Carried as their text.  [none]"),
+        click.option("--naive-timestamps", type=click.Choice(["auto", "utc", "keep"]), help="Timestamps without zone: taken as UTC, or kept.  [auto: utc on Snowflake]"),
         click.option("--where", metavar="SQL", help="Condition on the source's rows, sent as written."),
         click.option("--on-duplicate", type=click.Choice(["newest", "fail"]), help="Two rows of one key.  [newest]"),
     ),

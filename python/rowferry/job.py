@@ -97,6 +97,8 @@ class Job:
         keys: Columns that identify a row, at least one; None: the primary key.
         columns: Columns to carry, the keys among them; None: all.
         as_text: Columns to carry as their text, whatever their type; None: none.
+        naive_timestamps: A `timestamp` without time zone, in a new table: taken as UTC, it becomes one with a zone (`utc`), or it
+            stays without (`keep`); `auto`: `utc` on Snowflake, else `keep`. A column that is there without a zone stays so.
         where: SQL condition on rows of the source; None: all rows. It is sent as written.
         capture: How changed rows are found: by row version (`xmin`), by time columns (`cursor`), by reading
             everything (`full`), or as `auto` decides at the table's first load.
@@ -150,6 +152,7 @@ class Job:
     keys: Sequence[str] | None = None
     columns: Sequence[str] | None = None
     as_text: Sequence[str] | None = None
+    naive_timestamps: Literal["auto", "utc", "keep"] = "auto"
     where: str | None = None
     capture: Literal["auto", "xmin", "cursor", "full"] = "auto"
     cursor_columns: Sequence[str] | None = None

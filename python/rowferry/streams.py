@@ -26,6 +26,7 @@ def load(
     source_name: str = "stream",
     target_table: str | None = None,
     as_text: Sequence[str] | None = None,
+    naive_timestamps: Literal["auto", "utc", "keep"] = "auto",
     mode: Literal["merge", "replace"] = "merge",
     allow_empty: bool = False,
     on_duplicate: Literal["newest", "fail"] = "newest",

@@ -102,6 +102,17 @@ def test_a_run_with_one_failing_load_fails_and_the_last_task_waits_for_the_other
     assert told["tables"] == {"public.orders": source_rows(world, "orders"), "public.users": source_rows(world, "users")}
 
 
+def test_a_failed_task_has_its_diagnosis_in_its_own_log_and_in_the_outcome(world: World, one_fails: str):
+    log = world.airflow.logs("one_fails", one_fails, "load", map_index=0)
+    told = world.airflow.xcom("one_fails", one_fails, "notify_outcome")
+    line = next(line for line in log.splitlines() if "Diagnosis: " in line)
+    assert f"[{told['diagnosis']['cause']}: " in line
+    assert told["diagnosis"]["evidence"] == "confirmed"
+    assert told["diagnosis"]["title"] in line
+    assert f"cause: {told['diagnosis']['title']}" in told["text"]
+    assert "Diagnosis: " not in world.airflow.logs("one_fails", one_fails, "load", map_index=1)
+
+
 def test_the_outcome_reaches_slack_where_there_is_a_connection(world: World, one_fails: str):
     told = world.airflow.xcom("one_fails", one_fails, "notify_outcome")
     assert world.slack.texts.count(told["text"]) == 1

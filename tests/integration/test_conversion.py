@@ -169,6 +169,22 @@ def test_columns_that_as_text_names_arrive_as_their_text(route: Route) -> None:
         route.at_source.execute("UPDATE items SET id = id")
 
 
+def test_a_timestamp_that_is_taken_as_utc_arrives_to_its_ends(route: Route) -> None:
+    route.at_source.execute("SET timezone = 'Asia/Tokyo'; CREATE TABLE items (id int PRIMARY KEY, m timestamp(3), n timestamp)")
+    for value in ("-infinity", "4713-11-24 00:00:00 BC", "2026-03-29 02:30:00.5", "294276-12-31 23:59:59.999999", "infinity"):
+        route.at_source.execute("INSERT INTO items SELECT count(*), least(%s::timestamp, '2026-03-29'), %s FROM items", (value, value))
+    for first in (True, False):
+        report = route.run("items", naive_timestamps="utc", verify=True)
+        assert report.first_load is first and {c.column: (c.carried_as, c.reason) for c in report.conversions} == dict.fromkeys("mn", ("timestamptz", '"naive_timestamps" takes it as UTC'))
+        route.at_source.execute("UPDATE items SET m = m")
+    assert {_type_on_target(route, column) for column in "mn"} == {"timestamp with time zone"}
+    assert rowferry.verify(route.job("items", naive_timestamps="utc")).different == 0
+    kept = route.at_target.execute("SELECT (n AT TIME ZONE 'UTC')::text FROM raw_postgres.items ORDER BY id").fetchall()
+    assert kept == route.at_source.execute("SELECT n::text FROM items ORDER BY id").fetchall()
+    error = route.refused(SchemaDriftError, "items")
+    assert '"naive_timestamps": "utc"' in error.hint
+
+
 def test_a_key_as_text_is_merged_and_swept_by_its_text(route: Route) -> None:
     route.at_source.execute("CREATE TABLE items (id bigint PRIMARY KEY, v int); INSERT INTO items SELECT n, n FROM generate_series(1, 50) n")
     route.run("items", as_text=["id"], verify=True)

@@ -98,6 +98,30 @@ def items(into: Into) -> Into:
     return into
 
 
+# ---- times without zone ----------------------------------------------------------------------------------
+
+
+def test_times_without_zone_are_taken_as_utc_unless_they_are_to_be_kept_or_the_column_there_has_none(into: Into) -> None:
+    made = f"CREATE TABLE IF NOT EXISTS \"RAW\".\"POSTGRES\".\"{into.table.upper()}\" "
+    into.write("SET timezone = 'Asia/Tokyo'; CREATE TABLE {t} (id int8 PRIMARY KEY, at timestamp, list timestamp[])")
+    into.write("INSERT INTO {t} VALUES (1, '2026-03-29 02:30:00.123456', '{2026-03-29 02:30:00}'), (2, NULL, NULL)")
+    declared = [(c.column, c.reason) for c in into.run(verify=True).conversions if c.reason]
+    assert declared == [("at", '"naive_timestamps" takes it as UTC')]
+    (create,) = [sql for sql in into.emulator.statements() if sql.startswith(made)]
+    assert '"AT" TIMESTAMP_TZ, "LIST" ARRAY' in create
+    into.write("UPDATE {t} SET at = at + interval '1 year'")
+    assert into.run(verify=True).this_try.updated == 2 and rowferry.verify(into.job()).different == 0
+    with pytest.raises(errors.SchemaDriftError) as caught:
+        into.run(naive_timestamps="keep")
+    assert '"naive_timestamps": "utc"' in str(caught.value.hint)
+    into.at_target.cursor().execute(f"DROP TABLE raw.postgres.{into.table}")
+    into.run(naive_timestamps="keep", verify=True)
+    into.write("UPDATE {t} SET at = at + interval '1 year'")
+    report = into.run(verify=True)  # by the default, into the column as it is there
+    assert report.this_try.updated == 2 and not [c for c in report.conversions if c.reason]
+    assert sum('"AT" TIMESTAMP_NTZ' in sql for sql in into.emulator.statements() if sql.startswith(made)) == 1
+
+
 # ---- statements ------------------------------------------------------------------------------------------
 
 
@@ -165,7 +189,7 @@ def test_each_type_arrives_as_the_table_of_types_says(into: Into) -> None:
     texts = ", ".join(f"{name}::VARCHAR" for name in "b i2 i8 n any_n f8 f4 t j jn js ints texts d ti ts iv mood net".split())
     assert into.rows(texts) == [
         ("true", "-32768", "9223372036854775807", "1234567890123456789012345678.0123456789", "1.10", "inf", "0.1", "x   ", '{"a":[1,"ü\\""]}', "null", None,
-         "[1,null,-3]", '["",null,"a,b"]', "2026-02-28", "23:59:59.999999", "2026-01-02 03:04:05.678901", "1 mon 2 days 03:00:00", "so so", "10.0.0.1/8")
+         "[1,null,-3]", '["",null,"a,b"]', "2026-02-28", "23:59:59.999999", "2026-01-02 03:04:05.678901+00", "1 mon 2 days 03:00:00", "so so", "10.0.0.1/8")
     ]  # fmt: skip
     assert into.rows("octets, id, TO_CHAR(CONVERT_TIMEZONE('UTC', tz), 'YYYY-MM-DD HH24:MI:SS.FF6')") == [(b"\x00\xff\\", str(key), "2026-01-02 01:04:05.678901")]
 

@@ -91,6 +91,19 @@ def test_a_value_that_a_column_cannot_hold_stops_the_run_by_name(file: File, typ
     assert file.run(as_text=["c0"]).this_try.inserted == 2
 
 
+def test_a_timestamp_that_is_taken_as_utc_gets_a_zone_and_one_that_is_there_keeps_none(file: File) -> None:
+    utc = {"naive_timestamps": "utc", "verify": True}
+    values = ("infinity", "-infinity", "4713-11-24 00:00:00 BC", "2026-11-22 01:02:03.456")
+    file.route.at_source.execute("CREATE TABLE items (id int PRIMARY KEY, c0 timestamp, c1 timestamp[])")
+    for value in values:
+        file.route.at_source.execute("INSERT INTO items SELECT count(*), %s, ARRAY[%s::timestamp] FROM items", (value, value))
+    assert [c.column for c in file.run(**utc).conversions] == ["c0"]
+    assert file.types()["c0"] == "TIMESTAMP WITH TIME ZONE" and file.types()["c1"] == "TIMESTAMP[]"
+    file.path.unlink()
+    assert not file.run(verify=True).conversions
+    assert not file.run(capture="full", **utc).conversions and file.types()["c0"] == "TIMESTAMP"
+
+
 # ---- what others get wrong -------------------------------------------------------------------------------------
 
 

@@ -1,5 +1,6 @@
 /* Cancelling from another thread: who is asked, how often, and when what they were given is freed. */
 #include "core/cancel.h"
+#include "core/clock.h"
 
 #include "units.h"
 
@@ -51,6 +52,22 @@ static struct rf_cancel_slot *try_to_connect(struct rf_cancel *cancel, atomic_in
 
 static struct rf_cancel_slot *connect_to(struct rf_cancel *cancel, atomic_int *asked, atomic_int *dropped, atomic_bool *may_answer) {
     return needed(try_to_connect(cancel, asked, dropped, may_answer));
+}
+
+/* How long so many pauses took in all, in ms. */
+static int64_t take_pauses(struct rf_cancel *cancel, int n, int timeout_ms) {
+    int64_t started = rf_clock_ms();
+    for (int i = 0; i < n; i++) rf_cancel_pause(cancel, timeout_ms);
+    return rf_clock_ms() - started;
+}
+
+TEST(tries_behind_a_cancel_have_a_pause_between_them) {
+    struct rf_cancel *cancel = needed(rf_cancel_new());
+    assert_true(take_pauses(cancel, 1, 50) >= 50);
+    rf_cancel_request(cancel);
+    assert_true(take_pauses(cancel, 3, 1000) >= 3 * 1000 / RF_TRIES_BEHIND_CANCEL - 3);
+    assert_true(take_pauses(cancel, 1, 2) >= 2);
+    rf_cancel_release(cancel);
 }
 
 TEST(a_request_is_seen_and_stays) {
@@ -266,6 +283,7 @@ TEST(connections_come_and_go_on_threads_of_their_own_while_one_cancels) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(tries_behind_a_cancel_have_a_pause_between_them),
         cmocka_unit_test(a_request_is_seen_and_stays),
         cmocka_unit_test(a_busy_connection_is_asked_again_until_it_stops),
         cmocka_unit_test(an_idle_connection_is_not_asked_but_one_that_gets_busy_is),

@@ -226,6 +226,24 @@ TEST(rows_of_copy_binary_are_changed_where_a_column_is_cast) {
     stays_binary("::pg_catalog.text[]", RF_WIRE_ARRAY, texts, sizeof texts - 1);
 }
 
+TEST(a_timestamp_that_is_taken_as_utc_keeps_its_bytes_and_is_printed_with_its_zone) {
+    begin("timestamptz", RF_WIRE_TIMESTAMP, RF_WIRE_TIMESTAMP);
+    it.columns[0].cast = "::pg_catalog.timestamptz";
+    add_number(&it.rows, 1, 2);
+    add_field(&it.rows, "\0\0\0\0\0\0\0\1", 8);
+    enum rf_code code = cast();
+    if (code == RF_OK) assert_string_equal(it.out.data, "\"2000-01-01 00:00:00.000001+00\",1\n");
+    it.facts.sends_csv = false;
+    assert_false(rf_rows_are_cast(&it.facts));
+    it.out.length = 0;
+    add_number(&it.rows, 1, 2);
+    add_field(&it.rows, "\0\0\0\0\0\0\0\1", 8);
+    if (code == RF_OK) code = cast();
+    if (code == RF_OK) assert_memory_equal(it.out.data, "\0\1\0\0\0\10\0\0\0\0\0\0\0\1", it.out.length);
+    end();
+    assert_code(code, RF_OK, &it.err);
+}
+
 TEST(what_needs_no_cast_is_not_cast_and_what_is_no_row_is_refused) {
     begin("text", RF_WIRE_TEXT, RF_WIRE_TEXT);
     it.facts.sends_csv = false;
@@ -247,6 +265,7 @@ int main(void) {
         cmocka_unit_test(arrays_become_json_of_their_elements_kinds),
         cmocka_unit_test(rows_of_csv_carry_their_number_and_null_is_nothing),
         cmocka_unit_test(rows_of_copy_binary_are_changed_where_a_column_is_cast),
+        cmocka_unit_test(a_timestamp_that_is_taken_as_utc_keeps_its_bytes_and_is_printed_with_its_zone),
         cmocka_unit_test(what_needs_no_cast_is_not_cast_and_what_is_no_row_is_refused),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

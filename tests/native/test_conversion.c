@@ -136,13 +136,68 @@ TEST(a_text_that_is_there_takes_no_built_in_type_unasked) {
 TEST(a_column_that_is_there_and_no_text_takes_no_text) {
     struct facts facts;
     make_loaded(&facts, ",\"as_text\":[\"odd\"]", "jsonb", "jsonb");
-    check_refused(&facts, RF_DRIFT, "carried as its text (\"as_text\" names it), and that of raw_postgres.orders is jsonb", "ALTER the target's column to text");
+    check_refused(&facts, RF_DRIFT, "carried as text (\"as_text\" names it), and that of raw_postgres.orders is jsonb", "ALTER the target's column to text");
     make_loaded(&facts, "", "regclass", "regclass");
     facts.source_columns[3].refusal = "its values name objects of one server";
     check_refused(&facts, RF_DRIFT, "objects of one server", "\"columns\"");
     make_loaded(&facts, ",\"as_text\":[\"odd\"]", "jsonb", "varchar");
     facts.target_columns[facts.target.n_columns - 1].typmod = 24;
-    check_refused(&facts, RF_DRIFT, "carried as its text", "to text");
+    check_refused(&facts, RF_DRIFT, "carried as text", "to text");
+}
+
+#define UTC ",\"naive_timestamps\":\"utc\""
+
+/* A timestamp(3) without zone. */
+static void make_naive(struct facts *facts, const char *more, const char *there, int32_t typmod) {
+    make_facts(facts, more);
+    *add_source_column(facts, "odd", "timestamp(3) without time zone", "timestamp", 3) = (struct rf_column){
+        .name = "odd", .type = "timestamp(3) without time zone", .base = "timestamp", .identity = "timestamp", .typmod = 3};
+    if (!there) never_loaded(facts);
+    else add_target_column(facts, "odd", strcmp(there, "timestamptz") == 0 ? "timestamp with time zone" : there, there, typmod);
+}
+
+TEST(a_timestamp_without_zone_that_is_taken_as_utc_passes_as_bytes_into_one_with_a_zone) {
+    struct facts facts;
+    make_naive(&facts, UTC, NULL, -1);
+    check_carried(&facts, "::pg_catalog.timestamptz", "timestamp with time zone", "\"naive_timestamps\" takes it as UTC");
+    make_naive(&facts, UTC, "timestamptz", -1);
+    assert_code(convert(&facts), RF_OK, &facts.err);
+    assert_code(plan(&facts), RF_OK, &facts.err);
+    facts.plan.full_read = true;
+    struct rf_text read = {0}, stage = {0}, checksum = {0};
+    rf_sql_read(&facts.plan, &read);
+    rf_sql_create_stage(&facts.plan, &stage);
+    rf_sql_source_checksum(&facts.plan, &checksum);
+    assert_null(strstr(whole(&read), "timestamptz"));
+    assert_contains(whole(&stage), "\"odd\" timestamp with time zone");
+    assert_contains(whole(&checksum), "\"odd\"::pg_catalog.timestamptz");
+    facts.source.sends_csv = true;
+    read.length = 0;
+    rf_sql_read(&facts.plan, &read);
+    assert_contains(whole(&read), "\"odd\"::pg_catalog.timestamptz AS \"odd\"");
+    rf_text_free(&read);
+    rf_text_free(&stage);
+    rf_text_free(&checksum);
+    drop_facts(&facts);
+}
+
+TEST(a_timestamp_without_zone_stays_where_the_column_or_the_job_has_none) {
+    struct facts facts;
+    make_naive(&facts, UTC, "timestamp", 3);
+    check_bytes(&facts);
+    make_naive(&facts, "", NULL, -1);
+    facts.target_columns[3] = facts.source_columns[3];
+    check_bytes(&facts);
+}
+
+TEST(a_column_with_a_zone_takes_no_timestamp_without_one_unless_the_job_says_it_is_utc) {
+    struct facts facts;
+    make_naive(&facts, "", "timestamptz", -1);
+    check_refused(&facts, RF_DRIFT, "timestamp(3) without time zone and that of raw_postgres.orders is timestamp with time zone", "\"naive_timestamps\": \"utc\"");
+    make_naive(&facts, UTC, "timestamptz", 0); /* it would round */
+    check_refused(&facts, RF_DRIFT, "carried as timestamp with time zone (\"naive_timestamps\" takes it as UTC)", "to timestamp with time zone");
+    make_naive(&facts, UTC, "text", -1);
+    check_refused(&facts, RF_DRIFT, "timestamp(3) without time zone and that of raw_postgres.orders is text", "\"as_text\"");
 }
 
 TEST(another_version_of_an_extension_is_drift_where_the_column_is_of_its_type) {
@@ -250,6 +305,9 @@ TEST(rows_are_hashed_and_ordered_by_their_bytes_in_utf8) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_timestamp_without_zone_that_is_taken_as_utc_passes_as_bytes_into_one_with_a_zone),
+        cmocka_unit_test(a_timestamp_without_zone_stays_where_the_column_or_the_job_has_none),
+        cmocka_unit_test(a_column_with_a_zone_takes_no_timestamp_without_one_unless_the_job_says_it_is_utc),
         cmocka_unit_test(types_that_agree_pass_as_bytes),
         cmocka_unit_test(a_type_that_is_missing_or_another_on_the_target_goes_as_text_into_a_new_table),
         cmocka_unit_test(a_type_whose_bytes_mean_something_on_its_server_alone_goes_as_text),

@@ -67,6 +67,7 @@ static void answer_all(struct fake_adbc *adbc, bool loaded_before) {
     answer_changed(adbc, "DELETE FROM \"raw", 2);
     answer_changed(adbc, "INSERT INTO \"raw", 3);
     answer(adbc, "WHERE \"_load_id\" = 8", "3");
+    answer(adbc, "(\"_load_id\" < 8) IS NOT TRUE", "0");
     answer(adbc, "SELECT count(*)::VARCHAR", "loaded");
 }
 
@@ -122,6 +123,20 @@ TEST(a_later_load_goes_by_a_stage_and_writes_its_record_in_the_same_transaction)
     assert_contains(world.adbc.statements, "'raw_postgres.orders', '8', 'load', 'public.orders', 'postgres', 'run 1', '1', '1', NULL, 'xmin', 'proven'");
     assert_lacks(world.adbc.statements, "COMMIT");
     drop_world(&world);
+}
+
+TEST(keys_are_looked_for_only_where_a_row_may_be_newer) {
+    static struct world world;
+    for (int newer = 0; newer < 2; newer++) {
+        make_world(&world, true);
+        for (int i = 0; newer && i < world.adbc.n_answers; i++)
+            if (strstr(world.adbc.answers[i].part, "IS NOT TRUE")) world.adbc.answers[i].rows = "1";
+        assert_code(run(&world), RF_OK, &world.fakes.facts.err);
+        const char *guard = "s WHERE NOT EXISTS (SELECT 1 FROM \"raw_postgres\".\"orders\" t WHERE t.\"id\" = s.\"id\")";
+        if (newer) assert_contains(world.adbc.statements, guard);
+        else assert_lacks(world.adbc.statements, guard);
+        drop_world(&world);
+    }
 }
 
 TEST(whichever_call_of_the_driver_fails_nothing_is_committed_or_left) {
@@ -528,6 +543,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_first_load_goes_straight_in_and_gets_its_key_after),
         cmocka_unit_test(a_later_load_goes_by_a_stage_and_writes_its_record_in_the_same_transaction),
+        cmocka_unit_test(keys_are_looked_for_only_where_a_row_may_be_newer),
         cmocka_unit_test(whichever_call_of_the_driver_fails_nothing_is_committed_or_left),
         cmocka_unit_test(a_count_that_the_tables_do_not_bear_out_is_never_committed),
         cmocka_unit_test(a_statement_without_a_count_is_not_taken_for_done),

@@ -2,6 +2,7 @@
 #include "core/queue.h"
 #include "core/value_text.h"
 #include "drivers/drivers.h"
+#include "drivers/sink_odbc.h"
 #include "fake_odbc.h"
 #include "fakes.h"
 #include "units.h"
@@ -309,6 +310,37 @@ TEST(a_cancel_while_the_commit_is_under_way_comes_too_late_and_its_outcome_is_fo
     drop_world(&world);
 }
 
+static int n_commits;
+
+static enum rf_code commit_into_a_busy_file(void *self, struct rf_error *err) {
+    (void)self;
+    n_commits++;
+    return rf_fail(err, RF_BUSY, "database is locked");
+}
+
+static enum rf_code open_short_of_memory(void *self, struct rf_error *err) {
+    (void)self;
+    return rf_no_memory(err);
+}
+
+static void do_nothing(void *self) {
+    (void)self;
+}
+
+/* Without a pause it would be thousands. */
+TEST(behind_a_cancel_a_commit_into_a_busy_file_is_tried_again_with_a_pause) {
+    static const struct rf_session_ops busy = {.open = open_short_of_memory, .commit = commit_into_a_busy_file, .stop_listening = do_nothing, .close = do_nothing};
+    struct rf_cancel *cancel = needed(rf_cancel_new());
+    struct rf_job job = {.lock_timeout = 0.1, .target_label = "raw.orders"};
+    struct rf_sink_odbc sink = {.job = &job, .row = rf_dialect_row(RF_DIALECT_SQLITE), .cancel = cancel, .session = {.ops = &busy}, .odbc = {.past_cancel = true}};
+    struct rf_error err;
+    n_commits = 0;
+    rf_cancel_request(cancel);
+    assert_int_equal(rf_odbc_commit_load(&sink, &err), RF_BUSY);
+    assert_in_range(n_commits, 2, 5);
+    rf_cancel_release(cancel);
+}
+
 TEST(a_commit_that_is_lost_with_its_answer_is_a_failure_that_may_be_tried_again) {
     static struct world world;
     make_world(&world, true);
@@ -493,6 +525,8 @@ TEST(verifying_later_sees_one_state_and_writes_nothing) {
     const char *limit = strstr(world.odbc.statements, "wait_timeout = 120\n"), *slow = strstr(world.odbc.statements, "wait_timeout = 31536000\n");
     assert_true(begun && newest && begun < newest);
     assert_true(limit && slow && limit < slow && slow < begun);
+    const char *idle = strstr(slow, "idle_transaction_timeout = 0\n");
+    assert_true(idle && idle < begun);
     assert_lacks(world.odbc.statements, "UPDATE");
     assert_lacks(world.odbc.statements, "INSERT");
     free(json);
@@ -694,6 +728,7 @@ int main(void) {
         cmocka_unit_test(rows_that_the_database_refuses_end_the_run_with_its_reason),
         cmocka_unit_test(a_commit_whose_answer_is_lost_is_looked_up_behind_the_lock_of_its_transaction),
         cmocka_unit_test(a_cancel_while_the_commit_is_under_way_comes_too_late_and_its_outcome_is_found_out),
+        cmocka_unit_test(behind_a_cancel_a_commit_into_a_busy_file_is_tried_again_with_a_pause),
         cmocka_unit_test(a_commit_that_is_lost_with_its_answer_is_a_failure_that_may_be_tried_again),
         cmocka_unit_test(a_transaction_that_the_server_ended_for_another_is_tried_again_with_the_same_stage),
         cmocka_unit_test(a_merge_that_fails_for_another_reason_is_not_tried_again),

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 import rowferry
-from rowferry import Job, _native, errors
+from rowferry import Job, _native, errors, job, uri
 
 from .conftest import URIS, FakeCore, native_error
 
@@ -147,3 +147,11 @@ def test_state_and_reset_and_verify_are_verbs_of_the_core(core: FakeCore) -> Non
     assert job.state()[0].to_dict() == record
     assert job.reset() == 5
     assert rowferry.verify(job)
+
+
+def test_the_channel_odbc_keeps_snowflakes_adbc_driver_away_and_nothing_else(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(uri, "driver", lambda target: "/found.so" if not target.startswith("postgresql") else None)
+    targets = {"duckdb:///w.duckdb": "/found.so", "snowflake://u:p@a/d": None, "postgresql://h/w": None}
+    assert {target: json.loads(job.document({"target": target, "channel": "odbc"})).get("driver") for target in targets} == targets
+    assert json.loads(job.document({"target": "snowflake://u:p@a/d"}))["driver"] == "/found.so"
+    assert json.loads(job.document({"target": "duckdb:///w.duckdb", "driver": "/own.so"}))["driver"] == "/own.so"

@@ -60,7 +60,7 @@ _OUTCOMES = tuple(
         (r"^Completed with \d+ (?:partial success, )?errors?\b|^Encountered an error", False, False),
         (r"^\S+ -> \S+: [\d,]+ rows, ", True, False),
         (r"Marking task as SUCCESS|Task exited with return code 0\b|\bfinal_state=success|Marking run .* successful", True, True),
-        (r"Marking task as (?:FAILED|UP_FOR_RETRY)|Task exited with return code -?[1-9]|\bfinal_state=(?:failed|up_for_retry)|Marking run .* failed", False, True),
+        (r"Marking task as (?:FAILED|UP_FOR_RETRY)|Task exited with return code (?!100 \(task deferral)-?[1-9]|\bfinal_state=(?:failed|up_for_retry)|Marking run .* failed", False, True),
     )
 )
 _EXIT = re.compile(r"\b(?:exit|return)\w*(?: with)?(?: exit| return)? (?:code|status)[ :=]+-?[1-9]", re.IGNORECASE)

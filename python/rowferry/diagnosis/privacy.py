@@ -24,7 +24,7 @@ _MASKED = (
     (re.compile(r"\bxox[abprs]-[\w-]+"), MASK),
     (re.compile(r"(hooks\.slack\.com/services/)\S+"), rf"\1{MASK}"),
     (re.compile(r"-----BEGIN [A-Z ]*PRIVATE KEY-----.*?(?:-----END [A-Z ]*PRIVATE KEY-----|$)", re.DOTALL), MASK),
-    (re.compile(r"[\w.+-]+@(?!\*)[\w-]+\.[A-Za-z]{2,}\b(?![:/])"), MASK),
+    (re.compile(r"(?<![\w.+-])[\w.+-]+@(?!\*)[\w-]+\.[A-Za-z]{2,}\b(?![:/])"), MASK),
 )
 _DOTTED = re.compile(r"[A-Za-z_][\w$]*(?:\.[\w$-]+)+|[\w./-]*/[\w./-]+|")
 """Names of nodes, relations, modules and files, which nobody would take for a value."""

@@ -3,8 +3,9 @@
     python tests/diagnosis/airflow/provoke.py 3 OUT                    Airflow of this environment
     python tests/diagnosis/airflow/provoke.py 2 OUT --airflow2 VENV    Airflow 2.11 and what DAGs need, in an environment of its own
 
-What is written to OUT: `DAG.TASK[.MAP].TRY.log` for each try of a task, `DAG.states.txt` as the command line shows a run,
-`scheduler.log`, and `import.NAME.txt` for each broken file. Folders, hosts, ports and pids are those of no machine.
+What is written to OUT: `DAG.TASK[.MAP].log` for each task and `….TRY.log` for later tries, `DAG.states.log` as the command line shows
+a run, `scheduler.NAME.log` for what the scheduler said of one of them, and `import.NAME.log` for each broken file. Folders, hosts and
+ports are those of no machine. `three/` and `two/` hold what is kept of two such runs, with what it has to be diagnosed as.
 """
 
 from __future__ import annotations
@@ -29,6 +30,14 @@ HERE = Path(__file__).parent
 SECONDS = 180  # that a run may take, all running at once
 RUN_ID = "manual__1"
 STUCK = ("pool_is_too_small", "no_such_pool", "starts_in_the_future")
+EXCERPTS = {  # of the scheduler's log, which tells of all DAGs at once
+    "no_such_pool": "snowflake_pool",
+    "pool_is_full": "^(?!.*pool_is_too_small).*(?:one_slot|pool_is_full)",
+    "pool_is_too_small": "pool_is_too_small",
+    "run_out_of_time": "run_out_of_time",
+    "supervisor_gone": "supervisor_gone|without a? ?heartbeat",
+    "well_maps": r"well_maps\b",
+}
 _DAG_ID = re.compile(r"""(?:DAG\(|^    ")"?(\w+)"[,:]""", re.M)
 
 
@@ -189,20 +198,24 @@ def keep(folder: Path, home: Path, out: Path, command: object, ran: list[str]) -
     out.mkdir(parents=True, exist_ok=True)
     for path, name in task_logs(home / "logs"):
         write(out / name, path.read_text(errors="replace"), folder)
-    write(out / "scheduler.log", (home / "scheduler.log").read_text(errors="replace"), folder)
+    scheduler = (home / "scheduler.log").read_text(errors="replace").splitlines()
+    for name, pattern in EXCERPTS.items():
+        found = [line for line in scheduler if re.search(pattern, line)]
+        write(out / f"scheduler.{name}.log", "\n".join([*found[:60], ""]), folder)
     for dag_id in ("upstream", "cosmos_in_a_subprocess", "leaf_hides_it", "pool_is_full"):
         if dag_id in ran:
-            write(out / f"{dag_id}.states.txt", command("tasks", "states-for-dag-run", dag_id, RUN_ID, "-o", "plain"), folder)
+            write(out / f"{dag_id}.states.log", command("tasks", "states-for-dag-run", dag_id, RUN_ID, "-o", "plain"), folder)
     for dag_id, task_id in (("upstream", "publish"), ("no_such_pool", "load"), ("starts_in_the_future", "never"), ("pool_is_too_small", "load")):
         if dag_id in ran:
-            write(out / f"{dag_id}.failed_deps.txt", command("tasks", "failed-deps", dag_id, task_id, RUN_ID), folder)
+            write(out / f"{dag_id}.failed_deps.log", command("tasks", "failed-deps", dag_id, task_id, RUN_ID), folder)
 
 
 def task_logs(logs: Path) -> Iterator[tuple[Path, str]]:
     for path in sorted(logs.glob("dag_id=*/run_id=*/**/attempt=*.log")):
         parts = dict(part.partition("=")[::2] for part in path.relative_to(logs).with_suffix("").parts)
         index = f".{parts['map_index']}" if "map_index" in parts else ""
-        yield path, f"{parts['dag_id']}.{parts['task_id']}{index}.{parts['attempt']}.log"
+        again = f".{parts['attempt']}" if parts["attempt"] != "1" else ""
+        yield path, f"{parts['dag_id']}.{parts['task_id']}{index}{again}.log"
 
 
 def keep_broken(folder: Path, out: Path, airflow: list[str], environment: Mapping[str, str]) -> None:
@@ -211,7 +224,7 @@ def keep_broken(folder: Path, out: Path, airflow: list[str], environment: Mappin
     told = run([*airflow, "dags", "list-import-errors", "-o", "json"], {**environment, "AIRFLOW__CORE__DAGS_FOLDER": str(files)})
     for error in json.loads(told[told.index("[{") :]):
         name = Path(error["filepath"]).stem
-        write(out / f"import.{name}.txt", f"Broken DAG: [{error['filepath']}]\n{error['error']}\n", folder)
+        write(out / f"import.{name}.log", f"Broken DAG: [{error['filepath']}]\n{error['error']}\n", folder)
 
 
 def write(path: Path, text: str, folder: Path) -> None:
