@@ -101,6 +101,8 @@ class PostgresToWarehouseOperator(BaseOperator):
     :param mode: what the target holds: ``merge``, the current row of each key; ``append``, each version that a run saw; ``replace``, the
         table as it was last read.
     :param allow_empty: under ``replace`` a source without rows is an error; this takes it for what it says.
+    :param on_schema_change: what to do when the schema has changed since the last load: a dict of kind and ``apply``,
+        ``ignore`` or ``fail``, or one of these for every kind that knows it; ``rowferry drift`` lists the kinds. (templated)
     :param on_duplicate: two rows of one key in one load: ``newest`` wins, or ``fail``.
     :param batch_bytes: memory for one batch, in bytes; two batches are alive at a time.
     :param lock_timeout: how long to wait for the table, or for the file that holds it, in seconds.
@@ -130,6 +132,7 @@ class PostgresToWarehouseOperator(BaseOperator):
         "cursor_columns",
         "audit",
         "sweep",
+        "on_schema_change",
         "since",
         "until",
         "control_schema",
@@ -140,6 +143,7 @@ class PostgresToWarehouseOperator(BaseOperator):
         "columns": "json",
         "as_text": "json",
         "cursor_columns": "json",
+        "on_schema_change": "json",
     }
     ui_color = "#d6eaf8"
 
@@ -173,6 +177,7 @@ class PostgresToWarehouseOperator(BaseOperator):
         connections: int = 1,
         mode: str = "merge",
         allow_empty: bool = False,
+        on_schema_change: str | Mapping[str, str] | None = None,
         on_duplicate: str = "newest",
         batch_bytes: int = 1048576,
         lock_timeout: float = 60,
@@ -215,6 +220,7 @@ class PostgresToWarehouseOperator(BaseOperator):
         self.connections = connections
         self.mode = mode
         self.allow_empty = allow_empty
+        self.on_schema_change = on_schema_change
         self.on_duplicate = on_duplicate
         self.batch_bytes = batch_bytes
         self.lock_timeout = lock_timeout
@@ -291,6 +297,7 @@ class PostgresToWarehouseOperator(BaseOperator):
             connections=self.connections,
             mode=self.mode,  # type: ignore[arg-type]
             allow_empty=self.allow_empty,
+            on_schema_change=self.on_schema_change,
             on_duplicate=self.on_duplicate,  # type: ignore[arg-type]
             run_id=load_run_id(ti.dag_id, ti.task_id, context["run_id"]),
             try_number=ti.try_number,

@@ -1,5 +1,6 @@
 #include "core/conversion.h"
 
+#include "core/drift.h"
 #include "core/passthrough.h"
 #include "core/types.h"
 
@@ -105,11 +106,34 @@ static void convert(const struct rf_job *job, const struct rf_source_facts *sour
     to->refusal = NULL;
 }
 
+static bool fits(const struct rf_job *job, const struct rf_column *from, const struct rf_column *to) {
+    return (job->capture == RF_CAPTURE_GIVEN ? rf_fit_given(from, to) : rf_fit_column(from, to)) != RF_FITS_NOT;
+}
+
+/* An enum that is to take the labels of the source goes on taking its bytes. */
+static bool will_take_labels(const struct rf_job *job, const struct rf_column *from, const struct rf_column *to) {
+    return !from->cast && !from->refusal && !to->refusal && job->on_schema_change.of[RF_ENUM_CHANGED] == RF_POLICY_APPLY && rf_labels_follow(from->identity, to->identity);
+}
+
+/* What a table that is there lacks, or would have to be altered for, comes as into a new one. */
+static void convert_into_existing(const struct rf_job *job, const struct rf_source_facts *source, const struct rf_target_facts *target, struct rf_column *from, struct rf_column *to,
+                                  struct rf_column *twin) {
+    struct rf_target_facts made_anew = *target;
+    made_anew.exists = false;
+    convert(job, source, target, from, to);
+    if (!twin || (to && (fits(job, from, to) || will_take_labels(job, from, to)))) return;
+    from->cast = from->cast_reason = NULL;
+    convert(job, source, &made_anew, from, twin);
+}
+
 enum rf_code rf_convert_columns(const struct rf_job *job, struct rf_source_facts *source, struct rf_target_facts *target, struct rf_error *err) {
     RF_TRY(rf_check_as_text(job, source, err));
     for (int i = 0; i < source->n_columns; i++) {
         int at = rf_find_column(target->columns, target->n_columns, source->columns[i].name);
-        convert(job, source, target, &source->columns[i], at < 0 ? NULL : &target->columns[at]);
+        struct rf_column *from = &source->columns[i], *to = at < 0 ? NULL : &target->columns[at];
+        from->cast = from->cast_reason = NULL;
+        if (target->exists) convert_into_existing(job, source, target, from, to, target->twins ? &target->twins[i] : NULL);
+        else convert(job, source, target, from, to);
     }
     return RF_OK;
 }

@@ -1,5 +1,7 @@
 #include "core/ground.h"
 
+#include "core/drift.h"
+
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -114,12 +116,23 @@ static enum rf_code sweep(struct rf_plan *plan, const char *what, const struct l
     return say(plan, what, line, arena, err);
 }
 
+/* A table made anew brings its one leaf, and is told as such. */
+static enum rf_code note_leaf(struct rf_plan *plan, enum rf_drift_kind kind, const struct line *line, struct rf_arena *arena, struct rf_error *err) {
+    enum { BEFORE_NAME = 4 };
+    size_t at = words(line, BEFORE_NAME);
+    char *name = rf_arena_take(arena, line->n_bytes - at + 1);
+    if (!name) return rf_no_memory(err);
+    if (at < line->n_bytes) memcpy(name, line->text + at + 1, line->n_bytes - at - 1);
+    return rf_note_drift(plan, kind, name, NULL, NULL, err);
+}
+
 /* "leaf <oid> <file> <access method> <name>": an attached leaf brings rows without a new version. */
 static enum rf_code add_leaf(struct rf_plan *plan, const struct line *line, struct rf_arena *arena, struct rf_error *err) {
     char *oid = rf_arena_take(arena, 24);
     if (!oid) return rf_no_memory(err);
     snprintf(oid, 24, "%llu", strtoull(line->text + strlen("leaf "), NULL, 10));
     plan->new_leaves[plan->n_new_leaves++] = oid;
+    if (rf_same_table(plan->source, plan->last)) RF_TRY(note_leaf(plan, RF_PARTITION_ATTACHED, line, arena, err));
     return say(plan, "attached", line, arena, err);
 }
 
@@ -157,7 +170,9 @@ static enum rf_code judge_gone(struct rf_plan *plan, const struct line *line, co
     struct line is;
     if (is_about(line, "column ") || is_about(line, "labels ") || is_about(line, "triggers ")) return RF_OK;
     if (!is_about(line, "leaf ")) return read_all(plan, "gone", line, arena, err);
-    return find_line(now, line, 2, &is) ? RF_OK : sweep(plan, "detached", line, arena, err);
+    if (find_line(now, line, 2, &is)) return RF_OK;
+    if (rf_same_table(plan->source, plan->last)) RF_TRY(note_leaf(plan, RF_PARTITION_DETACHED, line, arena, err));
+    return sweep(plan, "detached", line, arena, err);
 }
 
 static int count_lines(const char *text) {
@@ -193,7 +208,10 @@ enum rf_code rf_find_ground(struct rf_plan *plan, struct rf_arena *arena, struct
         {snapshot->xmin < plan->as_of, "the source's transaction counter is behind the last load: it was restored"},
         {log_is_behind(plan->source, plan->last), "the source's log is behind the last load: it was restored"},
         {!same_target, "the target table was re-created, emptied or rewritten since the last load"},
+        {plan->altered_whole, "the target's columns or key are altered by this load"},
     };
+    bool is_new_table = same_text(now->system, then->system) && same_text(now->database, then->database) && now->table_oid != then->table_oid;
+    if (is_new_table) RF_TRY(rf_note_drift(plan, RF_TABLE_RECREATED, NULL, NULL, NULL, err));
     for (size_t i = 0; i < sizeof grounds / sizeof grounds[0]; i++) {
         if (!grounds[i].broken) continue;
         plan->reconcile = true;

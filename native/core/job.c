@@ -14,7 +14,7 @@
 #include <string.h>
 #include <sys/random.h>
 
-enum kind { TEXT, NAMES, NUMBER, INTEGER, BYTES, FLAG, CHOICE, SCHEDULE };
+enum kind { TEXT, NAMES, NUMBER, INTEGER, BYTES, FLAG, CHOICE, SCHEDULE, POLICIES };
 
 /* One row per key of a job: everything that parsing, validating and the published schema know about it. */
 struct key {
@@ -63,6 +63,7 @@ static const struct key KEYS[] = {
     {"connections", INTEGER, AT(connections), NULL, 1, 1, 16, NULL, false, "readers side by side on the source, each on a range of pages of one snapshot"},
     {"mode", CHOICE, AT(mode), "merge", 0, 0, 0, "merge append replace", false, "what the target holds: merge = the current row of each key; append = each version that a run saw; replace = the table as it was last read"},
     {"allow_empty", FLAG, AT(allow_empty), NULL, 0, 0, 0, NULL, false, "replace: take a source without rows for what it says, and empty the target"},
+    {"on_schema_change", POLICIES, AT(on_schema_change), NULL, 0, 0, 0, NULL, true, "what to do when the schema has changed since the last load: an object of kind → policy, or one policy for every kind that knows it; `rowferry drift` lists them; null: each kind's default"},
     {"on_duplicate", CHOICE, AT(on_duplicate), "newest", 0, 0, 0, "newest fail", false, "several rows of one key in a batch: keep the newest, or fail"},
     {"run_id", TEXT, AT(run_id), NULL, 0, 0, 0, NULL, true, "name of the run; a retry under the same name adds to it; null: a new one"},
     {"try_number", INTEGER, AT(try_number), NULL, 1, 1, 1e9, NULL, false, "a later try of a run takes the table over from an earlier one"},
@@ -116,7 +117,7 @@ static const struct key *find_key(const char *name) {
 
 /* The others say how a table is read. */
 static bool is_of_streams(const char *name) {
-    static const char *const names[] = {"target", "driver", "channel", "spool_dir", "spool_file_bytes", "source_name", "table", "target_table", "keys", "as_text", "naive_timestamps", "mode", "allow_empty", "on_duplicate", "run_id", "try_number",
+    static const char *const names[] = {"target", "driver", "channel", "spool_dir", "spool_file_bytes", "source_name", "table", "target_table", "keys", "as_text", "naive_timestamps", "mode", "allow_empty", "on_schema_change", "on_duplicate", "run_id", "try_number",
                                         "map_index", "application", "batch_bytes", "lock_timeout", "lease_seconds", "connect_timeout", "control_schema"};
     for (size_t i = 0; i < sizeof names / sizeof names[0]; i++)
         if (strcmp(names[i], name) == 0) return true;
@@ -210,6 +211,42 @@ static enum rf_code set_choice(struct rf_job *job, const struct key *key, const 
     return rf_fail(err, RF_CONFIG, "\"%s\" of the job is \"%s\"; this release knows: %s", key->name, value, key->choices);
 }
 
+static enum rf_code set_policy(struct rf_policies *policies, const char *kind_name, const char *name, struct rf_error *err) {
+    enum rf_drift_kind kind = rf_drift_kind_read(kind_name);
+    enum rf_policy policy;
+    if (kind == RF_DRIFT_KINDS) {
+        rf_fail(err, RF_CONFIG, "\"on_schema_change\" of the job names the kind \"%s\", which there is not", kind_name);
+        return rf_hint(err, "`rowferry drift` lists the kinds and the policies that each knows.");
+    }
+    if (!rf_policy_read(name, &policy) || !rf_drift_rows[kind].done[policy]) {
+        bool may_be_ignored = rf_drift_rows[kind].done[RF_POLICY_IGNORE] != NULL;
+        return rf_fail(err, RF_CONFIG, "\"on_schema_change\" of the job says \"%s\" for %s; it knows: apply%s fail", name, kind_name, may_be_ignored ? " ignore" : "");
+    }
+    policies->of[kind] = policy;
+    return RF_OK;
+}
+
+static enum rf_code set_all_policies(struct rf_policies *policies, const char *name, struct rf_error *err) {
+    enum rf_policy policy;
+    if (!rf_policy_read(name, &policy)) return rf_fail(err, RF_CONFIG, "\"on_schema_change\" of the job is \"%s\"; write apply, ignore or fail, or an object of kind and policy", name);
+    for (int kind = 0; kind < RF_DRIFT_KINDS; kind++)
+        if (rf_drift_rows[kind].done[policy]) policies->of[kind] = policy;
+    return RF_OK;
+}
+
+static enum rf_code set_policies(struct rf_job *job, const struct key *key, const cJSON *value, struct rf_error *err) {
+    struct rf_policies policies = rf_policies_usual();
+    const cJSON *item;
+    if (cJSON_IsString(value)) RF_TRY(set_all_policies(&policies, value->valuestring, err));
+    else if (!cJSON_IsObject(value) && !cJSON_IsNull(value)) return wrong_type(key, "a policy, or an object of kind and policy, or null", err);
+    cJSON_ArrayForEach(item, value) {
+        if (!cJSON_IsString(item)) return wrong_type(key, "an object whose values are policies", err);
+        RF_TRY(set_policy(&policies, item->string, item->valuestring, err));
+    }
+    memcpy(field(job, key), &policies, sizeof policies);
+    return RF_OK;
+}
+
 static enum rf_code set_default(struct rf_job *job, const struct key *key, struct rf_arena *arena, struct rf_error *err) {
     switch (key->kind) {
     case TEXT: return set_text(job, key, key->default_text, arena, err);
@@ -218,6 +255,7 @@ static enum rf_code set_default(struct rf_job *job, const struct key *key, struc
     case NUMBER:
     case INTEGER:
     case BYTES: return set_number(job, key, key->default_number, err);
+    case POLICIES: job->on_schema_change = rf_policies_usual(); return RF_OK;
     case NAMES:
     case FLAG: return RF_OK;
     }
@@ -237,6 +275,7 @@ static enum rf_code set_value(struct rf_job *job, const struct key *key, const c
     case SCHEDULE:
         if (!cJSON_IsString(value)) return wrong_type(key, "a text", err);
         return set_schedule(job, key, value->valuestring, err);
+    case POLICIES: return set_policies(job, key, value, err);
     case NAMES:
         if (!cJSON_IsArray(value)) return wrong_type(key, "a list of column names, or null", err);
         return set_names(job, key, value, arena, err);
@@ -591,13 +630,14 @@ static void add_choices(struct rf_text *to, const char *choices) {
 }
 
 static void add_type(struct rf_text *to, const struct key *key) {
-    static const char *const types[] = {"string", "array", "number", "integer", "integer", "boolean", "string", "string"};
+    static const char *const types[] = {"string", "array", "number", "integer", "integer", "boolean", "string", "string", "string"};
     if (!key->nullable) {
         rf_json_text(to, "type", types[key->kind]);
         return;
     }
     rf_json_open(to, "type", '[');
     rf_json_text(to, NULL, types[key->kind]);
+    if (key->kind == POLICIES) rf_json_text(to, NULL, "object");
     rf_json_text(to, NULL, "null");
     rf_json_close(to, ']');
 }
@@ -607,6 +647,21 @@ static void add_default(struct rf_text *to, const struct key *key) {
     else if (key->default_text) rf_json_text(to, "default", key->default_text);
     else if (key->nullable) rf_json_null(to, "default");
     else rf_json_number(to, "default", key->default_number);
+}
+
+/* Of a text the words, of an object its members: each constrains values of its own type alone. */
+static void add_policies(struct rf_text *to) {
+    rf_json_text(to, "pattern", "^(apply|ignore|fail)$");
+    rf_json_flag(to, "additionalProperties", false);
+    rf_json_open(to, "properties", '{');
+    for (int kind = 0; kind < RF_DRIFT_KINDS; kind++) {
+        rf_json_open(to, rf_drift_rows[kind].name, '{');
+        rf_json_text(to, "description", rf_drift_rows[kind].meaning);
+        add_choices(to, rf_drift_rows[kind].done[RF_POLICY_IGNORE] ? "apply ignore fail" : "apply fail");
+        rf_json_text(to, "default", rf_policy_name(rf_drift_rows[kind].usual));
+        rf_json_close(to, '}');
+    }
+    rf_json_close(to, '}');
 }
 
 static void add_property(struct rf_text *to, const struct key *key) {
@@ -620,6 +675,7 @@ static void add_property(struct rf_text *to, const struct key *key) {
         rf_json_integer(to, "minItems", 1);
     }
     if (key->kind == CHOICE) add_choices(to, key->choices);
+    if (key->kind == POLICIES) add_policies(to);
     if (key->kind == SCHEDULE) rf_json_text(to, "pattern", "^(always|never|every [1-9][0-9]{0,5})$");
     if (key->kind == NUMBER || key->kind == INTEGER || key->kind == BYTES) {
         rf_json_number(to, "minimum", key->least);

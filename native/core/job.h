@@ -7,6 +7,7 @@
 #define RF_JOB_H
 
 #include "core/arena.h"
+#include "core/drift_kinds.h"
 #include "core/error.h"
 
 #include <stdbool.h>
@@ -60,6 +61,7 @@ struct rf_job {
     int audit; /* every so many loads; 0 = never */
     int sweep;
     enum rf_on_delete on_delete;
+    struct rf_policies on_schema_change;
     const char *since; /* NULL, or as the job says; the source understands it */
     const char *until;
     int connections;

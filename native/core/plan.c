@@ -1,10 +1,9 @@
 #include "core/plan.h"
 
 #include "core/capture.h"
-#include "core/conversion.h"
+#include "core/drift.h"
 #include "core/parts.h"
 #include "core/timestamp.h"
-#include "core/types.h"
 
 #include <inttypes.h>
 #include <stdarg.h>
@@ -75,47 +74,6 @@ enum rf_fit rf_fit(const struct rf_plan *plan, int i) {
     return plan->job->capture == RF_CAPTURE_GIVEN ? rf_fit_given(from, to) : rf_fit_column(from, to);
 }
 
-/* A time without a zone, which the job keeps so, and a column with one. */
-static bool lacks_zone(const struct rf_plan *plan, const struct rf_column *from, const struct rf_column *to) {
-    bool has_zone = strstr(to->type, "with time zone") || strstr(to->type, "WITH TIME ZONE") || strcmp(to->type, "TIMESTAMP_TZ") == 0;
-    return has_zone && strcmp(from->identity, "timestamp") == 0 && !rf_takes_naive_as_utc(plan->job, plan->target->dialect);
-}
-
-#define NAIVE_HINT "If its times are in UTC, say so: \"naive_timestamps\": \"utc\" of the job. Else leave it out with \"columns\"."
-
-static enum rf_code refuse_column(const struct rf_plan *plan, const struct rf_column *from, const struct rf_column *to,
-                                  struct rf_error *err) {
-    const char *label = plan->job->source_label;
-    if (from->arrives_as) {
-        rf_fail(err, RF_DRIFT, "column \"%s\" of %s is of type %s, which is %s in %s, and the column there is %s", from->name, label, from->type, from->arrives_as,
-                plan->job->target_label, to->type);
-        if (lacks_zone(plan, from, to)) return rf_hint(err, NAIVE_HINT);
-        return rf_hint(err, "ALTER TABLE %s ALTER COLUMN \"%s\" TYPE %s, or leave it out with \"columns\".", plan->job->target_label, from->name, from->arrives_as);
-    }
-    if (from->cast) {
-        rf_fail(err, RF_DRIFT, "column \"%s\" of %s is of type %s, which is carried as %s (%s), and that of %s is %s",
-                from->name, label, from->type, rf_conversion_type(from), from->cast_reason, plan->job->target_label, to->type);
-        return rf_hint(err, "ALTER the target's column to %s, or leave it out with \"columns\".", rf_conversion_type(from));
-    }
-    if (from->refusal) {
-        rf_fail(err, RF_CONFIG, "column \"%s\" of %s is of type %s, which cannot be carried: %s", from->name, label, from->type, from->refusal);
-        return rf_hint(err, "Leave it out with \"columns\".");
-    }
-    if (to->refusal) {
-        rf_fail(err, RF_CONFIG, "column \"%s\" of %s is of type %s, and the target's %s cannot take it: %s", from->name, label, from->type, to->type, to->refusal);
-        return rf_hint(err, "Create the same type on the target, or leave the column out with \"columns\".");
-    }
-    enum rf_code code = plan->target->exists ? RF_DRIFT : RF_CONFIG;
-    if (strcmp(from->type, to->type) == 0) {
-        rf_fail(err, code, "column \"%s\" of %s is of type %s, which is %s at the source and %s at the target", from->name, label, from->type, from->identity, to->identity);
-        return rf_hint(err, "Make the type of the target the same, or leave the column out with \"columns\".");
-    }
-    rf_fail(err, code, "column \"%s\" of %s is of type %s and that of %s is %s: the value would have to be converted",
-            from->name, label, from->type, plan->job->target_label, to->type);
-    if (lacks_zone(plan, from, to)) return rf_hint(err, NAIVE_HINT);
-    return rf_hint(err, "ALTER the target's column to %s, or leave it out with \"columns\"; a text takes any type that \"as_text\" names.", from->type);
-}
-
 bool rf_is_key(const struct rf_source_facts *source, int i) {
     for (int k = 0; k < source->n_keys; k++)
         if (source->keys[k] == i) return true;
@@ -131,29 +89,18 @@ bool rf_sends_csv(const struct rf_plan *plan) {
 }
 
 /* Frames do not say which of their columns have no NULL: what a stream brings the target itself judges, row by row. */
-static bool may_be_null(const struct rf_plan *plan, int i) {
+bool rf_may_be_null(const struct rf_plan *plan, int i) {
     return !plan->source->columns[i].not_null && !rf_is_key(plan->source, i) && plan->job->capture != RF_CAPTURE_GIVEN;
 }
 
+/* A table that is there was altered to fit, or refused, by now. */
 static enum rf_code check_columns(const struct rf_plan *plan, struct rf_error *err) {
-    for (int i = 0; i < plan->source->n_columns; i++) {
-        const struct rf_column *from = &plan->source->columns[i];
-        const struct rf_column *to = rf_target_column(plan, i);
-        if (!to) {
-            rf_fail(err, RF_DRIFT, "column \"%s\" (%s) was added to %s and is not in %s", from->name, from->type, plan->job->source_label, plan->job->target_label);
-            const char *type = from->arrives_as ? from->arrives_as : from->cast ? rf_conversion_type(from) : from->type;
-            return rf_hint(err, "ALTER TABLE %s ADD COLUMN \"%s\" %s, or name the columns to carry in \"columns\".", plan->job->target_label, from->name, type);
-        }
-        if (rf_fit(plan, i) == RF_FITS_NOT) return refuse_column(plan, from, to, err);
-        if (plan->target->exists && to->not_null && may_be_null(plan, i)) {
-            rf_fail(err, RF_DRIFT, "column \"%s\" of %s may be NULL, that of %s may not", from->name, plan->job->source_label, plan->job->target_label);
-            return rf_hint(err, "ALTER TABLE %s ALTER COLUMN \"%s\" DROP NOT NULL.", plan->job->target_label, from->name);
-        }
-    }
+    for (int i = 0; i < plan->source->n_columns; i++)
+        if (rf_fit(plan, i) == RF_FITS_NOT) return rf_refuse_column(plan, &plan->source->columns[i], rf_target_column(plan, i), err);
     return RF_OK;
 }
 
-static bool is_metadata(const char *name) {
+bool rf_is_metadata(const char *name) {
     for (size_t i = 0; i < sizeof METADATA / sizeof METADATA[0]; i++)
         if (strcmp(METADATA[i], name) == 0) return true;
     return strcmp(SOURCE_XID, name) == 0;
@@ -165,26 +112,10 @@ bool rf_has_metadata(const struct rf_target_facts *target) {
     return true;
 }
 
-/* A column that the source lost stays and is NULL from now on; one that may not be NULL stops the run. */
-static enum rf_code note_dropped(struct rf_plan *plan, struct rf_arena *arena, struct rf_error *err) {
-    plan->dropped = rf_arena_take(arena, (size_t)(plan->target->n_columns + 1) * sizeof *plan->dropped);
-    if (!plan->dropped) return rf_no_memory(err);
-    for (int i = 0; i < plan->target->n_columns; i++) {
-        const struct rf_column *column = &plan->target->columns[i];
-        if (is_metadata(column->name) || column->generated || rf_find_column(plan->source->columns, plan->source->n_columns, column->name) >= 0) continue;
-        if (column->not_null) {
-            rf_fail(err, RF_DRIFT, "column \"%s\" of %s may not be NULL and no longer comes from %s", column->name, plan->job->target_label, plan->job->source_label);
-            return rf_hint(err, "ALTER TABLE %s ALTER COLUMN \"%s\" DROP NOT NULL, or drop the column there too.", plan->job->target_label, column->name);
-        }
-        plan->dropped[plan->n_dropped++] = column->name;
-    }
-    return RF_OK;
-}
-
 static enum rf_code check_reserved_names(const struct rf_plan *plan, struct rf_error *err) {
     for (int i = 0; i < plan->source->n_columns; i++) {
         const char *name = plan->source->columns[i].name;
-        if (!is_metadata(name) && strncmp(name, "_rowferry_", 10) != 0) continue;
+        if (!rf_is_metadata(name) && strncmp(name, "_rowferry_", 10) != 0) continue;
         rf_fail(err, RF_CONFIG, "column \"%s\" of %s has a name that rowferry uses itself", name, plan->job->source_label);
         return rf_hint(err, "Leave it out with \"columns\".");
     }
@@ -207,7 +138,7 @@ static enum rf_code check_mode(const struct rf_plan *plan, struct rf_error *err)
     return rf_hint(err, "Choose another target_table, or drop the table.");
 }
 
-static enum rf_code check_existing(struct rf_plan *plan, struct rf_arena *arena, struct rf_error *err) {
+static enum rf_code check_existing(const struct rf_plan *plan, struct rf_error *err) {
     const char *label = plan->job->target_label;
     if (!plan->target->is_ours) {
         rf_fail(err, RF_CONFIG, "%s exists and was not made by rowferry: it has no _extracted_at, _load_id and _deleted_at", label);
@@ -217,19 +148,14 @@ static enum rf_code check_existing(struct rf_plan *plan, struct rf_arena *arena,
         rf_fail(err, RF_CONFIG, "%s is loaded from %s, and this job would load it from %s", label, plan->last->source_table, plan->job->source_label);
         return rf_hint(err, "Give each source table a target of its own: target_table may use {schema}.");
     }
-    RF_TRY(check_mode(plan, err));
-    if (plan->job->mode == RF_MODE_REPLACE) return note_dropped(plan, arena, err);
-    if (!plan->target->key_unique) {
-        rf_fail(err, plan->last->load_id > 0 ? RF_DRIFT : RF_CONFIG, "%s has no unique index over exactly the keys of the job, all of them NOT NULL", label);
-        return rf_hint(err, "The keys changed, or the index was dropped: create the unique index, or load into another target_table.");
-    }
-    return note_dropped(plan, arena, err);
+    return check_mode(plan, err);
 }
 
 static enum rf_code check_target(struct rf_plan *plan, struct rf_arena *arena, struct rf_error *err) {
     RF_TRY(rf_fit_servers(plan->source, plan->target, err));
     RF_TRY(check_reserved_names(plan, err));
-    if (plan->target->exists) RF_TRY(check_existing(plan, arena, err));
+    if (plan->target->exists) RF_TRY(check_existing(plan, err));
+    RF_TRY(rf_decide_drift(plan, arena, err));
     return check_columns(plan, err);
 }
 

@@ -3,6 +3,7 @@
 #define RF_PLAN_H
 
 #include "core/arena.h"
+#include "core/drift_kinds.h"
 #include "core/error.h"
 #include "core/job.h"
 #include "core/passthrough.h"
@@ -46,7 +47,7 @@ struct rf_part {
 struct rf_plan {
     const struct rf_job *job;
     const struct rf_source_facts *source;
-    const struct rf_target_facts *target;
+    const struct rf_target_facts *target; /* as it will be after the alterations */
     const struct rf_load *last;
     int64_t load_id;
     const char *extracted_at; /* ISO 8601 in UTC, never before that of the last load */
@@ -80,6 +81,12 @@ struct rf_plan {
     int n_reasons;
     const char **dropped; /* target columns that the source no longer has */
     int n_dropped;
+    struct rf_drift_event *events; /* shape (n_events,); no more than most_events */
+    int n_events;
+    int most_events;
+    struct rf_alteration *alterations; /* of the target, in the order in which they are made, shape (n_alterations,) */
+    int n_alterations;
+    bool altered_whole; /* a column or key came in: rows of earlier loads say nothing about it */
 };
 
 /* Fails with RF_CONFIG or RF_DRIFT, naming the column and the fix. All texts of *plan live in `arena`. */
@@ -97,6 +104,9 @@ const struct rf_column *rf_target_column(const struct rf_plan *plan, int i);
 /* Whether the source column i fits its target column. */
 enum rf_fit rf_fit(const struct rf_plan *plan, int i);
 
+/* Is it one of the columns that every load fills? */
+bool rf_is_metadata(const char *name);
+
 /* Does the table carry the columns that every load fills: _extracted_at, _load_id and _deleted_at? */
 bool rf_has_metadata(const struct rf_target_facts *target);
 
@@ -106,6 +116,9 @@ bool rf_keeps_versions(const struct rf_plan *plan);
 
 /* Does the source send CSV, for a target that loads files? Else COPY BINARY. */
 bool rf_sends_csv(const struct rf_plan *plan);
+
+/* May the source send a NULL in column i? */
+bool rf_may_be_null(const struct rf_plan *plan, int i);
 
 /* Is the source column i part of the key? */
 bool rf_is_key(const struct rf_source_facts *source, int i);

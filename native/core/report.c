@@ -134,11 +134,15 @@ static void add_source(struct rf_text *to, const struct rf_plan *plan) {
 
 static void add_drift(struct rf_text *to, const struct rf_plan *plan) {
     rf_json_open(to, "drift", '[');
-    for (int i = 0; i < plan->n_dropped; i++) {
+    for (int i = 0; i < plan->n_events; i++) {
+        const struct rf_drift_event *event = &plan->events[i];
         rf_json_open(to, NULL, '{');
-        rf_json_text(to, "kind", "column_dropped");
-        rf_json_text(to, "column", plan->dropped[i]);
-        rf_json_text(to, "policy", "ignore");
+        rf_json_text(to, "kind", rf_drift_rows[event->kind].name);
+        rf_json_text(to, "column", event->column);
+        rf_json_text(to, "old", event->old);
+        rf_json_text(to, "new", event->new);
+        rf_json_text(to, "policy", rf_policy_name(event->policy));
+        rf_json_text(to, "done", rf_drift_rows[event->kind].done[event->policy]);
         rf_json_close(to, '}');
     }
     rf_json_close(to, ']');
@@ -347,7 +351,7 @@ static const struct property PROPERTIES[] = {
     {"source", "object|null", "server_version, system, timeline, database, in_recovery; null of a stream"},
     {"target", "object", "server_version, channel"},
     {"verification", "object|null", "of a run with verify: what the comparison before the commit found"},
-    {"drift", "array", "changes of the source's schema that this load met, with the policy applied"},
+    {"drift", "array", "changes of the schema that this load met: kind, column or partition (null of a whole table), old, new, policy, and what was done"},
     {"conversions", "array", "columns whose values came in another form: column, type at the source, carried_as, reason (null where the table of types says it)"},
     {"warnings", "array", "texts"},
 };

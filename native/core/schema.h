@@ -21,6 +21,7 @@ struct rf_column {
     bool not_null;
     bool always_null; /* of a stream that knows no type for it, because it has no value */
     bool generated; /* computed by the server; COPY of the table itself refuses it */
+    const char *line; /* of a source: its line of the fingerprint, "column <number> <name> …"; else NULL */
 };
 
 /* The column's place; -1 when there is none of that name. */
@@ -117,6 +118,8 @@ struct rf_source_facts {
     int64_t bytes;
     double rows_estimate; /* -1 when the planner knows nothing */
     const char *fingerprint; /* lines, each a fact whose change xmin cannot show; compared in ground.c */
+    struct rf_column *left_out; /* columns that the target lacks and the job wants ignored, shape (n_left_out,) */
+    int n_left_out;
 };
 
 /* Whose SQL the target speaks. */
@@ -140,6 +143,8 @@ struct rf_target_facts {
     const char *file; /* which table this is, and which file holds it: changes when it is re-created or emptied by TRUNCATE */
     struct rf_column *columns; /* as they stand; before the first load: the twins of the source's types */
     int n_columns;
+    struct rf_column *twins; /* of a PostgreSQL table that is there: each column of the source as a new table would have it, shape (source's n_columns,); NULL where none was asked for */
+    const char *key_name;    /* of the constraint that is its primary key; NULL where the statements need none, or there is none */
 };
 
 /* The newest load record of a table; load_id 0 when there is none. */

@@ -31,7 +31,7 @@ extern const char RF_SQL_RELATION[];
 extern const char RF_SQL_COLUMNS[];
 /* $1 oid[] → every type reachable: oid, identity head, element, base, fields text, refusal */
 extern const char RF_SQL_TYPES[];
-/* $1 oid → index oid, is primary, column is not null, column name: a row per column of each usable unique
+/* $1 oid → index oid, is primary, column is not null, column name, index name: a row per column of each usable unique
  * index, primary keys first */
 extern const char RF_SQL_UNIQUE_KEYS[];
 /* $1 names of types, as format_type prints them → their oids here, 0 for those that are missing */

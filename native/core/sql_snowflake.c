@@ -28,7 +28,7 @@ static void add_control(const struct rf_job *job, const char *table, struct rf_t
     add_qualified(job, job->control_schema, table, out);
 }
 
-static void add_target(const struct rf_plan *plan, struct rf_text *out) {
+void rf_snowflake_add_target(const struct rf_plan *plan, struct rf_text *out) {
     add_qualified(plan->job, plan->job->target_schema, plan->job->target_table, out);
 }
 
@@ -412,7 +412,7 @@ static void add_primary_key(const struct rf_plan *plan, struct rf_text *out) {
 /* Keys are not enforced: the primary key says to people and to the next run what identifies a row. */
 void rf_snowflake_create_target(const struct rf_plan *plan, struct rf_text *out) {
     rf_text_add(out, "CREATE TABLE IF NOT EXISTS ");
-    add_target(plan, out);
+    rf_snowflake_add_target(plan, out);
     rf_text_add(out, " (");
     for (int i = 0; i < plan->source->n_columns; i++) {
         rf_snowflake_identifier(out, column(plan, i)->name);
@@ -563,7 +563,7 @@ static void add_live_rows(const struct rf_plan *plan, struct rf_text *out) {
 /* The target, or where it holds versions the newest of each key. A load brings one at most, so that their numbers order them. */
 static void add_newest_versions(const struct rf_plan *plan, struct rf_text *out) {
     if (rf_keeps_versions(plan)) rf_text_add(out, "(SELECT * FROM ");
-    add_target(plan, out);
+    rf_snowflake_add_target(plan, out);
     if (!rf_keeps_versions(plan)) return;
     rf_text_add(out, " QUALIFY ROW_NUMBER() OVER (PARTITION BY ");
     add_keys(plan, "", out);
@@ -589,7 +589,7 @@ static void add_assignments(const struct rf_plan *plan, struct rf_text *out) {
 
 static void begin_insert(const struct rf_plan *plan, struct rf_text *out) {
     rf_text_add(out, "INSERT INTO ");
-    add_target(plan, out);
+    rf_snowflake_add_target(plan, out);
     rf_text_add(out, " (");
     add_columns(plan, "", out);
     rf_text_add(out, ", \"_EXTRACTED_AT\", \"_LOAD_ID\") SELECT ");
@@ -601,7 +601,7 @@ static void begin_insert(const struct rf_plan *plan, struct rf_text *out) {
 
 void rf_snowflake_merge(const struct rf_plan *plan, struct rf_text *out) {
     rf_text_add(out, "MERGE INTO ");
-    add_target(plan, out);
+    rf_snowflake_add_target(plan, out);
     rf_text_add(out, " t USING ");
     add_live_rows(plan, out);
     rf_text_add(out, " ON ");
@@ -620,7 +620,7 @@ void rf_snowflake_merge(const struct rf_plan *plan, struct rf_text *out) {
 /* INSERT OVERWRITE would do both, and say nothing of how many rows it removed. */
 static void delete_all(const struct rf_plan *plan, struct rf_text *out) {
     rf_text_add(out, "DELETE FROM ");
-    add_target(plan, out);
+    rf_snowflake_add_target(plan, out);
 }
 
 static void insert_all(const struct rf_plan *plan, struct rf_text *out) {
@@ -650,7 +650,7 @@ static void add_known(const struct rf_plan *plan, bool are_known, struct rf_text
 
 static void append(const struct rf_plan *plan, struct rf_text *out) {
     rf_text_add(out, "INSERT INTO ");
-    add_target(plan, out);
+    rf_snowflake_add_target(plan, out);
     rf_text_add(out, " (");
     add_columns(plan, "", out);
     rf_text_add(out, ", \"_EXTRACTED_AT\", \"_LOAD_ID\", \"_SOURCE_XID\") SELECT ");
@@ -670,15 +670,15 @@ static void count_known(const struct rf_plan *plan, struct rf_text *out) {
 
 static void count_appended(const struct rf_plan *plan, struct rf_text *out) {
     rf_text_add(out, "SELECT COUNT(*)::VARCHAR FROM ");
-    add_target(plan, out);
+    rf_snowflake_add_target(plan, out);
     rf_text_addf(out, " WHERE \"_LOAD_ID\" = %" PRId64, plan->load_id);
 }
 
 void rf_snowflake_count_target(const struct rf_plan *plan, struct rf_text *out) {
     rf_text_add(out, "SELECT (SELECT COUNT(*) FROM ");
-    add_target(plan, out);
+    rf_snowflake_add_target(plan, out);
     rf_text_add(out, ")::VARCHAR, (SELECT COUNT(*) FROM ");
-    add_target(plan, out);
+    rf_snowflake_add_target(plan, out);
     rf_text_addf(out, " WHERE \"_LOAD_ID\" = %" PRId64 ")::VARCHAR", plan->load_id);
 }
 
@@ -729,7 +729,7 @@ static void count_stale(const struct rf_plan *plan, struct rf_text *out) {
     rf_text_add(out, "SELECT COUNT(*)::VARCHAR FROM ");
     add_live_rows(plan, out);
     rf_text_add(out, " JOIN ");
-    add_target(plan, out);
+    rf_snowflake_add_target(plan, out);
     rf_text_add(out, " t ON ");
     add_key_match(plan, out);
     rf_text_addf(out, " WHERE t.\"_LOAD_ID\" > %" PRId64, plan->load_id);
@@ -795,7 +795,7 @@ static void add_open_row(const struct rf_plan *plan, const char *side, struct rf
 /* Where versions are kept, that a row is gone is its last one: its values of before, and when it was found to be. */
 static void add_last_versions(const struct rf_plan *plan, rf_statement_maker *keys, struct rf_text *out) {
     rf_text_add(out, "INSERT INTO ");
-    add_target(plan, out);
+    rf_snowflake_add_target(plan, out);
     rf_text_add(out, " (");
     add_columns(plan, "", out);
     rf_text_add(out, ", \"_EXTRACTED_AT\", \"_LOAD_ID\", \"_DELETED_AT\", \"_SOURCE_XID\") SELECT ");
@@ -821,7 +821,7 @@ static void add_closing(const struct rf_plan *plan, rf_statement_maker *keys, st
         return;
     }
     rf_text_add(out, "MERGE INTO ");
-    add_target(plan, out);
+    rf_snowflake_add_target(plan, out);
     rf_text_add(out, " t USING (");
     keys(plan, out);
     rf_text_add(out, ") s ON ");
@@ -876,7 +876,7 @@ static void close_absent(const struct rf_plan *plan, struct rf_text *out) {
         return;
     }
     rf_text_add(out, removes(plan) ? "DELETE FROM " : "UPDATE ");
-    add_target(plan, out);
+    rf_snowflake_add_target(plan, out);
     rf_text_add(out, " ");
     if (!removes(plan)) add_closed(plan, out);
     rf_text_add(out, removes(plan) ? "WHERE " : " WHERE ");

@@ -73,6 +73,8 @@ void rf_snowflake_file(const struct rf_job *job, struct rf_text *out);
 
 /* Temporary tables and files are in the target's schema, where their names have to stand alone. */
 void rf_snowflake_use_schema(const struct rf_job *job, struct rf_text *out);
+/* The target's name, in three parts. */
+void rf_snowflake_add_target(const struct rf_plan *plan, struct rf_text *out);
 void rf_snowflake_create_target(const struct rf_plan *plan, struct rf_text *out);
 void rf_snowflake_create_stage(const struct rf_plan *plan, struct rf_text *out);
 void rf_snowflake_create_keys(const struct rf_plan *plan, struct rf_text *out);

@@ -70,7 +70,7 @@ const char RF_SQL_TYPES[] =
     " LEFT JOIN pg_extension e ON e.oid = p.refobjid AND p.refclassid = 'pg_extension'::regclass";
 
 const char RF_SQL_UNIQUE_KEYS[] =
-    "SELECT i.indexrelid, i.indisprimary, a.attnotnull, a.attname"
+    "SELECT i.indexrelid, i.indisprimary, a.attnotnull, a.attname, (SELECT relname FROM pg_class WHERE oid = i.indexrelid)"
     " FROM pg_index i CROSS JOIN LATERAL unnest(i.indkey[0:i.indnkeyatts - 1]) WITH ORDINALITY k(attnum, n)"
     " JOIN pg_attribute a ON a.attrelid = i.indrelid AND a.attnum = k.attnum"
     " WHERE i.indrelid = $1 AND i.indisunique AND i.indisvalid AND i.indimmediate AND i.indpred IS NULL AND i.indexprs IS NULL"

@@ -2,8 +2,10 @@
 
 #include "core/clock.h"
 #include "core/compare.h"
+#include "core/drift.h"
 #include "core/merge.h"
 #include "core/sql.h"
+#include "core/sql_alter.h"
 #include "core/sql_duckdb.h"
 #include "core/sql_snowflake.h"
 #include "core/sql_plain.h"
@@ -156,7 +158,10 @@ static enum rf_code look_at_source(struct rf_run *run, struct rf_error *err) {
 
 static enum rf_code decide(struct rf_run *run, int64_t load_id, struct rf_error *err) {
     announce(run, RF_STEP_DESCRIBE);
+    bool left_out;
     RF_TRY(run->sink.ops->describe(run->sink.self, &run->source_facts, &run->target_facts, err));
+    RF_TRY(rf_leave_out(run->job, &run->last, &run->target_facts, &run->source_facts, run->arena, &left_out, err));
+    if (left_out) RF_TRY(run->sink.ops->describe(run->sink.self, &run->source_facts, &run->target_facts, err));
     RF_TRY(rf_plan_make(run->job, &run->source_facts, &run->target_facts, &run->last, load_id, run->arena, &run->plan, err));
     run->report.plan = &run->plan;
     run->report.channel = run->sink.channel;
@@ -252,10 +257,10 @@ static enum rf_code look_at_both(struct rf_run *run, struct rf_error *err) {
 
 enum { MOST_STATEMENTS = 24 };
 
-/* The statements of a run, each a text of its own that the caller frees. */
+/* The statements of a run, each a text of its own that the caller frees; room for those of the drift too. */
 struct listing {
-    struct rf_statement statements[MOST_STATEMENTS];
-    struct rf_text texts[MOST_STATEMENTS];
+    struct rf_statement *statements;
+    struct rf_text *texts;
     int n;
 };
 
@@ -271,6 +276,11 @@ static void list_source(const struct rf_plan *plan, struct listing *listing) {
     if (plan->n_parts > 0) rf_sql_read_part(plan, 0, list(listing, "source", "read the first of several parts"));
     else rf_sql_read(plan, list(listing, "source", "read"));
     if (plan->sweep) rf_sql_read_keys(plan, list(listing, "source", "read keys"));
+}
+
+static void list_alterations(const struct rf_plan *plan, enum rf_alter_when when, struct listing *listing) {
+    for (int i = 0; i < plan->n_alterations; i++)
+        if (rf_alter_when(plan, i) == when) rf_sql_alter(plan, i, list(listing, "target", "alter table"));
 }
 
 /* What brings the stage into the target, where that is the same in all dialects. */
@@ -296,12 +306,15 @@ static void list_closing(const struct rf_plan *plan, struct listing *listing) {
 
 static void list_postgres(const struct rf_plan *plan, struct listing *listing) {
     rf_sql_take_lease(plan->job, list(listing, "target", "lease"));
+    list_alterations(plan, RF_ALTER_BEFORE_BEGIN, listing);
+    list_alterations(plan, RF_ALTER_BEFORE_ROWS, listing);
     if (plan->first_load) rf_sql_create_target(plan, list(listing, "target", "create table"));
     if (!plan->straight) rf_sql_create_stage(plan, list(listing, "target", "create stage"));
     rf_sql_write(plan, list(listing, "target", plan->straight ? "load" : "load stage"));
     if (plan->sweep) rf_sql_create_keys(plan, list(listing, "target", "create stage of keys"));
     if (plan->sweep) rf_sql_write_keys(plan, list(listing, "target", "load keys"));
     rf_sql_fence(plan->job, list(listing, "target", "fence"));
+    list_alterations(plan, RF_ALTER_BEFORE_MERGE, listing);
     if (plan->first_load) rf_sql_seal_target(plan, list(listing, "target", "seal table"));
     if (plan->audit) rf_sql_count_missed(plan, list(listing, "target", "count missed rows"));
     if (!list_mode(plan, listing) && !plan->straight) rf_sql_merge(plan, list(listing, "target", "merge"));
@@ -324,6 +337,7 @@ static void list_duckdb(const struct rf_plan *plan, struct listing *listing) {
     rf_duckdb_take_rows(plan, list(listing, "target", plan->straight ? "load" : "load stage"));
     if (plan->sweep) rf_sql_create_keys(plan, list(listing, "target", "create stage of keys"));
     if (plan->sweep) rf_duckdb_take_keys(plan, list(listing, "target", "load keys"));
+    list_alterations(plan, RF_ALTER_BEFORE_MERGE, listing);
     if (plan->straight && plan->source->n_keys > 0) rf_duckdb_add_key(plan, list(listing, "target", "add key"));
     if (plan->audit) rf_sql_count_missed(plan, list(listing, "target", "count missed rows"));
     if (!list_mode(plan, listing) && !plan->straight) list_merge_of_duckdb(plan, listing);
@@ -341,6 +355,7 @@ static void list_snowflake(const struct rf_plan *plan, struct listing *listing) 
     rf_snowflake_put(plan, "/tmp/rowferry-spool-…/rows_0001.csv.zst", "rows", list(listing, "target", "send the first file"));
     rf_snowflake_copy_rows(plan, list(listing, "target", "load stage"));
     if (plan->sweep) rf_snowflake_copy_keys(plan, list(listing, "target", "load keys"));
+    list_alterations(plan, RF_ALTER_BEFORE_MERGE, listing);
     if (plan->audit) rf_stage_makers(plan)->count_missed(plan, list(listing, "target", "count missed rows"));
     if (!list_mode(plan, listing)) rf_snowflake_merge(plan, list(listing, "target", "merge"));
     list_closing(plan, listing);
@@ -354,6 +369,7 @@ static void list_plain(const struct rf_plan *plan, struct listing *listing) {
     rf_plain_insert_row(plan, list(listing, "target", "write"));
     if (plan->sweep) rf_plain_create_keys(plan, list(listing, "target", "create stage of keys"));
     if (plan->sweep) rf_plain_insert_key(plan, list(listing, "target", "write keys"));
+    list_alterations(plan, RF_ALTER_BEFORE_MERGE, listing);
     if (plan->audit) rf_plain_count_missed(plan, list(listing, "target", "count missed rows"));
     bool merges = !list_mode(plan, listing) && !plan->straight;
     if (merges && !plan->first_load) rf_plain_update(plan, list(listing, "target", "update"));
@@ -368,8 +384,10 @@ static void list_target(const struct rf_plan *plan, struct listing *listing) {
     else list_postgres(plan, listing);
 }
 
-static enum rf_code print_plan(const struct rf_plan *plan, char **json, struct rf_error *err) {
-    struct listing listing = {0};
+static enum rf_code print_plan(const struct rf_plan *plan, struct rf_arena *arena, char **json, struct rf_error *err) {
+    size_t most = (size_t)plan->n_alterations + MOST_STATEMENTS;
+    struct listing listing = {.statements = rf_arena_take(arena, most * sizeof *listing.statements), .texts = rf_arena_take(arena, most * sizeof *listing.texts)};
+    if (!listing.statements || !listing.texts) return rf_no_memory(err);
     list_source(plan, &listing);
     list_target(plan, &listing);
     enum rf_code code = RF_OK;
@@ -387,7 +405,7 @@ static enum rf_code print_plan(const struct rf_plan *plan, char **json, struct r
 
 enum rf_code rf_transfer_plan(struct rf_run *run, char **json, struct rf_error *err) {
     enum rf_code code = look_at_both(run, err);
-    if (code == RF_OK) code = print_plan(&run->plan, json, err);
+    if (code == RF_OK) code = print_plan(&run->plan, run->arena, json, err);
     close_both(run);
     return code;
 }
@@ -396,6 +414,10 @@ static enum rf_code verify_later(struct rf_run *run, char **json, struct rf_erro
     if (rf_job_has_window(run->job)) return rf_fail(err, RF_CONFIG, "verifying compares whole tables, and the job reads only a window of one");
     RF_TRY(look_at_both(run, err));
     if (!run->target_facts.exists) return rf_fail(err, RF_CONFIG, "%s does not exist: there is nothing to verify", run->job->target_label);
+    if (run->plan.n_alterations > 0) {
+        rf_fail(err, RF_DRIFT, "the schema of %s has changed since the last load of %s, which does not follow it yet", run->job->source_label, run->job->target_label);
+        return rf_hint(err, "Run it first; `rowferry plan` shows what it would change.");
+    }
     struct rf_verification *verification = &run->report.verification;
     uint64_t since = run->plan.full_read ? 0 : run->plan.as_of;
     announce(run, RF_STEP_VERIFY);

@@ -318,6 +318,7 @@ static enum rf_code fill_keys(const PGresult *rows, struct rf_arena *arena, stru
         struct rf_unique_key *key = &(*keys)[*n - 1];
         key->not_null &= rf_pg_flag(rows, row, 2);
         RF_TRY(rf_pg_text(rows, row, 3, arena, &key->names[key->n++], err));
+        if (first) RF_TRY(rf_pg_text(rows, row, 4, arena, &key->name, err));
     }
     return RF_OK;
 }

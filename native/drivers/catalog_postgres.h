@@ -24,6 +24,7 @@ struct rf_relation {
 
 /* A unique index over plain columns. */
 struct rf_unique_key {
+    const char *name; /* of the index, and of the constraint that has it */
     bool primary;
     bool not_null;
     const char **names;

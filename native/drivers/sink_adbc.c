@@ -8,6 +8,7 @@
 
 #include "core/merge.h"
 #include "core/sql.h"
+#include "core/sql_alter.h"
 #include "core/sql_duckdb.h"
 #include "core/sql_target.h"
 #include "drivers/duckdb.h"
@@ -199,11 +200,17 @@ static enum rf_code update_and_insert(void *self, struct rf_counts *counts, stru
 
 static const struct rf_merge_ops merge_ops = {.count = count, .change = change, .text = read_text, .merge = update_and_insert};
 
+static enum rf_code execute_alteration(void *self, const char *role, struct rf_text *sql, struct rf_error *err) {
+    struct rf_sink_duckdb *sink = self;
+    return rf_adbc_execute(&sink->adbc, role, sql, NULL, err);
+}
+
 static enum rf_code merge_rows(void *self, const struct rf_plan *plan, struct rf_counts *counts, struct rf_error *err) {
     struct rf_sink_duckdb *sink = self;
     if (sink->keys_follow) RF_TRY(end_ingest(sink, rf_duckdb_count_keys, &counts->keys_staged, err));
     else RF_TRY(end_rows(sink, err));
     counts->staged = sink->rows_staged;
+    RF_TRY(rf_alter_target(plan, RF_ALTER_BEFORE_MERGE, execute_alteration, sink, err));
     if (!plan->straight) return rf_merge_stage(plan, &merge_ops, sink, counts, err);
     counts->inserted = counts->staged;
     return plan->source->n_keys > 0 ? change(sink, "add the key", rf_duckdb_add_key, NULL, err) : RF_OK;

@@ -8,6 +8,7 @@
 
 #include "core/copy_binary.h"
 #include "core/merge.h"
+#include "core/sql_alter.h"
 #include "core/sql_plain.h"
 #include "drivers/target.h"
 
@@ -210,9 +211,19 @@ static enum rf_code update_and_insert(void *self, struct rf_counts *counts, stru
 
 static const struct rf_merge_ops merge_ops = {.count = count, .change = change, .text = read_text, .merge = update_and_insert};
 
+static enum rf_code execute_alteration(void *self, const char *role, struct rf_text *sql, struct rf_error *err) {
+    struct rf_sink_odbc *sink = self;
+    return rf_odbc_execute(sink, role, sql, NULL, err);
+}
+
+static enum rf_code alter_target(struct rf_sink_odbc *sink, struct rf_error *err) {
+    return rf_alter_target(sink->plan, RF_ALTER_BEFORE_MERGE, execute_alteration, sink, err);
+}
+
 static enum rf_code merge_once(struct rf_sink_odbc *sink, struct rf_counts *counts, struct rf_error *err) {
     RF_TRY(begin_once(sink, err));
     RF_TRY(rf_odbc_fence(sink, err));
+    if (!sink->row->ddl_commits) RF_TRY(alter_target(sink, err));
     if (!sink->plan->straight) return rf_merge_stage(sink->plan, &merge_ops, sink, counts, err);
     counts->inserted = counts->staged;
     return RF_OK;
@@ -229,6 +240,7 @@ static enum rf_code merge_rows(void *self, const struct rf_plan *plan, struct rf
     RF_TRY(end_ingests(sink, counts, err));
     bool keeps_stage = sink->row->ddl_commits && !plan->straight;
     const struct rf_counts before = *counts;
+    if (sink->row->ddl_commits) RF_TRY(alter_target(sink, err));
     for (int tries = 1;; tries++) {
         enum rf_code code = merge_once(sink, counts, err);
         if (code == RF_OK || !keeps_stage || !may_try_again(err) || tries == MOST_TRIES) return code;

@@ -7,6 +7,7 @@
 #include "core/record.h"
 #include "core/merge.h"
 #include "core/sql.h"
+#include "core/sql_alter.h"
 #include "drivers/catalog_postgres.h"
 #include "drivers/sink_postgres.h"
 #include "drivers/target.h"
@@ -27,6 +28,16 @@ static bool matches_keys(const struct rf_job *job, const struct rf_unique_key *k
     return true;
 }
 
+/* Then nobody asks what a new table would have. */
+static bool is_as_at_source(const struct rf_source_facts *source, const struct rf_target_facts *facts) {
+    bool same = true;
+    for (int i = 0; same && i < source->n_columns; i++) {
+        int at = rf_find_column(facts->columns, facts->n_columns, source->columns[i].name);
+        same = at >= 0 && strcmp(facts->columns[at].type, source->columns[i].type) == 0 && strcmp(facts->columns[at].identity, source->columns[i].identity) == 0;
+    }
+    return same;
+}
+
 static enum rf_code describe_existing(struct rf_sink_postgres *sink, int64_t oid, const struct rf_source_facts *source,
                                       struct rf_target_facts *facts, struct rf_error *err) {
     struct rf_unique_key *keys;
@@ -34,8 +45,10 @@ static enum rf_code describe_existing(struct rf_sink_postgres *sink, int64_t oid
     RF_TRY(rf_pg_columns(&sink->pg, oid, sink->arena, &facts->columns, &facts->n_columns, NULL, NULL, err));
     RF_TRY(rf_pg_unique_keys(&sink->pg, oid, sink->arena, &keys, &n, err));
     for (int i = 0; i < n; i++) facts->key_unique |= matches_keys(sink->job, &keys[i], source);
+    for (int i = 0; i < n; i++)
+        if (keys[i].primary) facts->key_name = keys[i].name;
     facts->is_ours = rf_has_metadata(facts);
-    return RF_OK;
+    return is_as_at_source(source, facts) ? RF_OK : rf_pg_twins(&sink->pg, source->columns, source->n_columns, sink->arena, &facts->twins, err);
 }
 
 static enum rf_code read_catalogs(struct rf_sink_postgres *sink, const struct rf_source_facts *source, struct rf_target_facts *facts, struct rf_error *err) {
@@ -70,10 +83,17 @@ static enum rf_code execute_made(struct rf_sink_postgres *sink, const char *role
     return rf_pg_execute_text(&sink->pg, role, &sql, 0, NULL, result, err);
 }
 
+static enum rf_code execute_alteration(void *self, const char *role, struct rf_text *sql, struct rf_error *err) {
+    struct rf_sink_postgres *sink = self;
+    return rf_pg_execute_text(&sink->pg, role, sql, 0, NULL, NULL, err);
+}
+
 static enum rf_code begin_load(void *self, const struct rf_plan *plan, struct rf_error *err) {
     struct rf_sink_postgres *sink = self;
     sink->plan = plan;
+    RF_TRY(rf_alter_target(plan, RF_ALTER_BEFORE_BEGIN, execute_alteration, sink, err));
     RF_TRY(rf_pg_execute(&sink->pg, "begin", "BEGIN", 0, NULL, NULL, err));
+    RF_TRY(rf_alter_target(plan, RF_ALTER_BEFORE_ROWS, execute_alteration, sink, err));
     if (plan->first_load) RF_TRY(execute_made(sink, "create the target table", rf_sql_create_target, NULL, err));
     if (!plan->straight) RF_TRY(execute_made(sink, "create the stage", rf_sql_create_stage, NULL, err));
     struct rf_text sql = {0};
@@ -139,6 +159,7 @@ static enum rf_code merge_rows(void *self, const struct rf_plan *plan, struct rf
     struct rf_sink_postgres *sink = self;
     RF_TRY(end_copies(sink, counts, err));
     RF_TRY(rf_postgres_fence(sink, err));
+    RF_TRY(rf_alter_target(plan, RF_ALTER_BEFORE_MERGE, execute_alteration, sink, err));
     if (plan->first_load) RF_TRY(execute_made(sink, "seal the new table", rf_sql_seal_target, NULL, err));
     if (!plan->straight) return rf_merge_stage(plan, &merge_ops, sink, counts, err);
     counts->inserted = counts->staged;

@@ -7,6 +7,7 @@
 
 #include "core/merge.h"
 #include "core/snowflake_names.h"
+#include "core/sql_alter.h"
 #include "core/sql_snowflake.h"
 #include "core/types.h"
 #include "drivers/target.h"
@@ -286,12 +287,17 @@ static enum rf_code merge_into_target(void *self, struct rf_counts *counts, stru
 
 static const struct rf_merge_ops merge_ops = {.count = count, .change = change, .text = read_text, .merge = merge_into_target};
 
+static enum rf_code execute_alteration(void *self, const char *role, struct rf_text *sql, struct rf_error *err) {
+    return rf_snowflake_execute(self, role, sql, NULL, err);
+}
+
 static enum rf_code merge_rows(void *self, const struct rf_plan *plan, struct rf_counts *counts, struct rf_error *err) {
     struct rf_sink_snowflake *sink = self;
     if (sink->keys_follow) RF_TRY(end_files(sink, rf_snowflake_copy_keys, rf_snowflake_count_keys, &counts->keys_staged, err));
     else RF_TRY(end_rows(sink, err));
     counts->staged = sink->rows_staged;
     rf_spool_folder_remove(&sink->folder);
+    RF_TRY(rf_alter_target(plan, RF_ALTER_BEFORE_MERGE, execute_alteration, sink, err));
     RF_TRY(sink->session.ops->begin(sink->session.self, err));
     RF_TRY(rf_merge_stage(plan, &merge_ops, sink, counts, err));
     return plan->job->mode == RF_MODE_MERGE ? RF_OK : number_transaction(sink, err);

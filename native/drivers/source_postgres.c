@@ -162,6 +162,7 @@ static enum rf_code select_columns(const struct rf_source_postgres *source, cons
         int at = wanted->names ? rf_find_column(all, n_all, wanted->names[i]) : i;
         if (at < 0) return no_column(source, "columns", wanted->names[i], err);
         facts->columns[i] = all[at];
+        facts->columns[i].line = lines[at];
         rf_text_addf(fingerprint, "%s\n", lines[at]);
     }
     facts->n_columns = n;

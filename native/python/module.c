@@ -364,6 +364,14 @@ static PyObject *type_table(PyObject *Py_UNUSED(module), PyObject *Py_UNUSED(ign
     return text;
 }
 
+static PyObject *drift_table(PyObject *Py_UNUSED(module), PyObject *Py_UNUSED(ignored)) {
+    char *json = rf_drift_json();
+    if (!json) return PyErr_NoMemory();
+    PyObject *text = PyUnicode_FromString(json);
+    free(json);
+    return text;
+}
+
 static PyObject *steps(PyObject *Py_UNUSED(module), PyObject *Py_UNUSED(ignored)) {
     PyObject *names = PyTuple_New(RF_STEPS);
     for (int step = 0; names && step < RF_STEPS; step++) {
@@ -376,6 +384,7 @@ static PyObject *steps(PyObject *Py_UNUSED(module), PyObject *Py_UNUSED(ignored)
 static PyMethodDef module_methods[] = {
     {"spec", spec, METH_O, "spec(kind) -> str\n--\n\nThe JSON Schema of \"job\" or \"report\"."},
     {"type_table", type_table, METH_NOARGS, "type_table() -> str\n--\n\nWhat becomes of every type on each target, as JSON."},
+    {"drift_table", drift_table, METH_NOARGS, "drift_table() -> str\n--\n\nWhat may happen to a schema, and what each policy does then, as JSON."},
     {"steps", steps, METH_NOARGS, "steps() -> tuple[str, ...]\n--\n\nThe steps of a run, in order, as progress names them."},
     {NULL, NULL, 0, NULL},
 };

@@ -14,11 +14,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from rowferry._native import __version__, spec, type_table
+from rowferry._native import __version__, drift_table, spec, type_table
 from rowferry.checkup import Checkup, SelfTest, doctor, selftest
 from rowferry.errors import RowferryError
 from rowferry.job import Job, run, verify
-from rowferry.report import Counts, LoadRecord, Plan, Report, Verification
+from rowferry.report import Counts, Drift, LoadRecord, Plan, Report, Verification
 from rowferry.rows import Column, Rows, read
 from rowferry.streams import load
 
@@ -37,6 +37,7 @@ __all__ = [
     "Checkup",
     "Column",
     "Counts",
+    "Drift",
     "Job",
     "LoadRecord",
     "Plan",
@@ -48,6 +49,7 @@ __all__ = [
     "__version__",
     "diagnose",
     "doctor",
+    "drift_table",
     "load",
     "read",
     "run",

@@ -74,6 +74,9 @@ class Read:
 def spec(kind: Literal["job", "report"]) -> str:
     """A JSON Schema, draft 2020-12."""
 
+def drift_table() -> str:
+    """What may happen to a schema between two runs, and what each policy does then, as JSON: `{"kinds": [{"kind": "column_added", …}, …]}`."""
+
 def type_table() -> str:
     """The one table of types: a JSON object whose "types" are objects of texts and nulls.
 

@@ -27,7 +27,7 @@ import click
 from click.core import ParameterSource
 from click.exceptions import NoArgsIsHelpError
 
-from rowferry import __version__, spec, terminal, type_table, uri
+from rowferry import __version__, drift_table, spec, terminal, type_table, uri
 from rowferry.checkup import BYTES_PER_SECOND, doctor, selftest
 from rowferry.errors import ConfigurationError, RowferryError
 from rowferry.fanout import Outcome, Work, side_by_side
@@ -156,6 +156,17 @@ def _uri(ctx: click.Context, option: click.Parameter, value: str | None) -> str 
     return value
 
 
+def _policies(_: click.Context, option: click.Parameter, value: Sequence[str]) -> str | dict[str, str] | None:
+    """`fail`, or `type_changed=apply,nullability=apply`; the option may also stand several times."""
+    words = [word.strip() for text in value for word in text.split(",")]
+    if len(words) == 1 and "=" not in words[0]:
+        return words[0]
+    for word in words:
+        if "=" not in word:
+            raise click.BadParameter(f"{word!r} is not of the form kind=policy", param=option)
+    return dict(word.split("=", 1) for word in words) or None
+
+
 source_option = click.option(
     "--source", metavar="URI", envvar="ROWFERRY_SOURCE", callback=_uri, help="postgresql://user@host/database"
 )
@@ -193,6 +204,13 @@ job_options = _options(
         click.option("--as-text", metavar="A,B", multiple=True, callback=_names, help="Carried as their text.  [none]"),
         click.option("--naive-timestamps", type=click.Choice(["auto", "utc", "keep"]), help="Timestamps without zone: taken as UTC, or kept.  [auto: utc on Snowflake]"),
         click.option("--where", metavar="SQL", help="Condition on the source's rows, sent as written."),
+        click.option(
+            "--on-schema-change",
+            metavar="KIND=POLICY",
+            multiple=True,
+            callback=_policies,
+            help="apply, ignore or fail, for a kind of change or, alone, for all; `rowferry drift` lists them.",
+        ),
         click.option("--on-duplicate", type=click.Choice(["newest", "fail"]), help="Two rows of one key.  [newest]"),
     ),
     _group(
@@ -426,6 +444,17 @@ def types_command(target: str | None, as_json: bool) -> None:
         _print_json({"types": [terminal.chosen_type(row, target) for row in table["types"]]})
     else:
         terminal.print_types(table["types"], target)
+
+
+@cli.command("drift")
+@json_option
+def drift_command(as_json: bool) -> None:
+    """Print what may happen to a schema between two runs, and what --on-schema-change makes of it."""
+    table = json.loads(drift_table())
+    if as_json:
+        _print_json(table)
+    else:
+        print(terminal.drift_text(table["kinds"]))
 
 
 @cli.command("diagnose")

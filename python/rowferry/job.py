@@ -124,6 +124,8 @@ class Job:
             by `_source_xid`, and nothing is ever changed there; `replace`: the table as it was last read, for which no key
             is needed.
         allow_empty: Under `replace` a source without rows is an error; this takes it for what it says.
+        on_schema_change: What to do when the schema has changed since the last load: kind → `apply`, `ignore` or `fail`, or one of
+            these for every kind that knows it; `rowferry drift` lists the kinds. None: each kind's default.
         on_duplicate: Two rows of one key in one load: `newest` wins, or `fail`.
         run_id: Names the run; the tries of one run share it. None: a new one.
         try_number: Of this run, from 1; a later try takes the table over from an earlier one.
@@ -170,6 +172,8 @@ class Job:
     connections: int = 1
     mode: Literal["merge", "append", "replace"] = "merge"
     allow_empty: bool = False
+    mode: Literal["merge"] = "merge"
+    on_schema_change: str | Mapping[str, str] | None = field(default=None, hash=False)
     on_duplicate: Literal["newest", "fail"] = "newest"
     run_id: str | None = None
     try_number: int = 1
@@ -210,7 +214,7 @@ class Job:
     def to_dict(self) -> dict[str, Any]:
         """The job document: plain values, passwords included."""
         values = {name: getattr(self, name) for name in self.settings()}
-        return {n: list(v) if isinstance(v, tuple) else v for n, v in values.items()}
+        return {n: list(v) if isinstance(v, tuple) else dict(v) if isinstance(v, Mapping) else v for n, v in values.items()}
 
     def run(self, on_progress: OnProgress | None = None) -> Report:
         """Carry the rows changed since the last load, and commit them with their load record.

@@ -18,6 +18,7 @@ __all__ = [
     "Counts",
     "Difference",
     "Document",
+    "Drift",
     "Estimate",
     "LoadRecord",
     "Plan",
@@ -101,6 +102,27 @@ class Difference(Document):
 
     key: str
     kind: Literal["different", "missing", "target_only"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Drift(Document):
+    """A change of the schema that a load met.
+
+    Attributes:
+        kind: As `rowferry drift` lists it: `column_added`, `type_widened`, …
+        column: The column, or the partition; None of a whole table.
+        old: Its type or name before, or None.
+        new: Its type or name now, or None.
+        policy: The one that held.
+        done: What was done, or what a run would do.
+    """
+
+    kind: str
+    column: str | None
+    old: str | None
+    new: str | None
+    policy: Literal["apply", "ignore"]
+    done: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -202,7 +224,7 @@ class Plan(Document):
         estimate: Size of the source table.
         statements: In the order they would be sent.
         reasons: What limits the completeness of such a run.
-        drift: Changes of the source's columns since the last load.
+        drift: Changes of the schema since the last load, and what was done about each.
         conversions: Columns whose values come in another form, such as their text, and why.
     """
 
@@ -222,11 +244,11 @@ class Plan(Document):
     estimate: Estimate
     statements: tuple[Statement, ...] = ()
     reasons: tuple[str, ...] = ()
-    drift: tuple[Any, ...] = ()
+    drift: tuple[Drift, ...] = ()
     conversions: tuple[Conversion, ...] = ()
 
     def __post_init__(self) -> None:
-        self._freeze(estimate=Estimate, statements=Statement, conversions=Conversion)
+        self._freeze(estimate=Estimate, statements=Statement, conversions=Conversion, drift=Drift)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -268,7 +290,7 @@ class Report(Document):
         source: `server_version`, `system`, `timeline`, `database`, `in_recovery`; None of a stream.
         target: `server_version`, `channel`.
         verification: The comparison, when the job asked for it.
-        drift: Changes of the source's columns since the last load.
+        drift: Changes of the schema since the last load, and what was done about each.
         conversions: Columns whose values come in another form, such as their text, and why.
         warnings: What somebody should look at.
     """
@@ -305,12 +327,12 @@ class Report(Document):
     audit: Mapping[str, int] | None = None
     connections: int = 1
     verification: Verification | None = None
-    drift: tuple[Any, ...] = ()
+    drift: tuple[Drift, ...] = ()
     conversions: tuple[Conversion, ...] = ()
     warnings: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
-        self._freeze(this_try=Counts, run_total=Counts, verification=Verification, conversions=Conversion)
+        self._freeze(this_try=Counts, run_total=Counts, verification=Verification, conversions=Conversion, drift=Drift)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -6,7 +6,7 @@ arrow.apache.org/docs/format/CDataInterface/PyCapsuleInterface.html.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, Literal
 
 from rowferry import errors
@@ -29,6 +29,7 @@ def load(
     naive_timestamps: Literal["auto", "utc", "keep"] = "auto",
     mode: Literal["merge", "replace"] = "merge",
     allow_empty: bool = False,
+    on_schema_change: str | Mapping[str, str] | None = None,
     on_duplicate: Literal["newest", "fail"] = "newest",
     run_id: str | None = None,
     try_number: int = 1,
@@ -70,6 +71,8 @@ def load(
         as_text: Columns to carry as the texts that PostgreSQL prints, whatever their type; None: none.
         mode: `merge`, or `replace`: the stream's rows come in the place of all that the target holds, in one transaction.
         allow_empty: Under `replace` a stream without rows is an error; this takes it for what it says.
+        on_schema_change: As in `Job`, of columns that the stream has and the target lacks, or the other way round, and of types. In a
+            column that is added rows of earlier loads are NULL.
         on_duplicate: Two rows of one key in one load: the later one wins (`newest`), or `fail`.
         run_id: Names the run; what is loaded again under it adds to its `run_total`.
     Raises:

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from rowferry.checkup import Checkup, TableCheckup, holder
 from rowferry.errors import RowferryError
 from rowferry.job import Job, Progress
-from rowferry.report import LoadRecord, Plan, Report, Verification
+from rowferry.report import Drift, LoadRecord, Plan, Report, Verification
 
 if TYPE_CHECKING:
     from rowferry.diagnosis import Diagnosis
@@ -118,6 +118,7 @@ def proof_lines(report: Report) -> Iterator[str]:
 def _ground_lines(of: Report | Plan) -> Iterator[str]:
     yield f"capture {of.capture}: {of.capture_reason}"
     yield from of.reasons
+    yield from map(drift_line, of.drift)
     for of_column in of.conversions:
         why = f": {of_column.reason}" if of_column.reason else ""
         yield f"{of_column.column} ({of_column.type}) carried as {of_column.carried_as}{why}"
@@ -127,6 +128,13 @@ def _ground_lines(of: Report | Plan) -> Iterator[str]:
         yield f"watermark: the next run reads from {of.watermark}"
     if of.watermark_held_by:
         yield f"held back by {holder(of.watermark_held_by)}: the next run reads again what it may have written"
+
+
+def drift_line(event: Drift) -> str:
+    """`drift: type_widened of "price", numeric(12,2) -> numeric(20,2): …`."""
+    what = f' of "{event.column}"' if event.column else ""
+    change = ", " + " -> ".join(part or "nothing" for part in (event.old, event.new)) if event.old or event.new else ""
+    return f"drift: {event.kind}{what}{change}: {event.done} ({event.policy})"
 
 
 def _proven(of: Report | Plan) -> str:
@@ -236,6 +244,21 @@ def print_types(rows: Sequence[Mapping[str, Any]], target: str | None) -> None:
     for note in [key for key in heads if key.endswith("note")]:
         heads[note] = heads.pop(note)  # the longest stand last
     _print_table(None, list(heads.values()), [[_cell(row[key]) for key in heads] for row in rows])
+
+
+DRIFT_COLUMNS = ("change", "kind", "apply", "ignore")
+
+
+def drift_text(kinds: Sequence[Mapping[str, Any]]) -> str:
+    """The table of kinds and policies, as Markdown; what holds without a word of the job stands in bold."""
+    rows = [[_drift_cell(kind, column) for column in DRIFT_COLUMNS] for kind in kinds]
+    head = ["| " + " | ".join([*DRIFT_COLUMNS, "fail"]) + " |", "|---" * 5 + "|"]
+    return "\n".join(head + ["| " + " | ".join([*row, "**stops**" if kind["default"] == "fail" else "stops"]) + " |" for row, kind in zip(rows, kinds, strict=True)])
+
+
+def _drift_cell(kind: Mapping[str, Any], column: str) -> str:
+    text = kind["meaning"] if column == "change" else f"`{kind['kind']}`" if column == "kind" else kind[column] or "–"
+    return f"**{text}**" if column == kind["default"] else text
 
 
 def print_checkup(checkup: Checkup) -> None:

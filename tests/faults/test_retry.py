@@ -63,7 +63,7 @@ def test_a_retry_after_a_refusal_sees_the_same_drift(orders: Pair) -> None:
     refusals = []
     for number in (1, 2):
         with pytest.raises(SchemaDriftError) as caught:
-            orders.run("orders", run_id="night", try_number=number)
+            orders.run("orders", run_id="night", try_number=number, on_schema_change="fail")
         refusals.append(str(caught.value))
     assert "extra" in refusals[0] and refusals[0] == refusals[1]
     assert len(orders.loads("orders")) == 1

@@ -207,6 +207,7 @@ class Snowflake(Sink):
     settings: ClassVar[dict[str, Any]] = {"target_table": "raw_postgres.{table}", "lease_seconds": 3}
     cannot: ClassVar[dict[str, str]] = {
         "enforce keys": "Snowflake enforces no key but NOT NULL",
+        "another type of a key": "the emulator changes no type of a key",
         "apostrophes": "the emulator makes no column whose name holds an apostrophe",
     }
     types: ClassVar[dict[str, str]] = {

@@ -369,7 +369,7 @@ def test_a_target_that_would_change_the_value_is_refused_with_both_types(secreti
     secretive.at_source.execute(f"CREATE TABLE items (id int PRIMARY KEY, v {source_type})")
     secretive.run("items")
     secretive.at_target.execute(f"ALTER TABLE raw_postgres.items DROP v, ADD v {target_type}")
-    error = refused(secretive, SchemaDriftError)
+    error = refused(secretive, SchemaDriftError, on_schema_change="fail")
     names = [secretive.at_source.execute("SELECT format_type(atttypid, atttypmod) FROM pg_attribute WHERE attname = 'v' AND attrelid = 'items'::regclass").fetchone()[0]]
     names += [secretive.at_target.execute("SELECT format_type(atttypid, atttypmod) FROM pg_attribute WHERE attname = 'v' AND attrelid = 'raw_postgres.items'::regclass").fetchone()[0]]
     for name in ('"v"', *names):

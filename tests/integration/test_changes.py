@@ -55,6 +55,7 @@ class Change:
         refused: The class of the refusal; None: the run goes through.
         names: What the message of the refusal must name.
         way_out: What the refusal's hint says, done at the target.
+        policy: Of `on_schema_change`; None: the usual ones.
     """
 
     what: str
@@ -64,13 +65,14 @@ class Change:
     names: tuple[str, ...] = ()
     way_out: tuple[str, ...] = ()
     where: str | None = None
+    policy: str | None = None
 
     def __str__(self) -> str:
         return self.what
 
 
 def drift(what: str, *ddl: str, names: tuple[str, ...], way_out: tuple[str, ...]) -> Change:
-    return Change(what, ddl, refused=SchemaDriftError, names=names, way_out=way_out)
+    return Change(what, ddl, refused=SchemaDriftError, names=names, way_out=way_out, policy="fail")
 
 
 CHANGES = (
@@ -103,7 +105,7 @@ CHANGES = (
     drift("a column added without a default", "ALTER TABLE items ADD stock int", "UPDATE items SET stock = id WHERE id < 9",
           names=('"stock"', "integer"), way_out=("ALTER TABLE raw_postgres.items ADD COLUMN stock integer",)),
     drift("a column renamed", "ALTER TABLE items RENAME price TO amount",
-          names=('"amount"', "numeric(12,2)"), way_out=("ALTER TABLE raw_postgres.items ADD COLUMN amount numeric(12,2)",)),
+          names=('"amount"', "numeric(12,2)"), way_out=("ALTER TABLE raw_postgres.items RENAME price TO amount",)),
     drift("a type changed", "ALTER TABLE items ALTER price TYPE float8",
           names=('"price"', "double precision", "numeric(12,2)"), way_out=("ALTER TABLE raw_postgres.items ALTER COLUMN price TYPE double precision",)),
     drift("a type widened without a rewrite", "ALTER TABLE items ALTER price TYPE numeric(20, 2)", "UPDATE items SET price = 12345678901234567 WHERE id = 1",
@@ -111,7 +113,10 @@ CHANGES = (
     drift("a column that may be null now", "ALTER TABLE items ALTER name DROP NOT NULL", "UPDATE items SET name = NULL WHERE id = 1",
           names=('"name"',), way_out=("ALTER TABLE raw_postgres.items ALTER COLUMN name DROP NOT NULL",)),
     drift("a column dropped that the target wants", "ALTER TABLE items DROP name",
-          names=('"name"',), way_out=("ALTER TABLE raw_postgres.items ALTER COLUMN name DROP NOT NULL",)),
+          names=('"name"',), way_out=("ALTER TABLE raw_postgres.items DROP name",)),
+    Change("a column dropped that may not be null in the target", ("ALTER TABLE items DROP name", "INSERT INTO items VALUES (301, 1)")),
+    Change("a column added, dropped, renamed, and a type widened at once", ("ALTER TABLE items ADD stock int DEFAULT 7", "ALTER TABLE items DROP mood", "ALTER TABLE items ALTER price TYPE numeric(20, 2)",
+                                                                           "ALTER TABLE items RENAME name TO title"), policy="apply"),
     drift("another key", "ALTER TABLE items DROP CONSTRAINT items_pkey", "ALTER TABLE items ADD PRIMARY KEY (name)",
           names=("unique index",), way_out=("CREATE UNIQUE INDEX ON raw_postgres.items (name)",)),
     Change("attach of a filled partition", ("ALTER TABLE items ATTACH PARTITION items_3 FOR VALUES IN (3)",), PARTED),
@@ -154,6 +159,8 @@ def test_after_a_change_between_runs_both_sides_are_equal_or_the_run_refuses(lai
     settings: dict[str, Any] = {"keys": ["id"]} if change.table == INHERITED else {}
     if change.where:
         settings["where"] = change.where
+    if change.policy:
+        settings["on_schema_change"] = change.policy
     route.run("items", **settings)
     _execute(route.at_source, change.ddl)
     if change.refused:
@@ -228,7 +235,7 @@ def test_a_change_that_a_refused_run_has_seen_is_seen_again_by_the_next(laid: Ca
     route.run("items")
     route.at_source.execute("ALTER TABLE items ADD stock int DEFAULT 7")
     for _ in range(2):
-        route.refused(SchemaDriftError, "items")
+        route.refused(SchemaDriftError, "items", on_schema_change="fail")
     route.at_target.execute("ALTER TABLE raw_postgres.items ADD COLUMN stock integer")
     assert route.run("items", verify=True).reconciled
     route.assert_equal("items")

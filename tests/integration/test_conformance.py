@@ -374,7 +374,7 @@ DRIFT = {
     "wider": "ALTER TABLE {t} ALTER n TYPE numeric(14,2)",
     "another type": "ALTER TABLE {t} ALTER day TYPE text",
     "may be NULL": "ALTER TABLE {t} ALTER note DROP NOT NULL",
-    "dropped, not NULL": "ALTER TABLE {t} DROP COLUMN note",
+    "dropped": "ALTER TABLE {t} DROP COLUMN note",
 }
 
 
@@ -385,8 +385,8 @@ def test_a_change_of_columns_is_a_drift_that_loads_nothing_and_says_what_to_do(i
     items.run()
     items.write(change)
     items.write("INSERT INTO {t} (id) VALUES (5000)" if "note" in change else "UPDATE {t} SET note = 'new' WHERE id = 1")
-    hint = str(items.refused(errors.SchemaDriftError).hint)
-    assert hint.startswith(("ALTER TABLE", "ALTER the target's column")), hint
+    hint = str(items.refused(errors.SchemaDriftError, on_schema_change="fail").hint)
+    assert hint.startswith("Set on_schema_change=") or "cannot" in hint, hint
 
 
 @captures("xmin", "cursor", "full")

@@ -538,7 +538,7 @@ def test_a_value_goes_into_a_narrower_column_whole_or_the_load_fails(warehouse: 
 )
 def test_a_column_that_could_change_a_value_is_drift(warehouse: Warehouse, value: pa.Array, ddl: str) -> None:
     make(warehouse, value=ddl)
-    error = warehouse.refused(errors.SchemaDriftError, table(value=value))
+    error = warehouse.refused(errors.SchemaDriftError, table(value=value), on_schema_change="fail")
     assert '"value"' in error.message and error.hint
 
 
@@ -552,12 +552,13 @@ def test_keys_that_are_cast_are_one_key_where_the_target_says_so(warehouse: Ware
     assert key in warehouse.refused(errors.DataError, stream, on_duplicate="fail").message
 
 
-def test_a_column_that_is_new_is_drift_and_one_that_is_gone_becomes_null(warehouse: Warehouse) -> None:
+def test_a_column_that_is_new_is_added_unless_that_is_refused_and_one_that_is_gone_becomes_null(warehouse: Warehouse) -> None:
     warehouse.load(table(a=[1], b=[2]))
-    assert '"c"' in warehouse.refused(errors.SchemaDriftError, table(a=[1], b=[2], c=[3])).message
-    report = warehouse.load(table(a=[5]))
-    assert [change["column"] for change in report.drift] == ["b"]
-    assert warehouse.rows(columns="a, b") == [(5, None)]
+    assert '"c"' in warehouse.refused(errors.SchemaDriftError, table(a=[1], b=[2], c=[3]), on_schema_change="fail").message
+    assert [event.column for event in warehouse.load(table(a=[1], b=[2], c=[3])).drift] == ["c"]
+    report = warehouse.load(table(a=[5], c=[4]))
+    assert [event.column for event in report.drift] == ["b"]
+    assert warehouse.rows(columns="a, b, c") == [(5, None, 4)]
 
 
 def test_a_table_that_rowferry_did_not_make_is_left_alone(warehouse: Warehouse) -> None:

@@ -354,7 +354,8 @@ def test_a_commit_whose_answer_is_lost_is_found_and_one_that_never_came_loads_no
 )
 def test_a_column_that_the_table_cannot_take_is_drift(account: Account, later: pa.Table) -> None:
     account.load(table(n=pa.array([1], pa.int32())))
-    assert "ALTER TABLE" in str(account.refused(errors.SchemaDriftError, later).hint)
+    hint = str(account.refused(errors.SchemaDriftError, later, on_schema_change="fail").hint)
+    assert "ALTER TABLE" in hint or "Snowflake cannot change" in hint
 
 
 def test_a_column_without_a_value_or_a_type_fits_whatever_is_there(account: Account) -> None:

@@ -156,13 +156,15 @@ def test_each_version_that_a_run_saw_is_there_once_and_the_newest_ones_equal_the
     first = load()
     assert first.this_try.inserted == ROWS and items.rows("count(*)", "_source_xid > 0") == [(ROWS,)]
     assert load().this_try.inserted == 0
+    items.write("CREATE TABLE {t}_first AS TABLE {t}")
     items.write("UPDATE {t} SET note = 'second' WHERE id = 1; DELETE FROM {t} WHERE id = 2; INSERT INTO {t} (id, note) VALUES (1000, 'new')")
     second = load(sweep="always")
     assert (second.this_try.inserted, second.this_try.deleted, second.hard_deletes) == (2, 1, "captured")
-    items.write("UPDATE {t} SET note = 'note 1' WHERE id = 1; INSERT INTO {t} (id, note) VALUES (2, 'note 2'); UPDATE {t} SET note = note WHERE id BETWEEN 10 AND 12")
-    items.write("ALTER TABLE {t} DISABLE TRIGGER touch; UPDATE {t} SET note = note WHERE id = 3; ALTER TABLE {t} ENABLE TRIGGER touch")
+    items.write("UPDATE {t} SET note = note WHERE id BETWEEN 10 AND 12; UPDATE {t} SET note = 'third' WHERE id = 4")
+    as_first = "DELETE FROM {t} WHERE id IN (1, 2, 3); INSERT INTO {t} SELECT * FROM {t}_first WHERE id IN (1, 2, 3)"
+    items.write(f"ALTER TABLE {{t}} DISABLE TRIGGER touch; {as_first}; ALTER TABLE {{t}} ENABLE TRIGGER touch")
     third = load(sweep="always")
-    assert (third.this_try.inserted, third.this_try.deleted) == (5, 0), "a row that is equal to its newest version is none"
+    assert (third.this_try.inserted, third.this_try.deleted) == (6, 0), "3 is equal to its newest version, 1 and 2 only to an earlier one"
     assert third.this_try.read == third.this_try.inserted + third.this_try.duplicates
     a, b, c = first.load_id, second.load_id, third.load_id
     assert _history(items, "id, note, _load_id, _deleted_at IS NOT NULL", "id IN (1, 2, 3, 1000)") == [

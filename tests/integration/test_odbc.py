@@ -184,7 +184,7 @@ def test_a_row_that_goes_by_itself_between_arrays_changes_nothing_of_the_next(in
 
 GRANTS = (
     "GRANT SELECT, INSERT, UPDATE, CREATE, CREATE TEMPORARY TABLES ON _rowferry.* TO {user}",
-    "GRANT SELECT, INSERT, UPDATE, DELETE, CREATE, DROP ON raw_postgres.* TO {user}",
+    "GRANT SELECT, INSERT, UPDATE, DELETE, CREATE, DROP, ALTER ON raw_postgres.* TO {user}",
 )
 """README.md has them."""
 

@@ -310,7 +310,8 @@ def test_keys_of_several_columns_of_every_kind_are_read_once_each(pair: Pair) ->
     pair.change("DELETE FROM {t} WHERE v = 600")
     found = verified(pair)
     assert counts(found) == {"equal": 698, "different": 1, "missing": 1}
-    shown = ", ".join("flag::text" if name == "flag" and isinstance(pair.sink, Psqlodbc) else name for _, _, name in PARTS)
+    otherwise = {Psqlodbc: {"flag": "flag::text"}, Snowflake: {"moment": "moment || '+00'"}}.get(type(pair.sink), {})  # there it was taken as UTC
+    shown = ", ".join(otherwise.get(name, name) for _, _, name in PARTS)
     named = {v: key for key, v in pair.at_source.execute(f"SELECT ROW({shown})::text, v FROM {pair.table}")}
     assert examples(found) == {("different", named[300]), ("missing", named[600])}
 

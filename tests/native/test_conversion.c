@@ -140,9 +140,17 @@ TEST(a_column_that_is_there_and_no_text_takes_no_text) {
     make_loaded(&facts, "", "regclass", "regclass");
     facts.source_columns[3].refusal = "its values name objects of one server";
     check_refused(&facts, RF_DRIFT, "objects of one server", "\"columns\"");
+}
+
+TEST(a_shorter_text_that_is_there_is_widened_for_a_text) {
+    struct facts facts;
     make_loaded(&facts, ",\"as_text\":[\"odd\"]", "jsonb", "varchar");
     facts.target_columns[facts.target.n_columns - 1].typmod = 24;
-    check_refused(&facts, RF_DRIFT, "carried as text", "to text");
+    assert_code(convert(&facts), RF_OK, &facts.err);
+    assert_code(plan(&facts), RF_OK, &facts.err);
+    assert_int_equal(facts.plan.events[0].kind, RF_TYPE_WIDENED);
+    assert_string_equal(facts.plan.events[0].new, "text");
+    drop_facts(&facts);
 }
 
 #define UTC ",\"naive_timestamps\":\"utc\""
@@ -194,7 +202,7 @@ TEST(a_column_with_a_zone_takes_no_timestamp_without_one_unless_the_job_says_it_
     struct facts facts;
     make_naive(&facts, "", "timestamptz", -1);
     check_refused(&facts, RF_DRIFT, "timestamp(3) without time zone and that of raw_postgres.orders is timestamp with time zone", "\"naive_timestamps\": \"utc\"");
-    make_naive(&facts, UTC, "timestamptz", 0); /* it would round */
+    make_naive(&facts, UTC ",\"on_schema_change\":\"fail\"", "timestamptz", 0); /* it would round */
     check_refused(&facts, RF_DRIFT, "carried as timestamp with time zone (\"naive_timestamps\" takes it as UTC)", "to timestamp with time zone");
     make_naive(&facts, UTC, "text", -1);
     check_refused(&facts, RF_DRIFT, "timestamp(3) without time zone and that of raw_postgres.orders is text", "\"as_text\"");
@@ -257,10 +265,10 @@ TEST(as_text_names_columns_that_are_read) {
 
 TEST(a_column_that_is_added_later_is_told_with_the_type_it_would_have) {
     struct facts facts;
-    make_facts(&facts, ",\"as_text\":[\"odd\"]");
+    make_facts(&facts, ",\"on_schema_change\":\"fail\",\"as_text\":[\"odd\"]");
     add_source_column(&facts, "odd", "integer", "int4", -1);
     check_refused(&facts, RF_DRIFT, "column \"odd\" (integer) was added", "ADD COLUMN \"odd\" text");
-    make_facts(&facts, "");
+    make_facts(&facts, ",\"on_schema_change\":\"fail\"");
     add_source_column(&facts, "odd", "mood", "mood", -1)->identity = "enum('a')";
     check_refused(&facts, RF_DRIFT, "column \"odd\" (mood) was added", "ADD COLUMN \"odd\" mood");
 }
@@ -316,6 +324,7 @@ int main(void) {
         cmocka_unit_test(a_text_that_is_there_takes_what_may_once_have_had_no_type),
         cmocka_unit_test(a_text_that_is_there_takes_no_built_in_type_unasked),
         cmocka_unit_test(a_column_that_is_there_and_no_text_takes_no_text),
+        cmocka_unit_test(a_shorter_text_that_is_there_is_widened_for_a_text),
         cmocka_unit_test(another_version_of_an_extension_is_drift_where_the_column_is_of_its_type),
         cmocka_unit_test(money_of_another_locale_goes_as_its_number),
         cmocka_unit_test(what_an_extension_sends_goes_as_text_unless_both_ends_are_in_utf8),

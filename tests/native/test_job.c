@@ -522,11 +522,45 @@ TEST(a_job_that_fills_its_memory_is_refused) {
     rf_arena_free(&arena);
 }
 
+/* ---- on_schema_change --------------------------------------------------------------------------------------------------- */
+
+TEST(policies_are_those_of_the_kinds_named_and_the_usual_ones_of_all_others) {
+    struct parsed parsed;
+    accepts(&parsed, "{\"on_schema_change\":{\"type_changed\":\"apply\",\"column_added\":\"ignore\"}}");
+    const struct rf_policies policies = parsed.job.on_schema_change, usual = rf_policies_usual();
+    for (int kind = 0; kind < RF_DRIFT_KINDS; kind++) {
+        enum rf_policy expected = kind == RF_TYPE_CHANGED ? RF_POLICY_APPLY : kind == RF_COLUMN_ADDED ? RF_POLICY_IGNORE : usual.of[kind];
+        assert_int_equal(policies.of[kind], expected);
+    }
+    drop(&parsed);
+}
+
+TEST(one_policy_is_that_of_every_kind_which_knows_it) {
+    for (int policy = 0; policy < RF_POLICIES_KNOWN; policy++) {
+        char json[64];
+        struct parsed parsed;
+        snprintf(json, sizeof json, "{\"on_schema_change\":\"%s\"}", rf_policy_name((enum rf_policy)policy));
+        accepts(&parsed, json);
+        for (int kind = 0; kind < RF_DRIFT_KINDS; kind++)
+            assert_int_equal(parsed.job.on_schema_change.of[kind], rf_drift_rows[kind].done[policy] ? policy : (int)rf_drift_rows[kind].usual);
+        drop(&parsed);
+    }
+}
+
+TEST(a_policy_that_there_is_not_or_that_its_kind_does_not_know_is_refused) {
+    refuses("{\"on_schema_change\":\"drop\"}", "apply, ignore or fail");
+    refuses("{\"on_schema_change\":{\"type_changed\":\"ignore\"}}", "type_changed; it knows: apply fail");
+    refuses("{\"on_schema_change\":{\"column_added\":\"drop\"}}", "column_added; it knows: apply ignore fail");
+    refuses("{\"on_schema_change\":{\"column_gone\":\"fail\"}}", "column_gone");
+    refuses("{\"on_schema_change\":{\"column_added\":true}}", "an object whose values are policies");
+    refuses("{\"on_schema_change\":[\"fail\"]}", "a policy, or an object");
+}
+
 /* ---- the published schema ---------------------------------------------------------------------------------------------- */
 
 static const char *const ALL_KEYS[] = {
-    "source", "target", "driver", "channel", "spool_dir", "spool_file_bytes", "source_name", "table", "target_table", "keys", "columns", "as_text", "where", "capture", "cursor_columns", "open_transactions", "clock_margin",
-    "lookback", "max_hold", "wait_for_open_transactions", "xmin_max_bytes", "audit", "sweep", "on_delete", "since", "until", "connections", "mode", "allow_empty", "on_duplicate", "run_id", "try_number",
+    "source", "target", "driver", "channel", "spool_dir", "spool_file_bytes", "source_name", "table", "target_table", "keys", "columns", "as_text", "naive_timestamps", "where", "capture", "cursor_columns", "open_transactions", "clock_margin",
+    "lookback", "max_hold", "wait_for_open_transactions", "xmin_max_bytes", "audit", "sweep", "on_delete", "since", "until", "connections", "mode", "allow_empty", "on_schema_change", "on_duplicate", "run_id", "try_number",
     "map_index", "application", "batch_bytes", "lock_timeout", "lease_seconds", "source_lag_wait", "connect_timeout", "control_schema", "verify"};
 
 TEST(the_schema_lists_every_key_with_type_meaning_and_default) {
@@ -605,6 +639,9 @@ int main(void) {
         cmocka_unit_test(a_verb_says_which_key_it_lacks),
         cmocka_unit_test(a_job_of_a_stream_has_keys_and_nothing_that_says_how_a_table_is_read),
         cmocka_unit_test(a_job_that_fills_its_memory_is_refused),
+        cmocka_unit_test(policies_are_those_of_the_kinds_named_and_the_usual_ones_of_all_others),
+        cmocka_unit_test(one_policy_is_that_of_every_kind_which_knows_it),
+        cmocka_unit_test(a_policy_that_there_is_not_or_that_its_kind_does_not_know_is_refused),
         cmocka_unit_test(the_schema_lists_every_key_with_type_meaning_and_default),
         cmocka_unit_test(the_defaults_of_the_schema_are_taken_by_the_parser),
         cmocka_unit_test(the_settings_of_captures_have_their_defaults),

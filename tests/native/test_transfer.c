@@ -153,7 +153,7 @@ TEST(a_failed_record_never_commits) {
 
 TEST(a_plan_that_refuses_begins_no_load) {
     struct fakes fakes;
-    make_fakes(&fakes, "");
+    make_fakes(&fakes, ",\"on_schema_change\":\"fail\"");
     add_source_column(&fakes.facts, "added", "text", "text", -1);
     fails_clean(&fakes, RF_DRIFT);
     assert_false(was_called(&fakes, "sink.begin"));

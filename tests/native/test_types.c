@@ -220,7 +220,7 @@ TEST(the_table_is_printed_whole) {
     char *json = needed(rf_types_json());
     assert_contains(json, "{\"types\":");
     static const char *const names[] = {"bool", "int2", "int4", "int8", "oid", "float4", "float8", "numeric(p,s)", "numeric", "money", "text", "varchar",
-                                        "bpchar", "name", "bytea", "uuid", "json", "jsonb", "date", "time", "timetz", "timestamp", "timestamptz",
+                                        "bpchar", "name", "bytea", "uuid", "json", "jsonb", "date", "time", "timetz", "timestamp", "timestamp, taken as UTC", "timestamptz",
                                         "interval", "(enum)", "(array)", "(any other)"};
     const char *at = json;
     int n = 0;

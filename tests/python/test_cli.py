@@ -353,6 +353,29 @@ def test_the_table_of_types_is_printed_for_one_target_or_for_all(
     assert all(f"\n  {row['postgres']} " in printed for row in json.loads(_native.type_table())["types"])
 
 
+def test_the_readme_holds_the_table_of_drift_that_the_code_prints(capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main(["drift"]) == 0
+    printed = capsys.readouterr().out
+    assert printed in (Path(__file__).resolve().parents[2] / "README.md").read_text()
+    assert cli.main(["drift", "--json"]) == 0
+    kinds = json.loads(capsys.readouterr().out)["kinds"]
+    assert all(f"| `{kind['kind']}` |" in printed for kind in kinds) and printed.count("**") == 2 * len(kinds)
+
+
+@pytest.mark.parametrize(
+    ("typed", "given"),
+    [
+        (["fail"], "fail"),
+        (["type_changed=apply"], {"type_changed": "apply"}),
+        (["type_changed=apply,nullability=apply", "column_added = ignore"], {"type_changed": "apply", "nullability": "apply", "column_added": "ignore"}),
+    ],
+)
+def test_policies_are_read_from_the_command_line(core: FakeCore, typed: list[str], given: object) -> None:
+    options = [part for text in typed for part in ("--on-schema-change", text.replace(" ", ""))]
+    cli.main(["run", *OPTIONS, "--table", "orders", *options])
+    assert core.made[0].settings["on_schema_change"] == given
+
+
 def test_the_table_of_types_is_json_with_what_was_asked_for(capsys: pytest.CaptureFixture[str]) -> None:
     assert cli.main(["types", "--json"]) == 0
     assert json.loads(capsys.readouterr().out) == json.loads(_native.type_table())

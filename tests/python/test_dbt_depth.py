@@ -84,6 +84,14 @@ def test_a_division_in_an_ephemeral_model_is_found_in_its_own_file(project: Path
     assert found.title == "division by zero in models/e.sql:2: a / b"
 
 
+def test_a_division_in_a_view_that_the_model_reads_is_found_there_and_one_in_a_table_is_not_looked_for(project: Path) -> None:
+    view = _node(project, "models/v.sql", "select a / b as r from t", config={"materialized": "view"}, depends_on={"nodes": ["model.shop.built"], "macros": []})
+    table = _node(project, "models/built.sql", "select c / d as r from t")
+    model = _node(project, "models/m.sql", "select r from {{ ref('v') }}", depends_on={"nodes": ["model.shop.v"], "macros": []})
+    found = _one(project, ZERO.format("m", "division by zero"), _manifest(view, table, model))
+    assert found.title == "division by zero in models/v.sql:1: a / b" and len(found.notes) == 1
+
+
 def test_a_macro_of_a_package_is_named_and_not_patched(project: Path) -> None:
     macro = {"name": "ratio", "package_name": "utils", "original_file_path": "macros/ratio.sql", "macro_sql": "{% macro ratio(n, d) %}{{ n }} / {{ d }}{% endmacro %}"}
     model = _node(project, "models/m.sql", "select {{ utils.ratio('a', 'b') }} as r from t", "select a / b as r from t", depends_on={"nodes": [], "macros": ["macro.utils.ratio"]})
@@ -189,3 +197,9 @@ def test_the_nearest_name_is_one_that_people_would_choose(name: str, known: list
 
 def test_a_name_like_none_has_no_nearest() -> None:
     assert nearest("zebra", ["order_id", "user_id"]) == []
+
+
+def test_what_postgresql_takes_for_the_column_that_was_meant_is_heard(project: Path) -> None:
+    log = ZERO.format("m", 'column "totl" does not exist\n  LINE 2: select totl\n                 ^\n  HINT:  Perhaps you meant to reference the column "t.total_cents" or the column "t.total".')
+    found = _one(project, log, _manifest(_node(project, "models/m.sql", "select totl as a from {{ ref('t') }}")))
+    assert found.captured["nearest"].split(", ")[0] == "total"

@@ -223,3 +223,8 @@ def test_without_sqlglot_it_says_what_to_install(project: Path, monkeypatch: pyt
 
 def test_every_rule_has_a_reason() -> None:
     assert all(rule.name and rule.why.endswith(".") for rule in RULES.values())
+
+
+def test_prose_and_paths_among_macros_are_no_sql(project: Path) -> None:
+    text = "-- the source's name\n{% macro one() %}\n# https://host/a/b\n{% endmacro %}\n\nwhat isn't SQL\n{% macro two(a) %} {{ a }} / b {% endmacro %}"
+    assert _codes(project, "macros/m.sql", text) == [("RF01", 7)]

@@ -48,7 +48,7 @@ def missing_column(diagnosis: Diagnosis, context: Context) -> Diagnosis:
     if not column:
         return diagnosis
     text = "\n".join(line.text for line in diagnosis.lines) + "\n" + (_message(context, node) if node else "")
-    hinted = [_last_name(name) for hint in _HINTS for found in hint.finditer(text) for name in re.findall(r"\"([^\"]+)\"|([\w.]+)", found["names"]) for name in name if name]
+    hinted = [_last_name(name) for hint in _HINTS for found in hint.finditer(text) for name in re.findall(r"[\w.]*\"[^\"]+\"|\b(?!or\b|the\b|column\b)[\w.]+", found["names"])]
     parents = project.direct_parents(node) if node else []
     known = {parent["unique_id"]: project.columns(parent) for parent in parents}
     near = nearest(column, [*hinted, *(name for names in known.values() for name in names)])
@@ -99,7 +99,9 @@ def _drift_notes(context: Context, parents: list[Node], column: str) -> Iterator
             if isinstance(event, Mapping) and str(event.get("column", "")).lower() == column.lower():
                 said = True
                 load = record.get("load_id") or report.get("load_id")
-                yield f"load {load} of {report.get('table') or record.get('source_table') or record.get('target_table')} met it: {str(event.get('kind')).replace('_', ' ')} {event['column']} (policy {event.get('policy')})"
+                table = report.get("table") or record.get("source_table") or record.get("target_table")
+                kind = str(event.get("kind")).replace("_", " ")
+                yield f"load {load} of {table} met it: {kind} {event['column']} (policy {event.get('policy')})"
     if sources and not said:
         tables = " ".join(f"--table {source.get('identifier') or source['name']}" for source in sources)
         yield f"whether the source lost it stands in the load record: rowferry state show --target … {tables} --json, key drift"
@@ -177,11 +179,15 @@ def duplicate_keys(diagnosis: Diagnosis, context: Context) -> Diagnosis:
     query = f"select {listed}, count(*) as n_rows\nfrom {rows}\ngroup by {listed}\nhaving count(*) > 1\norder by n_rows desc"
     newest = next((name for name in _order_candidates(project, node) if name), None)
     dedupe = f"row_number() over (partition by {listed} order by {newest or '<what makes a row newer>'} desc) = 1"
-    fix = f"Keep one row of each key before the merge, the newest: {dedupe} (in a QUALIFY, or as a column that an outer WHERE filters); or add to unique_key what tells such rows apart."
+    fix = (
+        f"Keep one row of each key before the merge, the newest: {dedupe} (in a QUALIFY, or as a column that an outer WHERE filters);"
+        " or add to unique_key what tells such rows apart."
+    )
     notes = [f"these keys come more than once:\n{query}"]
     for parent in project.direct_parents(node):
         if set(keys) <= set(project.columns(parent)) and parent.get("relation_name"):
-            notes.append(f"whether {parent['name']} has them twice already:\nselect {listed}, count(*) as n_rows from {parent['relation_name']} group by {listed} having count(*) > 1")
+            above = f"select {listed}, count(*) as n_rows from {parent['relation_name']} group by {listed} having count(*) > 1"
+            notes.append(f"whether {parent['name']} has them twice already:\n{above}")
     return _more(diagnosis, *notes, fix=fix, captured={"key": listed, "query": query})
 
 
@@ -262,7 +268,11 @@ def _test_query(kind: str, relation: str | None, column: str | None, test: Node,
         field = arguments.get("field")
         if others and field:
             parent = others[0].get("relation_name")
-            return f"select child.{column}, count(*) as n_rows from {relation} as child left join {parent} as parent on parent.{field} = child.{column} where child.{column} is not null and parent.{field} is null group by child.{column}"
+            joined = f"{relation} as child left join {parent} as parent on parent.{field} = child.{column}"
+            return (
+                f"select child.{column}, count(*) as n_rows from {joined}"
+                f" where child.{column} is not null and parent.{field} is null group by child.{column}"
+            )
     return None
 
 

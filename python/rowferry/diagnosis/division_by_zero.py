@@ -68,9 +68,10 @@ def enrich(diagnosis: Diagnosis, context: Context) -> Diagnosis:
     node = project.node(diagnosis.node or diagnosis.captured.get("path"))
     if node is None:
         return _noted(diagnosis, "to find the expression, give dbt's target directory: --target-dir, or manifest.json and run_results.json")
-    found = candidates(project, node, [line.text for line in diagnosis.lines] + [line.text for line in context.lines])
+    found = candidates(project, node, [line.text for line in diagnosis.lines])
     if not found:
-        return _noted(diagnosis, f"{node.get('name')} has no division without a guard in its SQL, its macros or the views it reads: a function or the data's types must divide")
+        where = "its SQL, its macros or the views it reads"
+        return _noted(diagnosis, f"{node.get('name')} has no division without a guard in {where}: a function or the data's types must divide")
     first = found[0]
     shown = [f"{c.place}: {c.text} ({c.computed.why})" for c in found]
     which = "the message names it" if first.named else "the only one without a guard" if len(found) == 1 else f"the likeliest of {len(found)} without a guard"

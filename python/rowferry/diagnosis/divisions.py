@@ -146,7 +146,9 @@ _MULTIPLIES = _DIVIDES | {"*"}
 _DIVIDING_CALLS = {"mod", "div", "fmod", "remainder", "divide", "intdiv", "pmod"}
 _CONDITIONAL_CALLS = {"if", "iff"}
 _COUNTS = {"count", "count_if", "countif", "count_star", "approx_count_distinct", "approx_distinct", "regr_count", "hll"}
-_NONNEGATIVE_CALLS = {"abs", "length", "char_length", "character_length", "len", "octet_length", "array_length", "array_size", "cardinality", "sqrt", "position", "strpos"}
+_NONNEGATIVE_CALLS = set(
+    "abs length char_length character_length len octet_length array_length array_size cardinality sqrt position strpos".split()
+)
 _POSITIVE_CALLS = {"exp", "row_number", "rank", "dense_rank", "ntile", "pi"}
 _KEEP_SIGN_CALLS = {"min", "max", "avg", "any_value", "first_value", "last_value", "median", "min_by", "max_by"}
 _ROUNDING_CALLS = {"round", "floor", "ceil", "ceiling", "trunc", "truncate"}
@@ -164,7 +166,7 @@ _BOUNDARIES = set(
 )
 _SET_OPERATIONS = {"union", "intersect", "except", "minus"}
 _CLAUSES = {"from", "where", "group", "having", "qualify", "order", "limit", "offset", "window", "fetch", *_SET_OPERATIONS}
-_COUNT_LIKE = re.compile(r"(^|_)(n|num|cnt|count|counts|qty|quantity|total|sum|amount|number|days|sessions|visits|views|clicks|users|orders|items|units|impressions|denominator|weight)(_|$)|s$", re.IGNORECASE)
+_COUNT_LIKE = re.compile(r"(^|_)(n|num|cnt|count|qty|quantity|total|sum|amount|number|denominator|weight)(_|$)|s$", re.IGNORECASE)
 
 Span = tuple[int, int]
 """From one token to before another, as indexes."""
@@ -645,7 +647,7 @@ class Reader:
         sign = self.sign(*denominator, scope)
         if sign in (Sign.POSITIVE, Sign.NONZERO):
             return
-        if operator == "%" and self.tokens[denominator[0]].kind == "string":
+        if self.in_path(whole[0]):
             return
         filtered = self.sign(*denominator, replace(scope, nonzero=scope.nonzero | scope.filtered)) in (Sign.POSITIVE, Sign.NONZERO)
         likelihood, why = self.likelihood(*denominator, sign)
@@ -667,6 +669,10 @@ class Reader:
                 tokens=tuple(self.tokens[whole[0] : whole[1]]),
             )
         )
+
+    def in_path(self, start: int) -> bool:
+        """`https://host/a` and `/folder/file` in text that is no SQL."""
+        return self.word(start - 1) in ("/", "//") and self.tokens[start - 1].end == self.tokens[start].start
 
     def offsets(self, start: int, stop: int) -> Span:
         return self.tokens[start].start, self.tokens[stop - 1].end

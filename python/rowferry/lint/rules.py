@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from rowferry.diagnosis.division_by_zero import guarded, one_line, written_as
 from rowferry.diagnosis.divisions import Division, Reader, divisions, guards
 from rowferry.diagnosis.sql_source import Edit, Source, UnreadableSql
-from rowferry.lint.project import LintProject, SqlFile
+from rowferry.lint.project import LintProject, SqlFile, plain
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +55,9 @@ class Found:
 
 
 def of_file(project: LintProject, file: SqlFile) -> Iterator[Found]:
+    if file.kind == "macro":
+        yield from _in_macros(project, file)
+        return
     try:
         reader = Reader(file.source, file.tokens, project.resolve)
     except UnreadableSql as error:
@@ -71,6 +74,21 @@ def of_file(project: LintProject, file: SqlFile) -> Iterator[Found]:
         yield from _tests(project, file)
 
 
+_MACRO = re.compile(r"\{%-?\s*(?:macro|test|materialization)\b[^%]*?-?%\}(.*?)\{%-?\s*end(?:macro|test|materialization)\s*-?%\}", re.DOTALL)
+
+
+def _in_macros(project: LintProject, file: SqlFile) -> Iterator[Found]:
+    """Macro by macro: between them stands prose, and in some of them no SQL."""
+    text = file.source.text
+    for found in _MACRO.finditer(text):
+        body = Source(found[1], file.path, file.source.line(found.start(1)), found.start(1))
+        try:
+            yield from (_division(file, division) for division in divisions(body, file.dialect, project.resolve) if not division.filtered)
+        except UnreadableSql:
+            continue
+    yield from writes_in(project, file.path, text)
+
+
 # ---- RF01 ----
 
 
@@ -82,8 +100,14 @@ def _divisions(project: LintProject, file: SqlFile) -> Iterator[Found]:
             continue
         if sent is not None and any(t.jinja for t in division.tokens) and not any(written_as(s, division) for s in sent):
             continue  # what Jinja wrote there is guarded
-        last = division.source.line(division.end - 1)
-        yield Found(code="RF01", path=file.path, start=division.line, end=last, message=f"{one_line(division)}: {division.why}", fix=f"Guard it: {guarded(division)}", division=division)
+        yield _division(file, division)
+
+
+def _division(file: SqlFile, division: Division) -> Found:
+    last = division.source.line(division.end - 1)
+    return Found(
+        code="RF01", path=file.path, start=division.line, end=last, message=f"{one_line(division)}: {division.why}", fix=f"Guard it: {guarded(division)}", division=division
+    )
 
 
 def _candidates(project: LintProject, file: SqlFile) -> Iterator[Division]:
@@ -207,7 +231,10 @@ def _compact_date(reader: Reader, i: int) -> bool:
 
 # ---- RF04 ----
 
-_WRITE = r"\b(insert\s+(?:into|overwrite)|update|delete\s+from|merge\s+into|truncate(?:\s+table)?|drop\s+(?:table|view)(?:\s+if\s+exists)?|alter\s+table(?:\s+if\s+exists)?|create\s+(?:or\s+replace\s+)?(?:table|index\s+\w+\s+on))\s+(?:only\s+)?"
+_WRITE = (
+    r"\b(insert\s+(?:into|overwrite)|update|delete\s+from|merge\s+into|truncate(?:\s+table)?|drop\s+(?:table|view)(?:\s+if\s+exists)?"
+    r"|alter\s+table(?:\s+if\s+exists)?|create\s+(?:or\s+replace\s+)?(?:table|index\s+\w+\s+on))\s+(?:only\s+)?"
+)
 _ON_SOURCE = re.compile(_WRITE + r"(\{\{-?\s*source\s*\([^)]*\)|['\"]\s*~\s*source\s*\([^)]*\))", re.IGNORECASE)
 _COMMENTS = re.compile(r"--[^\n]*|/\*.*?\*/|\{#.*?#\}", re.DOTALL)
 
@@ -229,15 +256,14 @@ def writes_in(project: LintProject, path: str, text: str) -> Iterator[Found]:
         for found in pattern.finditer(bare):
             line = bare.count("\n", 0, found.start()) + 1
             words, target = " ".join(found[1].lower().split()), found[2].strip("'\"{-~ ")
-            yield Found(code="RF04", path=path, start=line, end=line, message=f"{words} {target}", fix="Read raw, write elsewhere: a staging model, or a table of your own that this one joins.")
+            fix = "Read raw, write elsewhere: a staging model, or a table of your own that this one joins."
+            yield Found(code="RF04", path=path, start=line, end=line, message=f"{words} {target}", fix=fix)
 
 
 def source_schemas(project: LintProject) -> set[str]:
     """The schemas of the sources, where YAML spells them out; by default a source's name is its schema."""
     found: set[str] = set()
     for _, _, tree in project.yaml_files:
-        from rowferry.lint.project import plain
-
         said = plain(tree) if tree is not None else {}
         for source in (said.get("sources") or ()) if isinstance(said, dict) else ():
             name = str(source.get("schema") or source.get("name") or "")
@@ -257,7 +283,8 @@ def _incremental(project: LintProject, file: SqlFile, reader: Reader) -> Iterato
     at = file.source.text.find("incremental")
     line = file.source.line(at) if at >= 0 else 1
     if not config.get("unique_key") and strategy not in ("append", "insert_overwrite", "microbatch"):
-        yield Found(code="RF05", path=file.path, start=line, end=line, message=f"{file.name} is incremental and has no unique_key", fix="Set unique_key, or incremental_strategy='append' where every run reads new rows only.")
+        fix = "Set unique_key, or incremental_strategy='append' where every run reads new rows only."
+        yield Found(code="RF05", path=file.path, start=line, end=line, message=f"{file.name} is incremental and has no unique_key", fix=fix)
     yield from _late_rows(file, reader)
 
 
@@ -362,6 +389,6 @@ def of_project(project: LintProject) -> Iterator[Found]:
     """What stands in YAML: hooks that write, and files that cannot be read."""
     settings = (project.root / "dbt_project.yml").read_text(encoding="utf-8")
     for path, text in [("dbt_project.yml", settings), *((path, text) for path, text, _ in project.yaml_files)]:
-        yield from writes_in(project, path, re.sub(r"(^|\s)#[^\n]*", lambda found: " " * len(found[0]) if "\n" not in found[0] else "\n" + " " * (len(found[0]) - 1), text))
+        yield from writes_in(project, path, re.sub(r"(?:^|(?<=\s))#[^\n]*", "", text))
     for path, line, message in project.unread:
         yield Found(code="RF00", path=path, start=line, end=line, message=message, fix="Mend it first.")
