@@ -214,7 +214,9 @@ def with_users(rows: int, **other: Any) -> dict[tuple[str, int, str], Any]:
 def test_no_rows_where_there_usually_are_many_is_doubted_and_the_run_still_succeeded(slack, before, now, doubted):
     told = tell(ALL_WELL, {**with_users(now), **history(*before)})
     assert told["outcome"] == "success"
-    assert any("public.users: no rows, where the last 3 runs brought 1,000" in text for text in told["doubts"]) == doubted
+    assert [text.partition(" in the middle")[0] for text in told["doubts"]] == (
+        ["public.users: no rows, where the last 3 runs brought 1,000"] if doubted else []
+    )
 
 
 def test_a_time_that_stands_still_while_runs_are_green_is_doubted(slack):

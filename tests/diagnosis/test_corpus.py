@@ -35,13 +35,15 @@ def test_a_log_of_what_ran_well_gives_no_diagnosis(folder: Path, name: str) -> N
 
 def test_precision_and_recall_over_the_corpus(capsys: pytest.CaptureFixture[str]) -> None:
     said = {key: _causes(*key) for key in EXPECTED}
-    named = [(key, cause) for key, causes in said.items() for cause in causes if cause != INSUFFICIENT]
+    named = {(key, cause) for key, causes in said.items() for cause in causes if cause != INSUFFICIENT}
     right = sum(EXPECTED[key] == cause for key, cause in named)
     n_failed = len(FAILED)
     with capsys.disabled():
         print(f"\n{n_failed} failures and {len(WELL)} healthy logs: precision {right / len(named):.3f}, recall {right / n_failed:.3f}")
     assert n_failed >= 60
-    assert len(WELL) >= 25
+    assert len(WELL) >= 30
+    assert right / n_failed == 1
+    assert right / len(named) >= 0.95
 
 
 NONSENSE = ("", "\n\n", "lorem ipsum dolor sit amet", "the quick brown fox\njumps over the lazy dog\n", "0 1 1 2 3 5 8 13", "\x00\x01\x02\xff" * 50, "{}", '{"a": 1}\n[1, 2]', "🦆" * 100)

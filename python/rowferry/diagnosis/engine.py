@@ -30,6 +30,8 @@ _ERROR = re.compile(
     r"|\b\d{6} \(\w{5}\)|\(\d{4}, [\"']|\[(?:[0-9][0-9A-Z]{4}|HY\d{3}|IM\d{3})\]|\[unixODBC\]|\[Snowflake\]|^E  ",
     re.IGNORECASE,
 )
+_NAMED_ERROR = re.compile(r"(?:\w(?:Error|Exception)|\bError|\berrors\.\w+|ERROR|FATAL|PANIC|[Ff]ailed|\b\d{6} \(\w{5}\)).{0,60}?:")
+"""The same in a line that a logger does not call an error: there it has to introduce what follows."""
 _ERROR_HEAD = re.compile(
     r"\s*(?:(?:\w+ ){0,2}(?:Error|Failure|Exception)\b|Encountered an error|Traceback \(most recent|(?:ERROR|FATAL|PANIC|CRITICAL)\b|[\w.]*(?:Error|Exception)\b|\d+ of \d+ (?:ERROR|FAIL)\b"
     r"|(?:[a-z_]\w*\.)+[A-Z]\w+(?:: |$))"  # an exception whose name says nothing, as jinja2.exceptions.TemplateNotFound
@@ -64,7 +66,7 @@ _OUTCOMES = tuple(
 _EXIT = re.compile(r"\b(?:exit|return)\w*(?: with)?(?: exit| return)? (?:code|status)[ :=]+-?[1-9]", re.IGNORECASE)
 _WELL = re.compile(
     r"^(?:INSERT \d+ \d+|(?:COPY|UPDATE|DELETE|SELECT|MERGE) \d+|(?:CREATE|ALTER|DROP) (?:TABLE|VIEW|INDEX|SCHEMA|ROLE|DATABASE)|COMMIT)$"
-    r"|\b(?:succe(?:ss(?:ful|fully)?|eded)|completed?|finished|done|loaded|written|up to date|passed)\b|^-- \d+\. (?:source|target): ",
+    r"|\b(?:succe(?:ss(?:ful|fully)?|eded)|completed?|finished|done|loaded|written|up to date|passed)\b|^(?:-- \d+\. )?(?:source|target): |^OK$|^Ran \d+ tests?\b",
     re.IGNORECASE,
 )
 """What says, in a log of no logger, that it is one, and that all went well so far."""
@@ -193,7 +195,7 @@ def _counts(rule: Rule, log: Log, row: int, before: str, after: str) -> bool:
 
 def _told(log: Log, row: int, before: str, after: str) -> bool:
     """Whether an error is told: in an entry that is one, after a word of error, or by a line that begins with it."""
-    if log.loud[row] or _ERROR.search(before):
+    if log.loud[row] or (_NAMED_ERROR if log.rows[row].quiet else _ERROR).search(before):
         return True
     first = _PROGRAM.fullmatch(before.strip("\"'([ \t")) is not None and not log.rows[row].quiet
     return first and (not re.search(r"\w", after) or bool(_ERROR.search(log.rows[row].text)))
@@ -218,7 +220,7 @@ def _nodes(log: Log, found: Iterable[Find]) -> dict[int, Mapping[str, str]]:
     inside: dict[int, Mapping[str, str]] = {}
     for find in found:
         if find.rule.kind == "wrapper" and "node" in find.captured:
-            end = next((n for n in range(find.last + 1, len(log.rows)) if log.rows[n].head or not log.rows[n].text.strip()), len(log.rows))
+            end = next((n for n in range(find.last + 1, len(log.rows)) if log.rows[n].head and log.rows[n].text.strip()), len(log.rows))
             inside.update(dict.fromkeys(range(find.first, end), {**find.captured, "_row": str(find.first)}))
     return inside
 
@@ -258,7 +260,7 @@ def _following(log: Log, last: int) -> Iterator[int]:
         if _MORE.match(text):
             shown = True
             yield n
-        elif log.rows[n].head or not text.strip() or not shown:
+        elif log.rows[n].head or not text.strip() or not shown or _ERROR_HEAD.match(text):
             return
         else:
             yield n
@@ -271,8 +273,9 @@ def merge(diagnoses: Iterable[Diagnosis]) -> list[Diagnosis]:
         twin = next((n for n, old in enumerate(kept) if _same(old, new)), None)
         if twin is None:
             kept.append(new)
-        elif len(new.captured) + (new.node is not None) > len(kept[twin].captured) + (kept[twin].node is not None):
-            kept[twin] = replace(new, consequences=kept[twin].consequences + new.consequences)
+        else:
+            fuller = max(kept[twin], new, key=lambda d: len(d.captured) + (d.node is not None))
+            kept[twin] = replace(fuller, consequences=tuple(dict.fromkeys(kept[twin].consequences + new.consequences)))
     return kept
 
 

@@ -5,8 +5,10 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import replace
+from functools import cache
 
 from rowferry.diagnosis.model import Diagnosis, Line
+from rowferry.diagnosis.rules import rules
 from rowferry.uri import MASK, hide
 
 VALUES = ("value", "values", "row")
@@ -24,19 +26,29 @@ _MASKED = (
     (re.compile(r"-----BEGIN [A-Z ]*PRIVATE KEY-----.*?(?:-----END [A-Z ]*PRIVATE KEY-----|$)", re.DOTALL), MASK),
     (re.compile(r"(?<![\w.+-])[\w.+-]+@(?!\*)[\w-]+\.[A-Za-z]{2,}\b(?![:/])"), MASK),
 )
+_DOTTED = re.compile(r"[A-Za-z_][\w$]*(?:\.[\w$-]+)+|[\w./-]*/[\w./-]+|")
+"""Names of nodes, relations, modules and files, which nobody would take for a value."""
 _LITERAL = re.compile(r"(?<![\w'])'((?:[^'\n]|'')*)'(?![\w'])")
 
 
 def masked(text: str, captured: Mapping[str, str]) -> str:
     """`text` without secrets, and without literals that are none of the names in `captured`."""
-    names = {value for name, value in captured.items() if name not in VALUES}
-    for name in VALUES:
-        if captured.get(name):
-            text = text.replace(captured[name], MASK)
+    names = {part for name, value in captured.items() if name not in VALUES for part in (value, *value.split("."))}
+    for pattern, groups in _patterns_with_values():
+        for found in reversed(list(pattern.finditer(text))):
+            for start, end in sorted((found.span(group) for group in groups if found[group]), reverse=True):
+                text = text[:start] + MASK + text[end:]
     for pattern, instead in _MASKED:
         text = pattern.sub(instead, text)
-    text = _LITERAL.sub(lambda found: found[0] if any(found[1] in name or name in found[1] for name in names) else f"'{MASK}'", text)
+    text = _LITERAL.sub(lambda found: found[0] if found[1] in names or _DOTTED.fullmatch(found[1]) else f"'{MASK}'", text)
     return hide(text)
+
+
+@cache
+def _patterns_with_values() -> tuple[tuple[re.Pattern[str], tuple[str, ...]], ...]:
+    """The patterns of all rules that know where a message holds a value, and their groups for it."""
+    found = ((pattern, tuple(name for name in pattern.groupindex if name.rstrip("0123456789") in VALUES)) for rule in rules() for pattern in rule.patterns)
+    return tuple((pattern, groups) for pattern, groups in found if groups)
 
 
 def private(diagnosis: Diagnosis) -> Diagnosis:

@@ -685,6 +685,50 @@ WELL = {
 }
 
 
+WELL |= {
+    "duckdb": """
+        import duckdb
+        connection = duckdb.connect("dwh.duckdb")
+        connection.execute("create table orders as select range as id, range % 3 as items from range(100)")
+        print(connection.sql("select items, count(*), try_cast('twelve' as int) as not_a_number, sum(id / nullif(items, 0)) from orders group by 1 order by 1"))
+        print("100 rows written to dwh.duckdb")
+    """,
+    "sqlite": """
+        import logging, sqlite3
+        logging.basicConfig(level=logging.INFO, format="%(levelname)s:%(name)s:%(message)s")
+        connection = sqlite3.connect("shop.db")
+        connection.execute("create table if not exists errors (message text)")
+        connection.execute("insert into errors values ('no such table: orders'), ('disk I/O error')")
+        logging.info("the table of errors holds %s", connection.execute("select * from errors").fetchall())
+    """,
+    "psycopg_notices": """
+        import logging, os, psycopg
+        logging.basicConfig(level=logging.DEBUG, format="%(asctime)s | %(levelname)-8s | %(name)s:%(lineno)d - %(message)s")
+        with psycopg.connect(os.environ["URI"]) as connection:
+            connection.add_notice_handler(lambda notice: logging.info("%s: %s", notice.severity, notice.message_primary))
+            connection.execute("create table if not exists seen (x int)"); connection.execute("create table if not exists seen (x int)")
+            connection.execute("drop table if exists never_there")
+    """,
+    "csv": """
+        import csv, io
+        rows = list(csv.DictReader(io.StringIO("id,message\\n1,Connection refused\\n2,out of memory\\n")))
+        print("read", len(rows), "rows"); print("finished without a failed row")
+    """,
+    "warnings": """
+        import warnings
+        warnings.warn("the column 'total' will be renamed in version 3", DeprecationWarning)
+        warnings.warn("pandas only supports SQLAlchemy connectable", UserWarning)
+        print("done: 12 of 12 files loaded")
+    """,
+    "unittest": """
+        import unittest
+        class Guards(unittest.TestCase):
+            def test_division_by_zero(self): self.assertRaises(ZeroDivisionError, lambda: 1 / 0)
+        unittest.main(verbosity=2)
+    """,
+}
+
+
 def _well(name: str, script: str) -> None:
     def make(place: Place) -> str:
         return place.python(script)
@@ -724,6 +768,31 @@ def _rowferry(name: str, cause: str | None, *arguments: str, table: str = "raw.o
 _rowferry("well_run", None, "run", "--target-table", "copies.orders")
 _rowferry("well_plan", None, "plan", "--target-table", "copies.orders")
 _rowferry("no_table", "missing_relation", "run", table="raw.ordrs")
+
+
+@log(None)
+def rowferry_well_verify(place: Place) -> str:
+    place.run("psql", place.uri(), "-qc", TABLES)
+    job = ("--source", place.uri(), "--target", place.uri(), "--table", "raw.orders", "--target-table", "copies.checked", "--control-schema", "_rowferry_verify")
+    return "".join(place.run("rowferry", verb, *job).replace(place.uri(), "postgresql://etl@db/shop") for verb in ("run", "verify"))
+
+
+@log(None)
+def rowferry_well_doctor(place: Place) -> str:
+    place.run("psql", place.uri(), "-qc", TABLES)
+    return place.run("rowferry", "doctor", "--source", place.uri(), "--table", "raw.orders")
+
+
+@log(None)
+def mariadb_well(place: Place) -> str:
+    return place.python("""
+        import os, pymysql
+        from urllib.parse import urlsplit
+        connection = pymysql.connect(host="127.0.0.1", port=urlsplit(os.environ["MARIADB"]).port, user="root")
+        cursor = connection.cursor()
+        cursor.execute("create database if not exists shop"); cursor.execute("create table if not exists shop.seen (x int)")
+        print("inserted", cursor.execute("insert ignore into shop.seen values (1), (null)"), "rows; done")
+    """)
 
 
 @log("connection_refused")
