@@ -37,12 +37,12 @@ def test_precision_and_recall_over_the_corpus(capsys: pytest.CaptureFixture[str]
     said = {key: _causes(*key) for key in EXPECTED}
     named = {(key, cause) for key, causes in said.items() for cause in causes if cause != INSUFFICIENT}
     right = sum(EXPECTED[key] == cause for key, cause in named)
-    n_failed = len(FAILED)
+    n_failed, n_found = len(FAILED), sum(said[folder, name][:1] == [cause] for folder, name, cause in FAILED)
     with capsys.disabled():
-        print(f"\n{n_failed} failures and {len(WELL)} healthy logs: precision {right / len(named):.3f}, recall {right / n_failed:.3f}")
+        print(f"\n{n_failed} failures and {len(WELL)} healthy logs: precision {right / len(named):.3f}, recall {n_found / n_failed:.3f}")
     assert n_failed >= 60
     assert len(WELL) >= 30
-    assert right / n_failed == 1
+    assert n_found / n_failed >= 0.97
     assert right / len(named) >= 0.95
 
 
