@@ -30,7 +30,7 @@ _ERROR = re.compile(
     r"|\b\d{6} \(\w{5}\)|\(\d{4}, [\"']|\[(?:[0-9][0-9A-Z]{4}|HY\d{3}|IM\d{3})\]|\[unixODBC\]|\[Snowflake\]|^E  ",
     re.IGNORECASE,
 )
-_NAMED_ERROR = re.compile(r"(?:\w(?:Error|Exception)|\bError|\berrors\.\w+|ERROR|FATAL|PANIC|[Ff]ailed|\b\d{6} \(\w{5}\)).{0,60}?:")
+_NAMED_ERROR = re.compile(r"(?:\w(?:Error|Exception)|\bError|\berrors\.\w+|ERROR|FATAL|PANIC|[Ff]ailed|\b\d{6} \(\w{5}\)|^\s*[\w./-]+: error\b).{0,60}?:")
 """The same in a line that a logger does not call an error: there it has to introduce what follows."""
 _ERROR_HEAD = re.compile(
     r"\s*(?:(?:\w+ ){0,2}(?:Error|Failure|Exception)\b|Encountered an error|Traceback \(most recent|(?:ERROR|FATAL|PANIC|CRITICAL)\b|[\w.]*(?:Error|Exception)\b|\d+ of \d+ (?:ERROR|FAIL)\b"
