@@ -13,6 +13,8 @@ from rowferry.uri import MASK, hide
 
 VALUES = ("value", "values", "row")
 """Names of groups in rules.yaml that hold data, never a name."""
+QUERIES = ("query", "source_query")
+"""Captured texts that were made from a project's own SQL: a literal there was written by its author, and comes from no row."""
 
 _MASKED = (
     (re.compile(r"(Key \((?:[^()]|\([^()]*\))*\)=)\(.*?\)(?= (?:already|is (?:not|still)|conflicts|with|violates)|\.|$)", re.MULTILINE), rf"\1({MASK})"),
@@ -34,6 +36,7 @@ _LITERAL = re.compile(r"(?<![\w'])'((?:[^'\n]|'')*)'(?![\w'])")
 def masked(text: str, captured: Mapping[str, str]) -> str:
     """`text` without secrets, and without literals that are none of the names in `captured`."""
     names = {part for name, value in captured.items() if name not in VALUES for part in (value, *value.split("."))}
+    names.update(literal for name in QUERIES for literal in _LITERAL.findall(captured.get(name, "")))
     for pattern, groups in _patterns_with_values():
         for found in reversed(list(pattern.finditer(text))):
             for start, end in sorted((found.span(group) for group in groups if found[group]), reverse=True):
