@@ -188,12 +188,20 @@ void rf_sql_alter(const struct rf_plan *plan, int i, struct rf_text *out) {
     }
 }
 
+/* PostgreSQL alters no column that a view reads (0A000, or 2BP01 where it goes), and staging models of dbt are views. */
+static enum rf_code explain(struct rf_error *err) {
+    if (strcmp(err->sqlstate, "0A000") != 0 && strcmp(err->sqlstate, "2BP01") != 0) return err->code;
+    err->code = RF_DRIFT;
+    err->retryable = false;
+    return rf_hint(err, "Something reads the column, such as a view that dbt made: drop it, run again, and let dbt make it anew.");
+}
+
 enum rf_code rf_alter_target(const struct rf_plan *plan, enum rf_alter_when when, rf_alter_executor *execute, void *self, struct rf_error *err) {
     for (int i = 0; i < plan->n_alterations; i++) {
         struct rf_text sql = {0};
         if (rf_alter_when(plan, i) != when) continue;
         rf_sql_alter(plan, i, &sql);
-        RF_TRY(execute(self, "alter the target table", &sql, err));
+        if (execute(self, "alter the target table", &sql, err) != RF_OK) return explain(err);
     }
     return RF_OK;
 }

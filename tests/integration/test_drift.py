@@ -74,6 +74,18 @@ def test_a_column_that_is_added_arrives_with_the_values_of_all_rows(items: Pair)
     no_drift(items, KEPT + ", stock, later")
 
 
+def test_a_column_that_a_view_reads_is_not_altered_and_the_error_says_what_to_do(items: Pair) -> None:
+    if not isinstance(items.sink, (Postgres, Psqlodbc)):
+        pytest.skip("views of other targets do not hold what they read")
+    view = f"read_{items.table}"
+    items.change(f"CREATE VIEW raw_postgres.{view} AS SELECT id, price FROM {{t}}")
+    items.write("ALTER TABLE {t} ALTER price TYPE numeric(20,2)")
+    refused = items.refused(SchemaDriftError)
+    assert view in str(refused.detail or refused.server_message) and "drop it, run again" in str(refused.hint)
+    items.change(f"DROP VIEW raw_postgres.{view}")
+    assert told(items.run(verify=True)) == [("type_widened", "price", "numeric(20,2)", "apply")]
+
+
 def test_a_column_that_is_ignored_is_left_out_until_it_is_wanted_and_then_read_whole(items: Pair) -> None:
     items.write("ALTER TABLE {t} ADD stock int DEFAULT 7")
     for _ in range(2):

@@ -7,7 +7,7 @@ from types import TracebackType
 
 import psycopg
 
-__all__ = ["KEYS", "LateTransaction", "change", "create", "open_late_transaction"]
+__all__ = ["KEYS", "LateTransaction", "change", "create", "drift", "open_late_transaction"]
 
 KEYS: dict[str, tuple[str, ...]] = {
     "users": ("id",),
@@ -48,6 +48,12 @@ def change(uri: str, round: int) -> None:
     with _connect(uri) as connection:
         connection.execute("select setseed(%s), set_config('shop.round', %s, true)", (round % 100 / 100, str(round)))
         connection.execute(_script("shop_change.sql"))
+
+
+def drift(uri: str) -> None:
+    """Let its developers alter its tables: a column of orders comes with a default for rows that are there, one of users goes."""
+    with _connect(uri) as connection:
+        connection.execute(_script("shop_drift.sql"))
 
 
 class LateTransaction:

@@ -12,8 +12,9 @@ from rich.table import Table
 
 from rowferry.demo.warehouse import Node
 from rowferry.report import Report, Verification
+from rowferry.terminal import drift_line
 
-__all__ = ["dbt", "history", "loads", "lost", "run", "stages", "verified"]
+__all__ = ["dbt", "drift", "history", "loads", "lost", "run", "stages", "verified"]
 
 
 def run(console: Console, state: str, tasks: Sequence[Mapping[str, Any]]) -> None:
@@ -58,6 +59,13 @@ def loads(console: Console, reports: Iterable[Report]) -> None:
     if held and not str(held["application"]).startswith("rowferry"):  # a load beside it, gone by the next run
         who = f"pid {held['pid']}, {held['application'] or held['user']}, open for {held['seconds']:.0f} s"
         console.print(f"   An open transaction ({who}) makes the next run look at these rows again.")
+
+
+def drift(console: Console, reports: Iterable[Report]) -> None:
+    """What had become of the source's tables, and what the loads did about it."""
+    for report in reports:
+        for event in report.drift:
+            console.print(f"   {report.table}: {drift_line(event)}", markup=False)
 
 
 def dbt(console: Console, nodes: Sequence[Node], days: int, changed_days: int) -> None:

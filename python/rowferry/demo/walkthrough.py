@@ -1,4 +1,4 @@
-"""The demo, stage by stage: a shop, three nightly runs of `daily_etl` with changes between them, and the proof."""
+"""The demo, stage by stage: a shop, four nightly runs of `daily_etl` with changes between them, the last of its schema, and the proof."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+import psycopg
 from rich.console import Console
 
 from rowferry.demo import shop, tables, warehouse
@@ -113,6 +114,12 @@ class Walkthrough:
         with self._stage("that transaction commits, and the shop changes again"):
             shop.change(self._source, 3)
         self._day("third")
+        with self._stage("what the naive copy lost"):
+            tables.lost(self._console, self._naive.lost())
+        with self._stage("the shop's developers add a column with a default, and drop another"):
+            shop.change(self._source, 4)
+            shop.drift(self._source)
+        self._day("fourth")
 
     def _day(self, name: str) -> None:
         """A run of the DAG, and the naive copy at the same time of the shop's life."""
@@ -123,9 +130,14 @@ class Walkthrough:
             tables.run(self._console, state, tasks)
             if state != "success":
                 raise DemoError(f"the {name} run of {DAG} failed\n{self._failures(run_id)}")
-        tables.loads(self._console, self._reports(run_id))
+        reports = self._reports(run_id)
+        tables.loads(self._console, reports)
+        tables.drift(self._console, reports)
         with self._stage(f"the naive copy beside the {name} run: updated_at > max(updated_at)"):
-            self._naive.run()
+            try:
+                self._naive.run()
+            except psycopg.Error as error:
+                self._console.print(f"   it stops: {error.diag.message_primary}", markup=False)
 
     def _reports(self, run_id: str) -> list[Report]:
         """Reports of a run's loads, the newest of each table, from the load records."""
@@ -149,8 +161,6 @@ class Walkthrough:
             days = self._rows("select count(*) from analytics.orders_daily")[0][0]
             tables.dbt(self._console, nodes, days, changed_days)
         tables.history(self._console, self._rows(_VERSIONS)[0], self._rows(_EXAMPLE_USER))
-        with self._stage("what the naive copy lost"):
-            tables.lost(self._console, self._naive.lost())
         with self._stage("verify: every row of every table, source against target"):
             verified = {table: verify(Job(source=self._source, target=self._target, table=table)) for table in shop.KEYS}
             tables.verified(self._console, verified)
