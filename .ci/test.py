@@ -131,7 +131,7 @@ def python_tests(arguments: list[str]) -> Figures:
     report = PYTEST_REPORT.with_suffix(f".{os.getpid()}.xml")  # another `make test` may run beside this one
     # Tests mostly wait for servers of their own. In the order of folders the files that take minutes come first, and no worker is left with one at the end.
     workers = [f"--numprocesses={os.cpu_count()}", "--dist=loadscope", "--no-loadscope-reorder"]
-    code, _ = run([sys.executable, "-E", "-m", "pytest", "--require-servers", *workers, f"--junitxml={report}", *arguments])
+    code, _ = run([sys.executable, "-E", "-m", "pytest", "--require-servers", "--versions-in-turn", *workers, f"--junitxml={report}", *arguments])
     if not report.exists():
         return Figures(failed=1)
     suite = xml.parse(report).getroot().find("testsuite")

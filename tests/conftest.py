@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import os
+import re
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -18,11 +19,26 @@ clean_own_environment()
 os.environ.update(account)
 
 VERSIONS = (15, 18)
+VERSION = re.compile(r"(?<=[\[-])pg(15|18)(?=[\]-])")
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     meaning = "a server that is not installed is a failure, not a skip"
     parser.addoption("--require-servers", action="store_true", help=meaning)
+    meaning = "of tests that differ in PostgreSQL's version alone run one, on each version every other"
+    parser.addoption("--versions-in-turn", action="store_true", help=meaning)
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    if not config.getoption("--versions-in-turn"):
+        return
+    twins: dict[str, list[pytest.Item]] = {}
+    for item in items:
+        twins.setdefault(VERSION.sub("pg", item.nodeid), []).append(item)
+    several = [found for found in twins.values() if len(found) > 1]
+    left_out = {id(item) for n, found in enumerate(several) for item in found if item is not found[n % len(found)]}
+    config.hook.pytest_deselected(items=[item for item in items if id(item) in left_out])
+    items[:] = [item for item in items if id(item) not in left_out]
 
 
 class Files(LoadScopeScheduling):
