@@ -53,7 +53,10 @@ TAMPERING = {
     "dropped": (f"DROP TABLE {TARGET}", ""),
     "renamed": (f"ALTER TABLE {TARGET} RENAME TO taken", f"DROP TABLE IF EXISTS {TARGET}; ALTER TABLE raw_postgres.taken RENAME TO {TABLE}"),
     "column added": (f"ALTER TABLE {TARGET} ADD COLUMN extra int DEFAULT 7", f"ALTER TABLE {TARGET} DROP COLUMN extra"),
-    "column renamed": (f"ALTER TABLE {TARGET} RENAME COLUMN note TO remark", f"ALTER TABLE {TARGET} RENAME COLUMN remark TO note"),
+    "column renamed": (  # a run that has not found it has added it anew
+        f"ALTER TABLE {TARGET} RENAME COLUMN note TO remark",
+        f"DO $$BEGIN ALTER TABLE {TARGET} RENAME COLUMN remark TO note; EXCEPTION WHEN duplicate_column THEN ALTER TABLE {TARGET} DROP COLUMN remark; END$$",
+    ),
     "rewritten": (f"ALTER TABLE {TARGET} ALTER note TYPE text USING note || ''", ""),
 }
 

@@ -307,7 +307,7 @@ def test_a_change_during_a_read_is_seen_whole_or_not_at_all(laid: Callable[[str]
     if not attaches:
         assert route.target_rows("raw_postgres.items", columns) == before
     if change.refused:
-        route.refused(change.refused, "items", **settings)
+        route.refused(change.refused, "items", **settings, on_schema_change=change.policy)
         _execute(route.at_target, change.way_out)
     route.run("items", **{**settings, "verify": True})
     route.assert_equal("items")
