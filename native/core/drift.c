@@ -404,6 +404,7 @@ static enum rf_code change_type(struct rf_plan *plan, int i, struct rf_column *t
     bool can = follows && rf_can_alter(plan->target->dialect, what, to->type, new.type) && !(rf_is_key(plan->source, i) && rf_alter_keeps_keys(plan->target->dialect));
     if (policy_of(plan, kind) == RF_POLICY_FAIL || !can) {
         rf_refuse_column(plan, from, to, err);
+        if (!can && lacks_zone(plan, from, to)) return err->code; /* a setting takes it as it is */
         if (follows && !can) return cannot_follow(plan, to, "cannot change the column so", err);
         return follows && err->code == RF_DRIFT ? add_setting(kind, err) : err->code;
     }

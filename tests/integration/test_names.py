@@ -290,10 +290,10 @@ PAYLOADS = (
 LITERAL = {"source_name", "target_table", "control_schema", "run_id", "application"}
 """Settings that may be any text: it is then a name, or a value that is kept."""
 
-NAMES_THERE = {"as_text", "table", "keys", "columns", "cursor_columns"}
+NAMES_THERE = {"as_text", "table", "keys", "columns", "cursor_columns", "mask_key_env"}
 """Settings that name what has to be there."""
 
-USED_BY = dict.fromkeys(("cursor_columns", "since", "until"), {"capture": "cursor"})
+USED_BY = dict.fromkeys(("cursor_columns", "since", "until"), {"capture": "cursor"}) | {"mask_key_env": {"mask": {"v": "hash"}}}
 """What else a job must say for a setting to matter."""
 
 PARSED = {"since", "until"}
