@@ -266,10 +266,19 @@ struct labels {
     int n;
 };
 
+static bool is_enum(const char *type) {
+    return strncmp(type, "enum(", 5) == 0 || strncmp(type, "ENUM(", 5) == 0;
+}
+
+/* The type by which the target knows what comes. */
+static const char *arriving_type(const struct rf_column *from) {
+    return from->arrives_as ? from->arrives_as : from->identity;
+}
+
 /* 'a', 'it''s' → a, it''s. False when it is no list of labels, or a longer one. */
 static bool read_labels(const char *type, struct labels *labels) {
     labels->n = 0;
-    if (strncmp(type, "enum(", 5) != 0 && strncmp(type, "ENUM(", 5) != 0) return false;
+    if (!is_enum(type)) return false;
     for (const char *at = type; (at = strchr(at, '\''));) {
         const char *end = ++at;
         while (*end && (*end != '\'' || end[1] == '\'')) end += *end == '\'' ? 2 : 1;
@@ -352,7 +361,7 @@ static enum rf_code rename_labels(struct rf_plan *plan, const struct rf_column *
 static enum rf_code follow_labels(struct rf_plan *plan, const struct rf_column *from, struct rf_column *to, struct rf_arena *arena, struct rf_error *err) {
     struct labels now, before;
     bool is_named = !from->arrives_as;
-    if (!read_labels(is_named ? from->identity : from->arrives_as, &now) || !read_labels(to->identity, &before)) return rf_refuse_column(plan, from, to, err);
+    if (!read_labels(arriving_type(from), &now) || !read_labels(to->identity, &before)) return rf_refuse_column(plan, from, to, err);
     bool are_added = are_among(&before, &now);
     if (is_named) {
         to->identity = from->identity;
@@ -367,17 +376,13 @@ static enum rf_code follow_labels(struct rf_plan *plan, const struct rf_column *
 /* How many statements that may take. */
 static size_t count_labels(const struct rf_column *from) {
     struct labels now;
-    return read_labels(from->arrives_as ? from->arrives_as : from->identity, &now) ? (size_t)now.n + 1 : 0;
+    return read_labels(arriving_type(from), &now) ? (size_t)now.n + 1 : 0;
 }
 
 /* ---- columns that are there ---- */
 
-static bool is_enum(const char *type) {
-    return strncmp(type, "enum(", 5) == 0 || strncmp(type, "ENUM(", 5) == 0;
-}
-
 static enum rf_drift_kind kind_of_change(const struct rf_column *from, const struct rf_column *old, const struct rf_column *new) {
-    if (is_enum(from->arrives_as ? from->arrives_as : from->identity) && is_enum(old->identity)) return RF_ENUM_CHANGED;
+    if (is_enum(arriving_type(from)) && is_enum(old->identity)) return RF_ENUM_CHANGED;
     return is_wider(from, old, new) ? RF_TYPE_WIDENED : RF_TYPE_CHANGED;
 }
 
@@ -400,7 +405,7 @@ static enum rf_code change_type(struct rf_plan *plan, int i, struct rf_column *t
         to->type = to->base = to->identity = new.type;
         return RF_OK;
     }
-    bool follows = kind != RF_ENUM_CHANGED || rf_labels_follow(from->arrives_as ? from->arrives_as : from->identity, to->identity);
+    bool follows = kind != RF_ENUM_CHANGED || rf_labels_follow(arriving_type(from), to->identity);
     bool can = follows && rf_can_alter(plan->target->dialect, what, to->type, new.type) && !(rf_is_key(plan->source, i) && rf_alter_keeps_keys(plan->target->dialect));
     if (policy_of(plan, kind) == RF_POLICY_FAIL || !can) {
         rf_refuse_column(plan, from, to, err);

@@ -17,7 +17,7 @@ static const struct rf_stage_makers DUCKDB = {RICH, .count_target = rf_duckdb_co
 static const struct rf_stage_makers PLAIN = {
     .count_stage = rf_plain_count_stage, .duplicate_keys = rf_plain_duplicate_keys, .count_missed = rf_plain_count_missed,
     .count_stale = rf_plain_count_stale, .close_gone = rf_plain_close_gone, .close_absent = rf_plain_close_absent, .sweep = rf_plain_sweep,
-    .count_live = rf_plain_count_live, .delete_all = rf_plain_delete_all, .insert_all = rf_plain_insert_all, .count_target = rf_plain_count_target,
+    .count_live = rf_plain_count_live, .delete_all = rf_sql_delete_all, .insert_all = rf_plain_insert_all, .count_target = rf_plain_count_target,
     .append = rf_plain_append, .count_known = rf_plain_count_known, .count_appended = rf_plain_count_merged};
 
 const struct rf_stage_makers *rf_stage_makers(const struct rf_plan *plan) {

@@ -1,6 +1,5 @@
 #include "core/sql_alter.h"
 
-#include "core/dialect.h"
 #include "core/snowflake_names.h"
 #include "core/sql_snowflake.h"
 #include "core/sql_target.h"
@@ -84,9 +83,7 @@ static void add_name(const struct rf_plan *plan, const char *name, struct rf_tex
 }
 
 static void add_table(const struct rf_plan *plan, struct rf_text *out) {
-    const struct rf_dialect_row *row = rf_dialect_row(plan->target->dialect);
     if (is_snowflake(plan)) rf_snowflake_add_target(plan, out);
-    else if (row) rf_dialect_table(row, plan->job->target_schema, plan->job->target_table, out);
     else rf_sql_add_target(plan, out);
 }
 

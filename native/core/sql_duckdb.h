@@ -74,9 +74,9 @@ void rf_duckdb_update(const struct rf_plan *plan, struct rf_text *out);
 void rf_duckdb_count_newer(const struct rf_plan *plan, struct rf_text *out);
 void rf_duckdb_insert(const struct rf_plan *plan, struct rf_text *out);
 void rf_duckdb_insert_absent(const struct rf_plan *plan, struct rf_text *out);
-/* → rows that carry this load */
 /* → rows of the target, those that carry this load */
 void rf_duckdb_count_loaded(const struct rf_plan *plan, struct rf_text *out);
+/* → rows that carry this load */
 void rf_duckdb_count_merged(const struct rf_plan *plan, struct rf_text *out);
 
 #endif

@@ -265,10 +265,6 @@ static const struct rf_dialect_row *row_of(const struct rf_plan *plan) {
     return rf_dialect_row(plan->target->dialect);
 }
 
-static void add_target(const struct rf_plan *plan, struct rf_text *out) {
-    rf_dialect_table(row_of(plan), plan->job->target_schema, plan->job->target_table, out);
-}
-
 static void add_schema_of_stages(const struct rf_plan *plan, struct rf_text *out) {
     const char *temporary = row_of(plan)->temporary;
     if (temporary) rf_text_add(out, temporary);
@@ -284,20 +280,6 @@ static void add_stage(const struct rf_plan *plan, struct rf_text *out) {
 static void add_key_stage(const struct rf_plan *plan, struct rf_text *out) {
     add_schema_of_stages(plan, out);
     rf_text_addf(out, "\"" RF_KEY_STAGE "\"", plan->load_id);
-}
-
-/* A load brings one version of a key at most, so that their numbers order them. */
-static void add_newest_version(const struct rf_plan *plan, struct rf_text *out) {
-    if (!rf_keeps_versions(plan)) return;
-    rf_text_add(out, " AND NOT EXISTS (SELECT 1 FROM ");
-    add_target(plan, out);
-    rf_text_add(out, " newer WHERE ");
-    rf_sql_add_version_match(plan, out);
-}
-
-static void add_live_condition(const struct rf_plan *plan, struct rf_text *out) {
-    rf_text_addf(out, "%s WHERE \"_deleted_at\" IS NULL", rf_keeps_versions(plan) ? " t" : "");
-    add_newest_version(plan, out);
 }
 
 /* Of a row of the stage: does it only say that its key has left the filter? */
@@ -320,13 +302,13 @@ static void add_definition(const struct rf_column *column, const char *type, boo
 
 void rf_plain_drop_target(const struct rf_plan *plan, struct rf_text *out) {
     rf_text_add(out, "DROP TABLE ");
-    add_target(plan, out);
+    rf_sql_add_target(plan, out);
 }
 
 void rf_plain_create_target(const struct rf_plan *plan, struct rf_text *out) {
     const struct rf_dialect_row *row = row_of(plan);
     rf_text_add(out, "CREATE TABLE ");
-    add_target(plan, out);
+    rf_sql_add_target(plan, out);
     rf_text_add(out, " (");
     for (int i = 0; i < plan->source->n_columns; i++) {
         const struct rf_column *column = &plan->source->columns[i];
@@ -416,7 +398,7 @@ void rf_plain_insert_row(const struct rf_plan *plan, struct rf_text *out) {
     struct extra extras[MOST_EXTRAS];
     int n = list_extras(plan, extras);
     rf_text_add(out, "INSERT INTO ");
-    if (plan->straight) add_target(plan, out);
+    if (plan->straight) rf_sql_add_target(plan, out);
     else add_stage(plan, out);
     rf_text_add(out, counts_arrivals(plan) ? " VALUES (NULL, " : " VALUES (");
     add_marks(plan, out);
@@ -449,7 +431,7 @@ void rf_plain_insert_key(const struct rf_plan *plan, struct rf_text *out) {
 
 void rf_plain_count_rows(const struct rf_plan *plan, struct rf_text *out) {
     rf_text_add(out, "SELECT count(*) FROM ");
-    if (plan->straight) add_target(plan, out);
+    if (plan->straight) rf_sql_add_target(plan, out);
     else add_stage(plan, out);
 }
 
@@ -514,7 +496,7 @@ void rf_plain_update(const struct rf_plan *plan, struct rf_text *out) {
         add_live(plan, out);
         rf_text_add(out, " s STRAIGHT_JOIN "); /* by the target's key: nothing is known of a stage that was just filled */
     }
-    add_target(plan, out);
+    rf_sql_add_target(plan, out);
     rf_text_add(out, " AS t ");
     if (joins) {
         rf_text_add(out, "ON ");
@@ -538,31 +520,33 @@ void rf_plain_update(const struct rf_plan *plan, struct rf_text *out) {
 static void add_unless_there(const struct rf_plan *plan, struct rf_text *out) {
     if (row_of(plan)->update_joins) {
         rf_text_add(out, " ON DUPLICATE KEY UPDATE \"_load_id\" = ");
-        add_target(plan, out);
+        rf_sql_add_target(plan, out);
         rf_text_add(out, ".\"_load_id\"");
         return;
     }
     rf_text_add(out, " WHERE NOT EXISTS (SELECT 1 FROM ");
-    add_target(plan, out);
+    rf_sql_add_target(plan, out);
     rf_text_add(out, " t WHERE ");
     rf_sql_add_key_match(plan, out);
     rf_text_add(out, ")");
 }
 
-static void begin_insert(const struct rf_plan *plan, struct rf_text *out) {
+/* Up to the values of the columns of a row of `side`, of _extracted_at and of _load_id; those of `more` follow. */
+static void begin_insert(const struct rf_plan *plan, const char *more, const char *side, struct rf_text *out) {
     rf_text_add(out, "INSERT INTO ");
-    add_target(plan, out);
+    rf_sql_add_target(plan, out);
     rf_text_add(out, " (");
     rf_sql_add_columns(plan, "", out);
-    rf_text_add(out, ", \"_extracted_at\", \"_load_id\") SELECT ");
-    rf_sql_add_columns(plan, "s.", out);
+    rf_text_addf(out, ", \"_extracted_at\", \"_load_id\"%s) SELECT ", more);
+    rf_sql_add_columns(plan, side, out);
     rf_text_add(out, ", ");
     rf_dialect_time(row_of(plan), plan->extracted_at, out);
-    rf_text_addf(out, ", %" PRId64 " FROM ", plan->load_id);
+    rf_text_addf(out, ", %" PRId64, plan->load_id);
 }
 
 void rf_plain_insert(const struct rf_plan *plan, struct rf_text *out) {
-    begin_insert(plan, out);
+    begin_insert(plan, "", "s.", out);
+    rf_text_add(out, " FROM ");
     add_live(plan, out);
     rf_text_add(out, " s");
     add_unless_there(plan, out);
@@ -572,7 +556,7 @@ static void add_live_in_target(const struct rf_plan *plan, const char *compared,
     rf_text_add(out, "SELECT count(*) FROM ");
     add_live(plan, out);
     rf_text_add(out, " s JOIN ");
-    add_target(plan, out);
+    rf_sql_add_target(plan, out);
     rf_text_add(out, " t ON ");
     rf_sql_add_key_match(plan, out);
     rf_text_addf(out, " WHERE t.\"_load_id\" %s %" PRId64, compared, plan->load_id);
@@ -584,20 +568,16 @@ void rf_plain_count_merged(const struct rf_plan *plan, struct rf_text *out) {
 
 /* ---- replacing ---- */
 
-void rf_plain_delete_all(const struct rf_plan *plan, struct rf_text *out) {
-    rf_text_add(out, "DELETE FROM ");
-    add_target(plan, out);
-}
-
 void rf_plain_insert_all(const struct rf_plan *plan, struct rf_text *out) {
-    begin_insert(plan, out);
+    begin_insert(plan, "", "s.", out);
+    rf_text_add(out, " FROM ");
     add_live(plan, out);
     rf_text_add(out, " s");
 }
 
 void rf_plain_count_target(const struct rf_plan *plan, struct rf_text *out) {
     rf_text_addf(out, "SELECT count(*), count(CASE WHEN \"_load_id\" = %" PRId64 " THEN 1 END) FROM ", plan->load_id);
-    add_target(plan, out);
+    rf_sql_add_target(plan, out);
 }
 
 void rf_plain_count_stale(const struct rf_plan *plan, struct rf_text *out) {
@@ -671,21 +651,14 @@ static void add_older(const struct rf_plan *plan, struct rf_text *out) {
 
 /* Where versions are kept, that a row is gone is its last one: its values of before, and when it was found to be. */
 static void add_last_versions(const struct rf_plan *plan, struct rf_text *out) {
-    rf_text_add(out, "INSERT INTO ");
-    add_target(plan, out);
-    rf_text_add(out, " (");
-    rf_sql_add_columns(plan, "", out);
-    rf_text_add(out, ", \"_extracted_at\", \"_load_id\", \"_deleted_at\", \"_source_xid\") SELECT ");
-    rf_sql_add_columns(plan, "t.", out);
+    begin_insert(plan, ", \"_deleted_at\", \"_source_xid\"", "t.", out);
     rf_text_add(out, ", ");
     rf_dialect_time(row_of(plan), plan->extracted_at, out);
-    rf_text_addf(out, ", %" PRId64 ", ", plan->load_id);
-    rf_dialect_time(row_of(plan), plan->extracted_at, out);
     rf_text_add(out, ", t.\"_source_xid\" FROM ");
-    add_target(plan, out);
+    rf_sql_add_target(plan, out);
     rf_text_add(out, " AS t WHERE ");
     add_older(plan, out);
-    add_newest_version(plan, out);
+    rf_sql_add_newest_version(plan, out);
 }
 
 /* Begins a statement over `t` alone; what it ends with narrows it. */
@@ -696,7 +669,7 @@ static void add_closing(const struct rf_plan *plan, struct rf_text *out) {
     }
     if (!removes(plan)) rf_text_add(out, "UPDATE ");
     else rf_text_add(out, row_of(plan)->update_joins ? "DELETE t FROM " : "DELETE FROM ");
-    add_target(plan, out);
+    rf_sql_add_target(plan, out);
     rf_text_add(out, " AS t");
     if (!removes(plan)) {
         rf_text_add(out, " SET ");
@@ -718,7 +691,7 @@ static void close_gone_by_join(const struct rf_plan *plan, struct rf_text *out) 
     rf_text_add(out, removes(plan) ? "DELETE t FROM " : "UPDATE ");
     add_gone_keys(plan, out);
     rf_text_add(out, " STRAIGHT_JOIN ");
-    add_target(plan, out);
+    rf_sql_add_target(plan, out);
     rf_text_add(out, " AS t ON ");
     rf_sql_add_key_match(plan, out);
     if (!removes(plan)) {
@@ -749,7 +722,7 @@ void rf_plain_close_gone(const struct rf_plan *plan, struct rf_text *out) {
     rf_text_addf(out, " AND t.%s IN (SELECT u.%s FROM ", place, place);
     add_gone_keys(plan, out);
     rf_text_add(out, " JOIN ");
-    add_target(plan, out);
+    rf_sql_add_target(plan, out);
     rf_text_add(out, " u ON ");
     for (int k = 0; k < plan->source->n_keys; k++) {
         rf_text_add(out, k > 0 ? " AND u." : "u.");
@@ -760,23 +733,15 @@ void rf_plain_close_gone(const struct rf_plan *plan, struct rf_text *out) {
     rf_text_add(out, ")");
 }
 
-static void add_unless_in(const struct rf_plan *plan, rf_statement_maker *stage, struct rf_text *out) {
-    rf_text_add(out, " AND NOT EXISTS (SELECT 1 FROM ");
-    stage(plan, out);
-    rf_text_add(out, " s WHERE ");
-    rf_sql_add_key_match(plan, out);
-    rf_text_add(out, ")");
-}
-
 /* The merge just stamped every row that the source still has: what carries an older load is absent there. */
 void rf_plain_close_absent(const struct rf_plan *plan, struct rf_text *out) {
     add_closing(plan, out);
-    if (rf_keeps_versions(plan)) add_unless_in(plan, add_stage, out); /* a row that is as it was got no new version */
+    if (rf_keeps_versions(plan)) rf_sql_add_unless_in(plan, add_stage, out); /* a row that is as it was got no new version */
 }
 
 void rf_plain_sweep(const struct rf_plan *plan, struct rf_text *out) {
     add_closing(plan, out);
-    add_unless_in(plan, add_key_stage, out);
+    rf_sql_add_unless_in(plan, add_key_stage, out);
 }
 
 void rf_plain_count_live(const struct rf_plan *plan, struct rf_text *out) {
@@ -785,8 +750,8 @@ void rf_plain_count_live(const struct rf_plan *plan, struct rf_text *out) {
     rf_text_add(out, " FROM ");
     add_key_stage(plan, out);
     rf_text_add(out, ") k), (SELECT count(*) FROM ");
-    add_target(plan, out);
-    add_live_condition(plan, out);
+    rf_sql_add_target(plan, out);
+    rf_sql_add_live_condition(plan, out);
     rf_text_add(out, ")");
 }
 
@@ -816,10 +781,10 @@ void rf_plain_count_missed(const struct rf_plan *plan, struct rf_text *out) {
     add_stage(plan, out);
     if (plan->dedupe) rf_text_add(out, " a) r WHERE \"_rowferry_rank\" = 1)");
     rf_text_add(out, " s LEFT JOIN ");
-    add_target(plan, out);
+    rf_sql_add_target(plan, out);
     rf_text_add(out, " t ON ");
     rf_sql_add_key_match(plan, out);
-    add_newest_version(plan, out);
+    rf_sql_add_newest_version(plan, out);
     rf_text_add(out, " WHERE s.\"_rowferry_late\" <> 0 AND ");
     if (plan->mark_gone) rf_text_add(out, "((s." IS_GONE " AND t.\"_load_id\" IS NOT NULL AND t.\"_deleted_at\" IS NULL) OR (s." IS_LIVE " AND ");
     rf_text_add(out, "(t.\"_load_id\" IS NULL OR t.\"_deleted_at\" IS NOT NULL");
@@ -835,10 +800,10 @@ void rf_plain_count_missed(const struct rf_plan *plan, struct rf_text *out) {
 /* As in core/sql_target.c. */
 static void add_is_known(const struct rf_plan *plan, struct rf_text *out) {
     rf_text_add(out, "EXISTS (SELECT 1 FROM ");
-    add_target(plan, out);
+    rf_sql_add_target(plan, out);
     rf_text_add(out, " t WHERE ");
     rf_sql_add_key_match(plan, out);
-    add_newest_version(plan, out);
+    rf_sql_add_newest_version(plan, out);
     rf_text_add(out, " AND t.\"_deleted_at\" IS NULL AND (");
     if (!plan->full_read) rf_text_add(out, RF_SAME_XID " OR ");
     rf_text_add(out, "NOT (");
@@ -850,15 +815,8 @@ static void add_is_known(const struct rf_plan *plan, struct rf_text *out) {
 }
 
 void rf_plain_append(const struct rf_plan *plan, struct rf_text *out) {
-    rf_text_add(out, "INSERT INTO ");
-    add_target(plan, out);
-    rf_text_add(out, " (");
-    rf_sql_add_columns(plan, "", out);
-    rf_text_add(out, ", \"_extracted_at\", \"_load_id\", \"_source_xid\") SELECT ");
-    rf_sql_add_columns(plan, "s.", out);
-    rf_text_add(out, ", ");
-    rf_dialect_time(row_of(plan), plan->extracted_at, out);
-    rf_text_addf(out, ", %" PRId64 ", s.\"_rowferry_xid\" FROM ", plan->load_id);
+    begin_insert(plan, ", \"_source_xid\"", "s.", out);
+    rf_text_add(out, ", s.\"_rowferry_xid\" FROM ");
     add_live(plan, out);
     rf_text_add(out, " s WHERE NOT ");
     add_is_known(plan, out);
@@ -891,8 +849,8 @@ static void add_rows(const struct rf_plan *plan, struct rf_text *out) {
 
 static void add_from(const struct rf_plan *plan, struct rf_text *out) {
     rf_text_add(out, " FROM ");
-    add_target(plan, out);
-    add_live_condition(plan, out);
+    rf_sql_add_target(plan, out);
+    rf_sql_add_live_condition(plan, out);
 }
 
 #define CURSOR "rowferry_rows"

@@ -75,15 +75,14 @@ void rf_plain_count_keys(const struct rf_plan *plan, struct rf_text *out);
 /* The merge: rows that are there, then those that are not. */
 void rf_plain_update(const struct rf_plan *plan, struct rf_text *out);
 void rf_plain_insert(const struct rf_plan *plan, struct rf_text *out);
-/* → rows of the stage that the target holds with this load's number */
 /* Of mode append: rows of the stage that are no newest version of their key yet. → how many are */
 void rf_plain_append(const struct rf_plan *plan, struct rf_text *out);
 void rf_plain_count_known(const struct rf_plan *plan, struct rf_text *out);
-/* Of mode replace. */
-void rf_plain_delete_all(const struct rf_plan *plan, struct rf_text *out);
+/* Of mode replace, into a target that was emptied. */
 void rf_plain_insert_all(const struct rf_plan *plan, struct rf_text *out);
 /* → rows of the target, those that carry this load */
 void rf_plain_count_target(const struct rf_plan *plan, struct rf_text *out);
+/* → rows of the stage that the target holds with this load's number */
 void rf_plain_count_merged(const struct rf_plan *plan, struct rf_text *out);
 
 /* What rf_merge_stage sends; see sql.h for each. */

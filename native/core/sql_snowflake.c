@@ -587,16 +587,17 @@ static void add_assignments(const struct rf_plan *plan, struct rf_text *out) {
     rf_text_addf(out, ", \"_LOAD_ID\" = %" PRId64 ", \"_DELETED_AT\" = NULL", plan->load_id);
 }
 
-static void begin_insert(const struct rf_plan *plan, struct rf_text *out) {
+/* Up to the values of the columns of a row of `side`, of _EXTRACTED_AT and of _LOAD_ID; those of `more` follow. */
+static void begin_insert(const struct rf_plan *plan, const char *more, const char *side, struct rf_text *out) {
     rf_text_add(out, "INSERT INTO ");
     rf_snowflake_add_target(plan, out);
     rf_text_add(out, " (");
     add_columns(plan, "", out);
-    rf_text_add(out, ", \"_EXTRACTED_AT\", \"_LOAD_ID\") SELECT ");
-    add_columns(plan, "s.", out);
+    rf_text_addf(out, ", \"_EXTRACTED_AT\", \"_LOAD_ID\"%s) SELECT ", more);
+    add_columns(plan, side, out);
     rf_text_add(out, ", ");
     add_time(plan->extracted_at, out);
-    rf_text_addf(out, ", %" PRId64 " FROM ", plan->load_id);
+    rf_text_addf(out, ", %" PRId64, plan->load_id);
 }
 
 void rf_snowflake_merge(const struct rf_plan *plan, struct rf_text *out) {
@@ -624,7 +625,8 @@ static void delete_all(const struct rf_plan *plan, struct rf_text *out) {
 }
 
 static void insert_all(const struct rf_plan *plan, struct rf_text *out) {
-    begin_insert(plan, out);
+    begin_insert(plan, "", "s.", out);
+    rf_text_add(out, " FROM ");
     add_live_rows(plan, out);
 }
 
@@ -649,15 +651,8 @@ static void add_known(const struct rf_plan *plan, bool are_known, struct rf_text
 }
 
 static void append(const struct rf_plan *plan, struct rf_text *out) {
-    rf_text_add(out, "INSERT INTO ");
-    rf_snowflake_add_target(plan, out);
-    rf_text_add(out, " (");
-    add_columns(plan, "", out);
-    rf_text_add(out, ", \"_EXTRACTED_AT\", \"_LOAD_ID\", \"_SOURCE_XID\") SELECT ");
-    add_columns(plan, "s.", out);
-    rf_text_add(out, ", ");
-    add_time(plan->extracted_at, out);
-    rf_text_addf(out, ", %" PRId64 ", s.\"_ROWFERRY_XID\" FROM ", plan->load_id);
+    begin_insert(plan, ", \"_SOURCE_XID\"", "s.", out);
+    rf_text_add(out, ", s.\"_ROWFERRY_XID\" FROM ");
     add_live_rows(plan, out);
     add_known(plan, false, out);
 }
@@ -794,15 +789,8 @@ static void add_open_row(const struct rf_plan *plan, const char *side, struct rf
 
 /* Where versions are kept, that a row is gone is its last one: its values of before, and when it was found to be. */
 static void add_last_versions(const struct rf_plan *plan, rf_statement_maker *keys, struct rf_text *out) {
-    rf_text_add(out, "INSERT INTO ");
-    rf_snowflake_add_target(plan, out);
-    rf_text_add(out, " (");
-    add_columns(plan, "", out);
-    rf_text_add(out, ", \"_EXTRACTED_AT\", \"_LOAD_ID\", \"_DELETED_AT\", \"_SOURCE_XID\") SELECT ");
-    add_columns(plan, "t.", out);
+    begin_insert(plan, ", \"_DELETED_AT\", \"_SOURCE_XID\"", "t.", out);
     rf_text_add(out, ", ");
-    add_time(plan->extracted_at, out);
-    rf_text_addf(out, ", %" PRId64 ", ", plan->load_id);
     add_time(plan->extracted_at, out);
     rf_text_add(out, ", t.\"_SOURCE_XID\" FROM ");
     add_newest_versions(plan, out);

@@ -1,5 +1,6 @@
 #include "core/sql.h"
 
+#include "core/dialect.h"
 #include "core/sql_target.h"
 
 #include <inttypes.h>
@@ -198,7 +199,9 @@ static const struct dialect *dialect_of(const struct rf_plan *plan) {
 }
 
 void rf_sql_add_target(const struct rf_plan *plan, struct rf_text *out) {
-    rf_text_qualified(out, plan->job->target_schema, plan->job->target_table);
+    const struct rf_dialect_row *row = rf_dialect_row(plan->target->dialect);
+    if (row) rf_dialect_table(row, plan->job->target_schema, plan->job->target_table, out);
+    else rf_text_qualified(out, plan->job->target_schema, plan->job->target_table);
 }
 
 void rf_sql_add_stage(const struct rf_plan *plan, struct rf_text *out) {
@@ -248,10 +251,6 @@ void rf_sql_add_newest_version(const struct rf_plan *plan, struct rf_text *out) 
     rf_text_add(out, " AND NOT EXISTS (SELECT 1 FROM ");
     rf_sql_add_target(plan, out);
     rf_text_add(out, " newer WHERE ");
-    rf_sql_add_version_match(plan, out);
-}
-
-void rf_sql_add_version_match(const struct rf_plan *plan, struct rf_text *out) {
     for (int k = 0; k < plan->source->n_keys; k++) {
         rf_text_add(out, "newer.");
         rf_text_identifier(out, key_name(plan, k));
@@ -453,16 +452,23 @@ static void add_is_new(const struct rf_plan *plan, struct rf_text *out) {
     rf_text_add(out, " IS NULL");
 }
 
-void rf_sql_merge(const struct rf_plan *plan, struct rf_text *out) {
-    rf_text_add(out, "WITH merged AS (INSERT INTO ");
+/* Up to the values of the columns of a row of `side`, of _extracted_at and of _load_id; those of `more` follow. */
+static void begin_insert(const struct rf_plan *plan, const char *alias, const char *more, const char *side, struct rf_text *out) {
+    rf_text_add(out, "INSERT INTO ");
     rf_sql_add_target(plan, out);
-    rf_text_add(out, " AS t (");
+    rf_text_addf(out, "%s (", alias);
     rf_sql_add_columns(plan, "", out);
-    rf_text_add(out, ", \"_extracted_at\", \"_load_id\") SELECT ");
-    rf_sql_add_columns(plan, "s.", out);
+    rf_text_addf(out, ", \"_extracted_at\", \"_load_id\"%s) SELECT ", more);
+    rf_sql_add_columns(plan, side, out);
     rf_text_add(out, ", ");
     rf_text_literal(out, plan->extracted_at);
-    rf_text_addf(out, "::timestamptz, %" PRId64 "::bigint FROM (", plan->load_id);
+    rf_text_addf(out, "::timestamptz, %" PRId64 "::bigint", plan->load_id);
+}
+
+void rf_sql_merge(const struct rf_plan *plan, struct rf_text *out) {
+    rf_text_add(out, "WITH merged AS (");
+    begin_insert(plan, " AS t", "", "s.", out);
+    rf_text_add(out, " FROM (");
     rf_sql_add_live_rows(plan, out);
     rf_text_add(out, ") s ON CONFLICT (");
     rf_sql_add_keys(plan, out);
@@ -482,15 +488,8 @@ void rf_sql_delete_all(const struct rf_plan *plan, struct rf_text *out) {
 }
 
 void rf_sql_insert_all(const struct rf_plan *plan, struct rf_text *out) {
-    rf_text_add(out, "INSERT INTO ");
-    rf_sql_add_target(plan, out);
-    rf_text_add(out, " (");
-    rf_sql_add_columns(plan, "", out);
-    rf_text_add(out, ", \"_extracted_at\", \"_load_id\") SELECT ");
-    rf_sql_add_columns(plan, "s.", out);
-    rf_text_add(out, ", ");
-    rf_text_literal(out, plan->extracted_at);
-    rf_text_addf(out, "::timestamptz, %" PRId64 "::bigint FROM (", plan->load_id);
+    begin_insert(plan, "", "", "s.", out);
+    rf_text_add(out, " FROM (");
     rf_sql_add_live_rows(plan, out);
     rf_text_add(out, ") s");
 }
@@ -534,15 +533,8 @@ void rf_sql_duplicate_keys(const struct rf_plan *plan, struct rf_text *out) {
 
 /* Where versions are kept, that a row is gone is its last one: its values of before, and when it was found to be. */
 static void add_last_versions(const struct rf_plan *plan, const char *from, struct rf_text *out) {
-    rf_text_add(out, "INSERT INTO ");
-    rf_sql_add_target(plan, out);
-    rf_text_add(out, " (");
-    rf_sql_add_columns(plan, "", out);
-    rf_text_add(out, ", \"_extracted_at\", \"_load_id\", \"_deleted_at\", \"_source_xid\") SELECT ");
-    rf_sql_add_columns(plan, "t.", out);
+    begin_insert(plan, "", ", \"_deleted_at\", \"_source_xid\"", "t.", out);
     rf_text_add(out, ", ");
-    rf_text_literal(out, plan->extracted_at);
-    rf_text_addf(out, "::timestamptz, %" PRId64 "::bigint, ", plan->load_id);
     rf_text_literal(out, plan->extracted_at);
     rf_text_add(out, "::timestamptz, t.\"_source_xid\" FROM ");
     rf_sql_add_target(plan, out);
@@ -587,15 +579,18 @@ void rf_sql_close_gone(const struct rf_plan *plan, struct rf_text *out) {
     rf_sql_add_key_match(plan, out);
 }
 
-/* The merge just stamped every row that the source still has: what carries an older load is absent there. */
-void rf_sql_close_absent(const struct rf_plan *plan, struct rf_text *out) {
-    add_closing(plan, NULL, out);
-    if (!rf_keeps_versions(plan)) return; /* a row that is as it was got no new version */
+void rf_sql_add_unless_in(const struct rf_plan *plan, rf_statement_maker *stage, struct rf_text *out) {
     rf_text_add(out, " AND NOT EXISTS (SELECT 1 FROM ");
-    rf_sql_add_stage(plan, out);
+    stage(plan, out);
     rf_text_add(out, " s WHERE ");
     rf_sql_add_key_match(plan, out);
     rf_text_add(out, ")");
+}
+
+/* The merge just stamped every row that the source still has: what carries an older load is absent there. */
+void rf_sql_close_absent(const struct rf_plan *plan, struct rf_text *out) {
+    add_closing(plan, NULL, out);
+    if (rf_keeps_versions(plan)) rf_sql_add_unless_in(plan, rf_sql_add_stage, out); /* a row that is as it was got no new version */
 }
 
 void rf_sql_add_key_stage(const struct rf_plan *plan, struct rf_text *out) {
@@ -620,11 +615,7 @@ void rf_sql_write_keys(const struct rf_plan *plan, struct rf_text *out) {
 
 void rf_sql_sweep(const struct rf_plan *plan, struct rf_text *out) {
     add_closing(plan, NULL, out);
-    rf_text_add(out, " AND NOT EXISTS (SELECT 1 FROM ");
-    rf_sql_add_key_stage(plan, out);
-    rf_text_add(out, " s WHERE ");
-    rf_sql_add_key_match(plan, out);
-    rf_text_add(out, ")");
+    rf_sql_add_unless_in(plan, rf_sql_add_key_stage, out);
 }
 
 void rf_sql_count_live(const struct rf_plan *plan, struct rf_text *out) {
@@ -730,15 +721,8 @@ static void add_is_known(const struct rf_plan *plan, struct rf_text *out) {
 }
 
 void rf_sql_append(const struct rf_plan *plan, struct rf_text *out) {
-    rf_text_add(out, "INSERT INTO ");
-    rf_sql_add_target(plan, out);
-    rf_text_add(out, " (");
-    rf_sql_add_columns(plan, "", out);
-    rf_text_add(out, ", \"_extracted_at\", \"_load_id\", \"_source_xid\") SELECT ");
-    rf_sql_add_columns(plan, "s.", out);
-    rf_text_add(out, ", ");
-    rf_text_literal(out, plan->extracted_at);
-    rf_text_addf(out, "::timestamptz, %" PRId64 "::bigint, s.\"_rowferry_xid\" FROM (", plan->load_id);
+    begin_insert(plan, "", ", \"_source_xid\"", "s.", out);
+    rf_text_add(out, ", s.\"_rowferry_xid\" FROM (");
     rf_sql_add_live_rows(plan, out);
     rf_text_add(out, ") s WHERE NOT ");
     add_is_known(plan, out);

@@ -3,6 +3,7 @@
 #define RF_SQL_TARGET_H
 
 #include "core/plan.h"
+#include "core/sql.h"
 #include "core/text.h"
 
 #include <inttypes.h>
@@ -27,8 +28,8 @@ void rf_sql_add_primary_key(const struct rf_plan *plan, const char *before, stru
 void rf_sql_add_key_match(const struct rf_plan *plan, struct rf_text *out);
 /* Behind the target's name: the rows that are not closed, of versions the newest ones; the table is then called t. */
 void rf_sql_add_live_condition(const struct rf_plan *plan, struct rf_text *out);
-/* newer."k" = t."k" AND … newer."_load_id" > t."_load_id") */
-void rf_sql_add_version_match(const struct rf_plan *plan, struct rf_text *out);
+/* AND the key of t is in no row of that stage. */
+void rf_sql_add_unless_in(const struct rf_plan *plan, rf_statement_maker *stage, struct rf_text *out);
 /* Where the target keeps versions: AND t is the newest of its key. */
 void rf_sql_add_newest_version(const struct rf_plan *plan, struct rf_text *out);
 /* The rows of the stage to merge, one for each key; with "_rowferry_xid" where the target keeps versions. */
