@@ -17,7 +17,7 @@ from contextlib import closing, contextmanager
 from datetime import UTC, date, datetime
 from decimal import Decimal
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any, ClassVar, LiteralString
 from uuid import UUID
 
 import duckdb
@@ -512,3 +512,26 @@ def shut(pair: Pair, gate: int) -> Iterator[None]:
     with psycopg.connect(pair.source, autocommit=True) as holder:
         holder.execute("SELECT pg_advisory_lock(%s)", [gate])
         yield
+
+
+@contextmanager
+def source_database(server: Server, name: str, *statements: LiteralString | bytes) -> Iterator[tuple[str, psycopg.Connection]]:
+    """A source for all tests of a file, and a session there that has run the statements: every test has a table of its own."""
+    uri = server.create_database(name)
+    with psycopg.connect(uri, autocommit=True) as session:
+        for statement in statements:
+            session.execute(statement)
+        yield uri, session
+    server.admin(f"DROP DATABASE {name} WITH (FORCE)")
+
+
+def sinks(*kinds: type[Sink]) -> Any:
+    """The fixture `sink` of a file: each of these in turn, for all its tests, whose source is on PostgreSQL 18."""
+
+    @pytest.fixture(scope="module", params=kinds, ids=lambda sink: sink.name, name="sink")
+    def each(request: pytest.FixtureRequest, pg18: Server, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sink]:
+        made = request.param(pg18, tmp_path_factory.mktemp("sink"), request.getfixturevalue)
+        yield made
+        made.close()
+
+    return each

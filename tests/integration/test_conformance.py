@@ -14,7 +14,7 @@ from typing import Any
 
 import psycopg
 import pytest
-from conformance import PLACES, ROWS, TOUCH, WIDE, Pair, Sink, shut
+from conformance import PLACES, ROWS, TOUCH, WIDE, Pair, Sink, shut, source_database
 from route import AT_THE_GATE, GATE, started, until, waits_for
 
 import rowferry
@@ -54,14 +54,9 @@ def place(request: pytest.FixtureRequest) -> tuple[Server, type[Sink]]:
 
 @pytest.fixture(scope="module")
 def source(place: tuple[Server, type[Sink]]) -> Iterator[tuple[str, psycopg.Connection]]:
-    """A database for all tests of a sink, and a session there: every test has a table of its own."""
     server, _ = place
-    uri = server.create_database("conformance")
-    with psycopg.connect(uri, autocommit=True) as session:
-        session.execute(TOUCH)
-        session.execute("SET timezone = 'UTC'")
-        yield uri, session
-    server.admin("DROP DATABASE conformance WITH (FORCE)")
+    with source_database(server, "conformance", TOUCH, "SET timezone = 'UTC'") as made:
+        yield made
 
 
 @pytest.fixture(scope="module")

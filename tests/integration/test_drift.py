@@ -13,7 +13,7 @@ from typing import Any
 
 import psycopg
 import pytest
-from conformance import SINKS, Duckdb, Mariadb, Pair, Postgres, Psqlodbc, Sink, Snowflake, Sqlite
+from conformance import SINKS, Duckdb, Mariadb, Pair, Postgres, Psqlodbc, Sink, Snowflake, Sqlite, sinks, source_database
 
 from rowferry.demo.servers import Server
 from rowferry.errors import SchemaDriftError
@@ -22,19 +22,13 @@ numbers = itertools.count(1)
 KEPT = "id, price, note"
 
 
-@pytest.fixture(scope="module", params=SINKS, ids=lambda sink: sink.name)
-def sink(request: pytest.FixtureRequest, pg18: Server, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sink]:
-    made = request.param(pg18, tmp_path_factory.mktemp("sink"), request.getfixturevalue)
-    yield made
-    made.close()
+sink = sinks(*SINKS)
 
 
 @pytest.fixture(scope="module")
 def source(pg18: Server) -> Iterator[tuple[str, psycopg.Connection]]:
-    uri = pg18.create_database("drifting")
-    with psycopg.connect(uri, autocommit=True) as session:
-        yield uri, session
-    pg18.admin("DROP DATABASE drifting WITH (FORCE)")
+    with source_database(pg18, "drifting") as made:
+        yield made
 
 
 @pytest.fixture

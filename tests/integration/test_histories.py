@@ -16,7 +16,7 @@ from typing import Any, ClassVar
 
 import psycopg
 import pytest
-from conformance import SINKS, WIDE, Duckdb, Pair, Postgres, Sink
+from conformance import SINKS, WIDE, Duckdb, Pair, Postgres, Sink, sinks, source_database
 from counting_proxy import Pump, Session, Way
 from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
@@ -198,17 +198,11 @@ def broken_way(uri: str, end: str, nth: int, direction: str, loses: bool) -> Ite
 
 @pytest.fixture(scope="module")
 def source(pg18: Server) -> Iterator[tuple[str, psycopg.Connection]]:
-    uri = pg18.create_database("histories")
-    with psycopg.connect(uri, autocommit=True) as session:
-        yield uri, session
-    pg18.admin("DROP DATABASE histories WITH (FORCE)")
+    with source_database(pg18, "histories") as made:
+        yield made
 
 
-@pytest.fixture(scope="module", params=SINKS if WIDE else (Postgres, Duckdb), ids=lambda sink: sink.name)
-def sink(pg18: Server, tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest) -> Iterator[Sink]:
-    made = request.param(pg18, tmp_path_factory.mktemp("sink"), request.getfixturevalue)
-    yield made
-    made.close()
+sink = sinks(*(SINKS if WIDE else (Postgres, Duckdb)))
 
 
 @pytest.mark.parametrize("mode", [Merge, MergeFull] if WIDE else [Merge], ids=lambda mode: mode.__name__)

@@ -11,7 +11,7 @@ from pathlib import Path
 import psycopg
 import pyarrow
 import pytest
-from conformance import Duckdb, Pair, Postgres, Sink
+from conformance import Duckdb, Pair, Postgres, Sink, source_database
 from route import described
 
 import rowferry
@@ -36,10 +36,8 @@ def key(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture(scope="module")
 def source(pg18: Server) -> Iterator[tuple[str, psycopg.Connection]]:
-    uri = pg18.create_database("masks")
-    with psycopg.connect(uri, autocommit=True) as session:
-        yield uri, session
-    pg18.admin("DROP DATABASE masks WITH (FORCE)")
+    with source_database(pg18, "masks") as made:
+        yield made
 
 
 @pytest.fixture(scope="module")

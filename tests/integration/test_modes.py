@@ -13,7 +13,7 @@ from typing import Any
 import psycopg
 import pyarrow as pa
 import pytest
-from conformance import ROWS, SINKS, TOUCH, Duckdb, Pair, Postgres, Sink
+from conformance import ROWS, SINKS, TOUCH, Duckdb, Pair, Postgres, Sink, sinks, source_database
 from program import compile_library
 from route import started, until
 
@@ -23,8 +23,6 @@ from rowferry.demo.servers import Server
 
 numbers = itertools.count(1)
 only_postgres = pytest.mark.parametrize("sink", [Postgres], indirect=True, ids=["postgres"])
-
-
 only_files_and_postgres = pytest.mark.parametrize("sink", [Postgres, Duckdb], indirect=True, ids=["postgres", "duckdb"])
 
 
@@ -35,20 +33,11 @@ def program(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def source(pg18: Server) -> Iterator[tuple[str, psycopg.Connection]]:
-    """A database for all tests, and a session there: every test has a table of its own."""
-    uri = pg18.create_database("modes")
-    with psycopg.connect(uri, autocommit=True) as session:
-        session.execute(TOUCH)
-        session.execute("SET timezone = 'UTC'")
-        yield uri, session
-    pg18.admin("DROP DATABASE modes WITH (FORCE)")
+    with source_database(pg18, "modes", TOUCH, "SET timezone = 'UTC'") as made:
+        yield made
 
 
-@pytest.fixture(scope="module", params=SINKS, ids=lambda sink: sink.name)
-def sink(request: pytest.FixtureRequest, pg18: Server, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sink]:
-    made = request.param(pg18, tmp_path_factory.mktemp("sink"), request.getfixturevalue)
-    yield made
-    made.close()
+sink = sinks(*SINKS)
 
 
 @pytest.fixture

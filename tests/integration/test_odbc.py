@@ -16,7 +16,7 @@ from typing import Any
 import psycopg
 import pyarrow
 import pytest
-from conformance import driver_library
+from conformance import driver_library, source_database
 from mariadb_server import MariaDb
 from odbc_libraries import build_lacking
 from route import started, until
@@ -52,10 +52,8 @@ class Into:
 
 @pytest.fixture(scope="module")
 def place(pg18: Server) -> Iterator[tuple[str, psycopg.Connection]]:
-    uri = pg18.create_database("behind_odbc")
-    with psycopg.connect(uri, autocommit=True) as session:
-        yield uri, session
-    pg18.admin("DROP DATABASE behind_odbc WITH (FORCE)")
+    with source_database(pg18, "behind_odbc") as made:
+        yield made
 
 
 @pytest.fixture

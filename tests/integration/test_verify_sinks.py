@@ -16,7 +16,7 @@ from typing import Any
 
 import psycopg
 import pytest
-from conformance import KEPT, Mariadb, Pair, Psqlodbc, Sink, Snowflake, Sqlite
+from conformance import KEPT, Mariadb, Pair, Psqlodbc, Sink, Snowflake, Sqlite, sinks, source_database
 from edges import EDGES, EXTENSIONS, OWN, all_types, lay
 from route import AT_THE_GATE, GATE, started, until, until_all_have_ended, waits_for
 
@@ -30,22 +30,13 @@ SINKS: tuple[type[Sink], ...] = (Mariadb, Sqlite, Psqlodbc, Snowflake)
 BEHIND_ODBC = tuple(sink for sink in SINKS if sink.channel == "odbc")
 
 
-@pytest.fixture(scope="module", params=SINKS, ids=lambda sink: sink.name)
-def sink(request: pytest.FixtureRequest, pg18: Server, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sink]:
-    made = request.param(pg18, tmp_path_factory.mktemp("sink"), request.getfixturevalue)
-    yield made
-    made.close()
+sink = sinks(*SINKS)
 
 
 @pytest.fixture(scope="module")
 def source(pg18: Server) -> Iterator[tuple[str, psycopg.Connection]]:
-    uri = pg18.create_database("compared")
-    with psycopg.connect(uri, autocommit=True) as session:
-        session.execute(OWN.encode())
-        session.execute(EXTENSIONS)
-        session.execute("SET timezone = 'UTC'")
-        yield uri, session
-    pg18.admin("DROP DATABASE compared WITH (FORCE)")
+    with source_database(pg18, "compared", OWN.encode(), EXTENSIONS, "SET timezone = 'UTC'") as made:
+        yield made
 
 
 @pytest.fixture
