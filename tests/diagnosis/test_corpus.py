@@ -7,6 +7,7 @@ Each folder holds its logs, `expected.json` (the cause that has to come first, n
 from __future__ import annotations
 
 import json
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -19,6 +20,7 @@ FAILED = [(folder, name, cause) for (folder, name), cause in EXPECTED.items() if
 WELL = [(folder, name) for (folder, name), cause in EXPECTED.items() if cause is None]
 
 
+@cache  # the test of all of them asks again
 def _causes(folder: Path, name: str) -> list[str]:
     return [found.cause for found in diagnose(folder / f"{name}.log")]
 
