@@ -92,7 +92,8 @@ def test_a_run_with_one_failed_load_failed_and_the_error_is_told(slack):
     assert told["tables"] == {"public.orders": 200_000}
     assert "daily FAILED" in slack[0]
     assert "load[1]: source: the server closed the connection" in slack[0]
-    assert "something before it failed: 2" in slack[0]
+    assert told["not_run"] == {"check": ["load[1]"], "dbt": ["load[1]"]}
+    assert "Not run, because load[1] failed: check, dbt" in slack[0]
 
 
 def test_a_task_that_was_killed_left_no_error_and_that_is_told(slack):

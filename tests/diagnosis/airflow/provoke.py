@@ -29,7 +29,7 @@ from rowferry.demo.airflow import Airflow, AirflowError
 from rowferry.demo.servers import Server, clean_environment, start_postgres
 
 HERE = Path(__file__).parent
-SECONDS = 180  # that a run may take, all running at once
+SECONDS = 420  # that a run may take, all running at once
 RUN_ID = "manual__1"
 STUCK = ("pool_is_too_small", "no_such_pool", "starts_in_the_future")
 EXCERPTS = {  # of the scheduler's log, which tells of all DAGs at once
@@ -37,6 +37,7 @@ EXCERPTS = {  # of the scheduler's log, which tells of all DAGs at once
     "pool_is_full": "^(?!.*pool_is_too_small).*(?:one_slot|pool_is_full)",
     "pool_is_too_small": "pool_is_too_small",
     "run_out_of_time": "run_out_of_time",
+    "starts_in_the_future": "starts_in_the_future",
     "supervisor_gone": "supervisor_gone|without a? ?heartbeat",
     "well_maps": r"well_maps\b",
 }
