@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
 from itertools import groupby, pairwise
-from statistics import median
+from statistics import median, median_high
 from typing import Any, NamedTuple
 
 __all__ = ["doubts", "hidden", "of_records", "remember"]
@@ -95,9 +95,9 @@ def _of_loads(table: str, loads: Sequence[_Load], now: datetime) -> str | None:
     if len(before) < _FEWEST_RUNS:
         return None
     since, usual = now - newest.at, [one.at - other.at for one, other in pairwise(loads)]
-    if since > max(*usual, 3 * median(usual), _SHORTEST):
+    if since > max(*usual, 3 * median_high(usual), _SHORTEST):
         return (
-            f"{table}: its newest load is of {newest.at:%Y-%m-%d %H:%M %Z}, {_long(since)} ago, where one came every {_long(median(usual))} in the middle and at most"
+            f"{table}: its newest load is of {newest.at:%Y-%m-%d %H:%M %Z}, {_long(since)} ago, where one came every {_long(median_high(usual))} in the middle and at most"
             f" {_long(max(usual))} passed. Hypothesis: what loads it is paused, or no longer has it in its list."
         )
     rows = [load.rows for load in before]
@@ -108,7 +108,7 @@ def _of_loads(table: str, loads: Sequence[_Load], now: datetime) -> str | None:
         )
     with_rows = [load.at for load in loads if load.rows]
     gaps = [one - other for one, other in pairwise(with_rows)]
-    if len(gaps) >= _FEWEST_RUNS - 1 and now - with_rows[0] > max(*gaps, 3 * median(gaps), _SHORTEST):
+    if len(gaps) >= _FEWEST_RUNS - 1 and now - with_rows[0] > max(*gaps, 3 * median_high(gaps), _SHORTEST):
         return (
             f"{table}: no load brought rows since {with_rows[0]:%Y-%m-%d %H:%M %Z}, {_long(now - with_rows[0])} ago, though all {len(loads)} were well; before that at most"
             f" {_long(max(gaps))} passed. Hypothesis: its writer at the source stopped."

@@ -45,14 +45,14 @@ def _of_dag(sensor: Any) -> Iterator[str]:
 def _last_success(dag_id: str, task_id: str | None) -> Any:
     """The run or task instance that ended last of those that succeeded; has `run_id`, `logical_date`, `end_date`."""
     try:
+        from airflow.sdk import TaskInstanceState
         from airflow.sdk.execution_time import comms, task_runner
     except ImportError:
         return _last_in_the_database(dag_id, task_id)
     now = datetime.now(timezone.utc)
-    if task_id is None:
-        asked = [comms.GetPreviousDagRun(dag_id=dag_id, logical_date=now, state="success")]
-    else:  # without a date one of the runs that have none, if there are such
-        asked = [comms.GetPreviousTI(dag_id=dag_id, task_id=task_id, logical_date=date, state="success") for date in (now, None)]  # type: ignore[arg-type]
+    asked: list[Any] = [comms.GetPreviousDagRun(dag_id=dag_id, logical_date=now, state="success")]
+    if task_id is not None:  # without a date one of the runs that have none, if there are such
+        asked = [comms.GetPreviousTI(dag_id=dag_id, task_id=task_id, logical_date=date, state=TaskInstanceState.SUCCESS) for date in (now, None)]
     answers = [task_runner.SUPERVISOR_COMMS.send(message) for message in asked]
     return _latest(getattr(answer, "dag_run", None) or getattr(answer, "task_instance", None) for answer in answers)
 
@@ -65,7 +65,7 @@ def _last_in_the_database(dag_id: str, task_id: str | None) -> Any:
     from airflow.utils.session import create_session
 
     with create_session() as session:
-        model = DagRun if task_id is None else TaskInstance
+        model: Any = DagRun if task_id is None else TaskInstance
         names = {"dag_id": dag_id, "state": "success", **({} if task_id is None else {"task_id": task_id})}
         found = session.query(model).filter_by(**names).order_by(model.end_date.desc()).first()
         return found and SimpleNamespace(run_id=found.run_id, logical_date=found.execution_date, end_date=found.end_date)

@@ -83,7 +83,9 @@ def test_another_dag_that_did_not_come_is_told_with_its_last_success(monkeypatch
 
 def test_an_airflow_that_does_not_answer_leaves_the_rest_of_the_diagnosis(monkeypatch):
     monkeypatch.setattr(task_runner, "SUPERVISOR_COMMS", None, raising=False)
-    ti = SimpleNamespace(dag_id="daily", run_id="manual__1", task_id="wait", map_index=-1, try_number=1, task=SimpleNamespace(external_dag_id="ledger"))
+    ti = SimpleNamespace(
+        dag_id="daily", run_id="manual__1", task_id="wait", map_index=-1, try_number=1, task=SimpleNamespace(external_dag_id="ledger")
+    )
     found = diagnosis.of_failure(ti, AirflowSensorTimeout("Sensor has timed out; run duration of 3.02 seconds exceeds the specified timeout of 3.0."))
     assert found[0].cause == "sensor_timeout"
     assert any("could not be found out" in note for note in found[0].notes)

@@ -43,6 +43,7 @@ EXCERPTS = {  # of the scheduler's log, which tells of all DAGs at once
 _DAG_ID = re.compile(r"""(?:DAG\(|^    ")"?(\w+)"[,:]""", re.M)
 SLOW = "slow_to_import"  # of the files in `broken/`
 IMPORT_S = 3  # that it may take
+MOVED = {"DIAGNOSIS_START": "2099-01-01T00:00:00+00:00", "AIRFLOW__CORE__MIN_SERIALIZED_DAG_UPDATE_INTERVAL": "0"}
 
 
 def main() -> None:
@@ -221,7 +222,7 @@ def keep(folder: Path, home: Path, out: Path, command: object, ran: list[str]) -
             write(out / f"{dag_id}.states.log", command("tasks", "states-for-dag-run", dag_id, RUN_ID, "-o", "plain"), folder)
     for dag_id, task_id in (("upstream", "publish"), ("no_such_pool", "load"), ("starts_in_the_future", "never"), ("pool_is_too_small", "load")):
         if dag_id in ran:
-            moved = {"DIAGNOSIS_START": "2099-01-01T00:00:00+00:00", "AIRFLOW__CORE__MIN_SERIALIZED_DAG_UPDATE_INTERVAL": "0"} if dag_id == "starts_in_the_future" else {}
+            moved = MOVED if dag_id == "starts_in_the_future" else {}
             if moved:
                 command("dags", "reserialize", **moved)
             write(out / f"{dag_id}.failed_deps.log", command("tasks", "failed-deps", dag_id, task_id, RUN_ID, **moved), folder)
