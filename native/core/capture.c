@@ -300,20 +300,19 @@ static void set_holder(struct rf_plan *plan) {
     if (by_cursor && !tracks(plan)) plan->held_by = (struct rf_holder){0};
 }
 
-/* There is nothing to find, and nothing that a later run could go on from. */
-static void take_given(struct rf_plan *plan) {
+/* There is nothing to find, and nothing that a later run could go on from; but for the masks, which the fingerprint of a stream holds alone. */
+static enum rf_code take_given(struct rf_plan *plan, struct rf_error *err) {
     plan->chosen = RF_CAPTURE_GIVEN;
     plan->capture = capture_name(plan->chosen);
     plan->capture_reason = "the rows of a stream";
     plan->reading = RF_READ_GIVEN;
+    if (plan->job->mask.n > 0) plan->next.fingerprint = plan->source->fingerprint;
+    return rf_check_masked_key(plan, err);
 }
 
 enum rf_code rf_choose_capture(struct rf_plan *plan, struct rf_arena *arena, struct rf_error *err) {
     static const char *const done[] = {"full", "xmin", "cursor", "cursor"};
-    if (plan->job->capture == RF_CAPTURE_GIVEN) {
-        take_given(plan);
-        return RF_OK;
-    }
+    if (plan->job->capture == RF_CAPTURE_GIVEN) return take_given(plan, err);
     RF_TRY(choose(plan, err));
     RF_TRY(name_cursor(plan, arena, err));
     if (rf_job_has_window(plan->job)) {

@@ -1,6 +1,7 @@
 #include "core/ground.h"
 
 #include "core/drift.h"
+#include "core/mask.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -218,4 +219,35 @@ enum rf_code rf_find_ground(struct rf_plan *plan, struct rf_arena *arena, struct
         RF_TRY(rf_plan_reason(plan, arena, err, "%s", grounds[i].reason));
     }
     return compare_fingerprints(plan, arena, err);
+}
+
+/* ---- the mask of a stream's key ---- */
+
+/* The line of a fingerprint that says what hides the column; empty when nothing does. */
+static struct line mask_line(const char *fingerprint, const struct rf_text *begin) {
+    struct line line;
+    while (fingerprint && next_line(&fingerprint, &line))
+        if (begins(&line, begin->data, begin->length)) return line;
+    return (struct line){.text = ""};
+}
+
+static enum rf_code check_masked_key(const struct rf_plan *plan, const char *column, struct rf_text *begin, struct rf_error *err) {
+    rf_mask_begin_line(column, begin);
+    RF_TRY(rf_text_check(begin, err));
+    struct line now = mask_line(plan->source->fingerprint, begin), before = mask_line(plan->last->fingerprint, begin);
+    if (now.n_bytes == before.n_bytes && begins(&now, before.text, before.n_bytes)) return RF_OK;
+    rf_fail(err, RF_CONFIG, "the key column \"%s\" is hidden in another way, or by another key, than at the last load into %s, so that rows would be there twice",
+            column, plan->job->target_label);
+    return rf_hint(err, "Use the mask and the key of before, or drop the table: a load makes it anew.");
+}
+
+enum rf_code rf_check_masked_key(const struct rf_plan *plan, struct rf_error *err) {
+    enum rf_code code = RF_OK;
+    bool follows = plan->last->load_id > 0 && !plan->last->is_reset && plan->target->exists && plan->job->mode != RF_MODE_REPLACE;
+    for (int k = 0; code == RF_OK && follows && k < plan->source->n_keys; k++) {
+        struct rf_text begin = {0};
+        code = check_masked_key(plan, plan->source->columns[plan->source->keys[k]].name, &begin, err);
+        rf_text_free(&begin);
+    }
+    return code;
 }

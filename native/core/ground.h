@@ -12,6 +12,9 @@
  * plan->new_leaves; adds a reason for each. And plan->triggers_changed, which only a cursor asks about. */
 enum rf_code rf_find_ground(struct rf_plan *plan, struct rf_arena *arena, struct rf_error *err);
 
+/* RF_CONFIG when the key of the rows there is hidden in another way than in those of a stream, each of which would come a second time. */
+enum rf_code rf_check_masked_key(const struct rf_plan *plan, struct rf_error *err);
+
 /* True when a standby is behind the last load of the same system. */
 bool rf_source_is_behind(const struct rf_source_facts *source, const struct rf_load *last);
 
