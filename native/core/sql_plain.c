@@ -818,7 +818,9 @@ void rf_plain_append(const struct rf_plan *plan, struct rf_text *out) {
     begin_insert(plan, ", \"_source_xid\"", "s.", out);
     rf_text_add(out, ", s.\"_rowferry_xid\" FROM ");
     add_live(plan, out);
-    rf_text_add(out, " s WHERE NOT ");
+    rf_text_add(out, " s");
+    if (rf_settles(plan)) return;
+    rf_text_add(out, " WHERE NOT ");
     add_is_known(plan, out);
 }
 
