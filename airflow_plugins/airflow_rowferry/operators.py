@@ -500,6 +500,7 @@ def _summary(report: Report) -> dict[str, Any]:
         "since": report.window["since"] if report.window else None,
         "until": report.window["until"] if report.window else None,
         "swept": report.swept,
+        "held_back": report.held_back,
         "missed": report.audit["missed"] if report.audit else None,
         "seconds": report.seconds["total"],
         "reasons": list(report.reasons),

@@ -234,12 +234,12 @@ enum rf_code rf_find_ground(struct rf_plan *plan, struct rf_arena *arena, struct
     if (settles && !rf_has_note(plan->last->fingerprint, RF_NOTE_SETTLED)) return rf_refuse_ground(plan, "the last load went by a key that the table, or the job, no longer has", err);
     bool same_target = !plan->last->target_file || same_text(plan->last->target_file, plan->target->file);
     const struct { bool broken; const char *reason, *bearable; } grounds[] = {
-        {!same_text(now->system, then->system), "the source is another server than at the last load (system identifier)"},
-        {now->timeline != then->timeline, "the source is on another timeline than at the last load: it failed over or was restored"},
-        {!same_text(now->database, then->database), "the source is another database than at the last load"},
-        {now->table_oid != then->table_oid, "the source table was re-created since the last load"},
-        {snapshot->xmin < plan->as_of, "the source's transaction counter is behind the last load: it was restored"},
-        {log_is_behind(plan->source, plan->last), "the source's log is behind the last load: it was restored"},
+        {!same_text(now->system, then->system), "the source is another server than at the last load (system identifier)", NULL},
+        {now->timeline != then->timeline, "the source is on another timeline than at the last load: it failed over or was restored", NULL},
+        {!same_text(now->database, then->database), "the source is another database than at the last load", NULL},
+        {now->table_oid != then->table_oid, "the source table was re-created since the last load", NULL},
+        {snapshot->xmin < plan->as_of, "the source's transaction counter is behind the last load: it was restored", NULL},
+        {log_is_behind(plan->source, plan->last), "the source's log is behind the last load: it was restored", NULL},
         {!same_target, "the target table was re-created, emptied or rewritten since the last load",
          "the target table was re-created, emptied or rewritten since the last load: rows of earlier loads do not come again"},
         {plan->altered_whole, "the target's columns or key are altered by this load", "the target's columns are altered by this load: rows of earlier loads do not come again"},
