@@ -251,9 +251,9 @@ static void add_proof(struct rf_text *root, const struct rf_report *report) {
     rf_json_text(root, "lsn", plan->source->snapshot.lsn);
     rf_json_text(root, "watermark", rf_report_next(report).watermark);
     add_holder(root, &plan->held_by);
-    add_window(root, plan);
     if (rf_settles(plan)) rf_json_integer(root, "held_back", report->this_try.held_back);
     else rf_json_null(root, "held_back");
+    add_window(root, plan);
     add_checks(root, report);
     rf_json_integer(root, "connections", report->connections);
 }

@@ -107,17 +107,20 @@ static enum rf_code look_at_rewritten(const struct rf_plan *plan, struct rf_sour
 
 /* A row keeps its 32 bits when it is frozen, and 2^32 transactions later they are those of new ones. Of rows that were there at the last load only those
  * that had then, by these bits, yet to come can lie in an interval of less than 2^31 that begins there. */
-static enum rf_code check_aged(const struct rf_plan *plan, struct rf_error *err) {
+static enum rf_code check_aged(const struct rf_plan *plan, uint64_t *aged, struct rf_error *err) {
     const char *note = plan->since > 0 ? find_note(plan->last->fingerprint, RF_NOTE_AGED) : NULL;
-    if (!note || plan->source->snapshot.xmin <= strtoull(note + strlen(RF_NOTE_AGED), NULL, 10)) return RF_OK;
+    *aged = note ? strtoull(note + strlen(RF_NOTE_AGED), NULL, 10) : 0;
+    if (!note || plan->source->snapshot.xmin <= *aged) return RF_OK;
     return rf_refuse_ground(plan, "rows of more than 2^32 transactions ago have the numbers of those that wrote since the last load", err);
 }
 
 /* What the rows alone can tell is asked only where there can be something to tell: it takes a look at every page. */
 static enum rf_code survey(const struct rf_plan *plan, struct rf_source *source, int64_t *held_back, uint64_t *aged, struct rf_error *err) {
+    enum { MARGIN = 1 << 20 }; /* the server counts on while the run looks */
     const struct rf_snapshot *snapshot = &plan->source->snapshot;
+    bool is_near = *aged < snapshot->xmax + MARGIN; /* by its bits such a row looks like one that is held back */
+    if (!is_near) *aged = 0;
     *held_back = 0;
-    *aged = 0;
     if (snapshot->xmin == snapshot->xmax && snapshot->xmax < UINT64_C(1) << 31) return RF_OK;
     struct rf_text sql = {0};
     char found[MOST_FIELDS][FIELD_BYTES];
@@ -125,13 +128,13 @@ static enum rf_code survey(const struct rf_plan *plan, struct rf_source *source,
     RF_TRY(ask(source, &sql, found, MOST_FIELDS, err));
     *held_back = strtoll(found[0], NULL, 10);
     uint64_t until = strtoull(found[1], NULL, 10);
-    *aged = until > 0 ? snapshot->xmax + until : 0;
+    if (*aged == 0 && until > 0) *aged = snapshot->xmax + until;
     return RF_OK;
 }
 
 enum rf_code rf_settle(struct rf_plan *plan, struct rf_source *source, struct rf_arena *arena, struct rf_counts *counts, struct rf_error *err) {
     uint64_t aged;
-    RF_TRY(check_aged(plan, err));
+    RF_TRY(check_aged(plan, &aged, err));
     RF_TRY(look_at_rewritten(plan, source, err));
     RF_TRY(survey(plan, source, &counts->held_back, &aged, err));
     return note_all(plan, aged, arena, err);
