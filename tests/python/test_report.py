@@ -70,7 +70,6 @@ def test_a_plan_lists_its_statements_in_order() -> None:
             "hard_deletes": "captured",
             "watermark": None,
             "watermark_held_by": None,
-            "held_back": None,
             "window": None,
             "estimate": {"rows": 3, "bytes": 8192},
             "statements": sent,
