@@ -635,7 +635,7 @@ enum rf_code rf_job_take_stream(struct rf_job *job, struct rf_error *err) {
     RF_TRY(rf_job_require(job, false, true, true, err));
     if (job->mode == RF_MODE_APPEND) {
         rf_fail(err, RF_CONFIG, "mode append keeps the versions of a table's rows, and the rows of a stream have none");
-        return rf_hint(err, "Load it in mode merge or replace.");
+        return rf_hint(err, "Load it in mode merge, with a column in \"keys\" that tells each event from the others: a stream that is loaded again then changes nothing. Or in mode replace.");
     }
     if (!job->keys.names && job->mode != RF_MODE_REPLACE) {
         rf_fail(err, RF_CONFIG, "the job lacks \"keys\": a stream has no primary key");

@@ -185,6 +185,7 @@ struct rf_counts {
     int64_t live_source; /* of a sweep: keys at the source, and rows that the target then holds */
     int64_t live_target;
     int64_t gone; /* rows sent only to say that they left the filter */
+    int64_t held_back; /* of settled rows (core/settle.h): those that the next run takes */
     int64_t bytes;
 };
 
