@@ -480,12 +480,29 @@ static enum rf_code refuse_dropped(const struct rf_plan *plan, const struct rf_c
     return add_setting(RF_COLUMN_DROPPED, err);
 }
 
+/* Does a column of the target's key come after the one at this place? */
+static bool stands_before_key(const struct rf_plan *plan, const struct rf_target_facts *after, int at) {
+    for (int i = at + 1; i < after->n_columns; i++) {
+        const char *name = after->columns[i].name;
+        int from = rf_find_column(plan->source->columns, plan->source->n_columns, name);
+        if ((from >= 0 && rf_is_key(plan->source, from)) || (rf_keeps_versions(plan) && strcmp(name, "_load_id") == 0)) return true;
+    }
+    return false;
+}
+
+static enum rf_code refuse_to_drop(const struct rf_plan *plan, const struct rf_column *column, struct rf_error *err) {
+    rf_fail(err, RF_DRIFT, "column \"%s\" (%s) of %s no longer comes from %s, and cannot be dropped there", column->name, column->type, plan->job->target_label, plan->job->source_label);
+    return rf_hint(err, "%s drops no column that stands before one of the key: set on_schema_change={\"column_dropped\": \"ignore\"}, by which it stays, NULL from now on.",
+                   rf_alter_dialect(plan->target->dialect));
+}
+
 /* What stays is NULL from now on, and so has to be allowed to be. */
 static enum rf_code drop_column(struct rf_plan *plan, int at, struct rf_target_facts *after, struct rf_error *err) {
     struct rf_column *column = &after->columns[at];
     enum rf_policy policy = policy_of(plan, RF_COLUMN_DROPPED);
     bool must_alter = policy == RF_POLICY_IGNORE && column->not_null;
     if (policy == RF_POLICY_FAIL || (must_alter && !rf_can_alter(plan->target->dialect, RF_DROP_NOT_NULL, column->type, column->type))) return refuse_dropped(plan, column, err);
+    if (policy == RF_POLICY_APPLY && rf_alter_keeps_keys(plan->target->dialect) && stands_before_key(plan, after, at)) return refuse_to_drop(plan, column, err);
     add_event(plan, RF_COLUMN_DROPPED, column->name, column->type, NULL);
     if (policy == RF_POLICY_APPLY) {
         alter(plan, (struct rf_alteration){.what = RF_DROP_COLUMN, .column = column->name});

@@ -209,6 +209,7 @@ class Snowflake(Sink):
     cannot: ClassVar[dict[str, str]] = {
         "enforce keys": "Snowflake enforces no key but NOT NULL",
         "another type of a key": "the emulator changes no type of a key",
+        "drop a column before the key": "the emulator drops no column that stands before one of the key",
         "apostrophes": "the emulator makes no column whose name holds an apostrophe",
     }
     types: ClassVar[dict[str, str]] = {

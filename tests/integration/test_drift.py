@@ -100,6 +100,21 @@ def test_a_dropped_column_stays_or_goes(items: Pair) -> None:
     no_drift(items, "id, note")
 
 
+def test_a_dropped_column_before_the_key_goes_where_the_server_can(source: tuple[str, psycopg.Connection], sink: Sink) -> None:
+    sink.needs("drop a column before the key")
+    pair = Pair(sink, *source, f"d{next(numbers)}")
+    pair.write("CREATE TABLE {t} (price int, id int PRIMARY KEY, note text); INSERT INTO {t} VALUES (1, 1, 'a')")
+    pair.run()
+    pair.write("ALTER TABLE {t} DROP price")
+    if isinstance(sink, Duckdb):
+        assert '{"column_dropped": "ignore"}' in pair.refused(SchemaDriftError, on_schema_change="apply").hint
+        pair.run(verify=True)
+    else:
+        pair.run(verify=True, on_schema_change="apply")
+        assert "price" not in pair.sink.columns(pair.table)
+    pair.assert_equal("id, note")
+
+
 def test_a_renamed_column_is_refused_or_renamed(items: Pair) -> None:
     items.write("ALTER TABLE {t} RENAME price TO amount; UPDATE {t} SET amount = 99 WHERE id = 1")
     error = items.refused(SchemaDriftError)
