@@ -126,6 +126,22 @@ def test_a_renamed_column_is_refused_or_renamed(items: Pair) -> None:
     no_drift(items, "id, amount, note")
 
 
+@pytest.mark.parametrize("mode", ["merge", "append"])
+def test_a_column_of_the_key_that_is_renamed_is_renamed_there_and_the_key_stays(source: tuple[str, psycopg.Connection], sink: Sink, mode: str) -> None:
+    pair = Pair(sink, *source, f"d{next(numbers)}")
+    pair.write("CREATE TABLE {t} (id int, part int, note text, PRIMARY KEY (id, part)); INSERT INTO {t} VALUES (1, 1, 'a'), (1, 2, 'b')")
+    pair.run(mode=mode)
+    pair.write("ALTER TABLE {t} RENAME id TO number; UPDATE {t} SET note = 'later' WHERE part = 1; INSERT INTO {t} VALUES (2, 1, 'c')")
+    assert '{"column_renamed": "apply"}' in pair.refused(SchemaDriftError, mode=mode).hint
+    report = pair.run(verify=True, mode=mode, on_schema_change={"column_renamed": "apply"})
+    assert told(report) == [("column_renamed", "number", "number", "apply")]
+    assert (report.this_try.inserted, report.this_try.updated) == ((2, 0) if mode == "append" else (1, 2))
+    pair.write("UPDATE {t} SET note = 'last' WHERE number = 2")
+    report = pair.run(verify=True, mode=mode)
+    assert (report.drift, report.this_try.read) == ((), 1)
+    assert len(pair.rows("number")) == (5 if mode == "append" else 3)
+
+
 def test_a_type_that_is_widened_is_widened_there(items: Pair) -> None:
     items.write("ALTER TABLE {t} ALTER price TYPE numeric(20,2); UPDATE {t} SET price = 123456789012345678.25 WHERE id = 1")
     if not isinstance(items.sink, Sqlite):  # there both are texts
