@@ -19,11 +19,13 @@ from itertools import accumulate
 
 from rowferry.diagnosis.model import INSUFFICIENT, Diagnosis, Line
 from rowferry.diagnosis.peel import Row, rows_of
-from rowferry.diagnosis.rules import Rule, rule_of, rules
+from rowferry.diagnosis.rules import Rule, needed_words, rule_of, rules
 
 MOST_LINES = 8
 """Lines shown of one diagnosis."""
 MOST_CONSEQUENCES = 50
+MOST_ROWS = 100
+"""Rows that a pattern may go over."""
 
 _ERROR = re.compile(
     r"(?<!\b0 )(?<!\bno )\b(?:errors?|exception|fatal|panic|failed|failure|traceback|killed)\b|\w(?:Error|Exception|Timeout)\b|\berrors\.\w+"
@@ -109,19 +111,56 @@ def read_log(text: str) -> Log:
 
 def _noise(rows: Sequence[Row]) -> Iterator[tuple[int, int]]:
     """First and last row of what looks like a failure and never is one."""
-    text, starts = _joined(rows)
+    text = Text([row.text for row in rows])
     for pattern in (pattern for rule in rules() if rule.kind == "noise" for pattern in rule.patterns):
-        for match in pattern.finditer(text):
-            yield _rows_of(match, starts)
+        for match in text.matches(pattern):
+            yield text.rows_of(match)
 
 
-def _joined(rows: Sequence[Row]) -> tuple[str, list[int]]:
-    """The rows as one text, and where in it each begins."""
-    return "\n".join(row.text for row in rows), [0, *accumulate(len(row.text) + 1 for row in rows)]
+class Text:
+    """Rows as one text, in which a pattern is looked for only near a word that it cannot do without.
 
+    A log of many megabytes is searched for some hundred patterns, and hardly one of them has a word in it.
+    """
 
-def _rows_of(match: re.Match[str], starts: Sequence[int]) -> tuple[int, int]:
-    return bisect_right(starts, match.start()) - 1, bisect_right(starts, max(match.start(), match.end() - 1)) - 1
+    def __init__(self, rows: Sequence[str]) -> None:
+        self.whole = "\n".join(rows)
+        self.starts = [0, *accumulate(len(row) + 1 for row in rows)]
+        self._lower = self.whole.encode("ascii", "replace").decode().lower()  # as long as the text, whatever its letters
+
+    def rows_of(self, match: re.Match[str]) -> tuple[int, int]:
+        """The first and the last row of a match."""
+        return self._row(match.start()), self._row(max(match.start(), match.end() - 1))
+
+    def matches(self, pattern: re.Pattern[str]) -> Iterator[re.Match[str]]:
+        """What `pattern.finditer` finds in the whole."""
+        words = needed_words(pattern.pattern)
+        if not words:
+            yield from pattern.finditer(self.whole)
+            return
+        for first, last in self._near(words):
+            yield from pattern.finditer(self.whole, self.starts[first], self.starts[last + 1] - 1)
+
+    def _near(self, words: Iterable[str]) -> Iterator[tuple[int, int]]:
+        """First and last row of what lies within `MOST_ROWS` of a row that holds one of the words; none overlap."""
+        reach: list[int] = []
+        for word in words:
+            at = self._lower.find(word)
+            while at >= 0:
+                row = self._row(at)
+                reach.append(row)
+                at = self._lower.find(word, self.starts[row + 1])
+        window: tuple[int, int] | None = None
+        for row in sorted(reach):
+            first, last = max(0, row - MOST_ROWS), min(len(self.starts) - 2, row + MOST_ROWS)
+            if window is None or first > window[1] + 1:
+                yield from [window] if window else []
+                window = (first, last)
+            window = (window[0], last)
+        yield from [window] if window else []
+
+    def _row(self, at: int) -> int:
+        return bisect_right(self.starts, at) - 1
 
 
 def _outcome(n: int, text: str) -> Outcome | None:
@@ -163,15 +202,14 @@ def _tried_again(failed: Outcome, later: Sequence[Outcome]) -> bool:
 
 def finds(log: Log) -> list[Find]:
     """All that the rules find, in the order of the log; of finds in the same rows the first rule's."""
-    texts = [_unescaped(row.text) for row in log.rows]
-    text = "\n".join(texts)
-    starts = [0, *accumulate(len(line) + 1 for line in texts)]
+    text = Text([_unescaped(row.text) for row in log.rows])
+    whole, starts = text.whole, text.starts
     taken: dict[int, Rule] = {}
     found: list[Find] = []
     for rule in (rule for rule in rules() if rule.kind != "noise"):
-        for match in (m for pattern in rule.patterns for m in pattern.finditer(text)):
-            first, last = _rows_of(match, starts)
-            if not _counts(rule, log, first, text[starts[first] : match.start()], text[match.end() : starts[first + 1]]):
+        for match in (m for pattern in rule.patterns for m in text.matches(pattern)):
+            first, last = text.rows_of(match)
+            if not _counts(rule, log, first, whole[starts[first] : match.start()], whole[match.end() : starts[first + 1]]):
                 continue
             if rule.kind == "root" and any(row in taken and taken[row] is not rule for row in range(first, last + 1)):
                 continue
