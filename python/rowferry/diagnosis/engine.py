@@ -40,6 +40,8 @@ _ERROR_HEAD = re.compile(
 )
 _PROGRAM = re.compile(r"(?:[\w./-]+(?: \d+)?:\s*)*")
 """What a program says before its message: its name, its file, the line."""
+_FRAME = re.compile(r"\s*File \"[^\"]+\", line \d+, in ")
+"""A line of a traceback after which a line of source comes, whose texts nobody told."""
 _MORE = re.compile(r"\s*(?:DETAIL|HINT|LINE \d+|CONTEXT|QUERY|Detail|Hint|compiled code at)\b|\s*\^\s*$")
 
 
@@ -72,17 +74,27 @@ _WELL = re.compile(
     re.IGNORECASE,
 )
 """What says, in a log of no logger, that it is one, and that all went well so far."""
+_RETRY_WORKED = re.compile(
+    r"\b(?:connected|reconnected|succeeded|success\w*|recovered|worked|passed|ok|finished|completed?|done)\b.{0,40}\b(?:on|after|at|in|by)\b.{0,20}\b(?:attempts?|retry|retries|try|tries)\b"
+    r"|\b(?:attempt|retry|try) (?:no\. ?|#)?\d+\b.{0,30}\b(?:succeeded|worked|ok|success\w*)\b|\b(?:reconnected|connection (?:was )?(?:restored|re-?established))\b",
+    re.IGNORECASE,
+)
+_ENDED_WELL = re.compile(r"\b(?:success\w*|exit(?:ed)?(?: with)?(?: code| status)?[ :=]+0|(?<!=)(?:no|0|without) (?:errors?|failures?)(?!=))\b", re.IGNORECASE)
 _TASK = re.compile(r"\btask_id=([\w.-]+)")
 
 
 @dataclass(frozen=True, slots=True)
 class Log:
-    """The rows of a log, and for each row: whether an error is told there, and whether that was survived."""
+    """The rows of a log, and for each row: whether an error is told there, and whether that was survived.
+
+    `passed` says how many rows a retry that worked has behind it: what is transient there was got over.
+    """
 
     rows: Sequence[Row]
     loud: Sequence[bool]
     survived: Sequence[bool]
     outcomes: Sequence[Outcome]
+    passed: int = 0
 
     @property
     def lines(self) -> tuple[Line, ...]:
@@ -106,7 +118,20 @@ def read_log(text: str) -> Log:
     survived = _survived(len(rows), outcomes)
     for first, last in _noise(rows):
         survived[first : last + 1] = [True] * (last + 1 - first)
-    return Log(rows, _loud(rows), survived, outcomes)
+    loud = _loud(rows)
+    last = 0 if outcomes else _lived_on(rows, loud)
+    survived[:last] = [True] * last
+    passed = next((n for n in reversed(range(len(rows))) if not rows[n].loud and _RETRY_WORKED.search(rows[n].text)), 0)
+    return Log(rows, loud, survived, outcomes, passed)
+
+
+def _lived_on(rows: Sequence[Row], loud: Sequence[bool]) -> int:
+    """How many rows a log has behind it that caught what it printed: its logger went on, called nothing an error, and ended well."""
+    last = next((n for n in reversed(range(len(rows))) if rows[n].text.strip()), -1)
+    caught = max((n for n in range(last + 1) if loud[n]), default=-1)
+    if caught < 0 or caught == last or not (rows[last].quiet and rows[last].known and _ENDED_WELL.search(rows[last].text)):
+        return 0
+    return 0 if any(row.loud for row in rows) or not rows[caught + 1].known else caught + 1
 
 
 def _noise(rows: Sequence[Row]) -> Iterator[tuple[int, int]]:
@@ -228,7 +253,9 @@ def _unescaped(text: str) -> str:
 def _counts(rule: Rule, log: Log, row: int, before: str, after: str) -> bool:
     if rule.kind == "silent":
         return True
-    return not log.survived[row] and (rule.anywhere or _told(log, row, before, after))
+    if row > 0 and _FRAME.match(log.rows[row - 1].text):
+        return False
+    return not log.survived[row] and not (rule.transient and row < log.passed) and (rule.anywhere or _told(log, row, before, after))
 
 
 def _told(log: Log, row: int, before: str, after: str) -> bool:
