@@ -40,8 +40,8 @@ _ERROR_HEAD = re.compile(
 )
 _PROGRAM = re.compile(r"(?:[\w./-]+(?: \d+)?:\s*)*")
 """What a program says before its message: its name, its file, the line."""
-_FRAME = re.compile(r"\s*File \"[^\"]+\", line \d+, in ")
-"""A line of a traceback after which a line of source comes, whose texts nobody told."""
+_FRAME = re.compile(r"(\s*)File \"[^\"]+\", line \d+, in ")
+"""A line of a traceback; a line of source may come after it, whose texts nobody told."""
 _MORE = re.compile(r"\s*(?:DETAIL|HINT|LINE \d+|CONTEXT|QUERY|Detail|Hint|compiled code at)\b|\s*\^\s*$")
 
 
@@ -253,9 +253,15 @@ def _unescaped(text: str) -> str:
 def _counts(rule: Rule, log: Log, row: int, before: str, after: str) -> bool:
     if rule.kind == "silent":
         return True
-    if row > 0 and _FRAME.match(log.rows[row - 1].text):
+    if _is_source(log.rows, row):
         return False
     return not log.survived[row] and not (rule.transient and row < log.passed) and (rule.anywhere or _told(log, row, before, after))
+
+
+def _is_source(rows: Sequence[Row], row: int) -> bool:
+    """Whether a row is the line of source that a traceback shows below a frame."""
+    frame = _FRAME.match(rows[row - 1].text) if row > 0 else None
+    return frame is not None and rows[row].text.startswith(frame[1] + "  ")
 
 
 def _told(log: Log, row: int, before: str, after: str) -> bool:
