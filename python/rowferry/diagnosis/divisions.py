@@ -119,7 +119,6 @@ def _suits_case(division: Division) -> bool:
         and division.operator in ("/", "//", "%")
         and "\n" not in text
         and len(text) <= 40
-        and len(source.line_text(division.start)) <= LONG_LINE  # in a line that is too long already the shorter form
         and not any(part.kind == "{%" and division.start < part.start < division.end for part in source.jinja)
     )
 
