@@ -68,6 +68,8 @@ class Division:
         return self.source.line(self.start)
 
 
+_MAY_DIVIDE = re.compile(r"/(?!\*)|%(?!})|\b\w*(?:mod|div|remainder)\w*\b", re.IGNORECASE)
+
 Span = tuple[int, int]
 """From one token to before another, as indexes; or offsets."""
 
@@ -81,6 +83,8 @@ def divisions(source: Source, dialect: str = "", resolve: Resolve | None = None)
     Raises:
         UnreadableSql, ModuleNotFoundError: As `tokens`.
     """
+    if not _MAY_DIVIDE.search(source.text):
+        return []
     found: dict[Span, Division] = {}
     for reading in source.readings():
         for division in Reader(source, tokens(reading, dialect), resolve or (lambda code: Sign.UNKNOWN)).read():
@@ -203,6 +207,7 @@ class Reader:
     def __init__(self, source: Source, found: list[Token], resolve: Resolve) -> None:
         self.source = source
         self.tokens = found
+        self.words = ["" if token.kind in ("quoted", "string") else token.text for token in found]
         self.resolve = resolve
         self.partner = _partners(found)
         self.found: list[Division] = []
@@ -215,9 +220,7 @@ class Reader:
 
     def word(self, i: int) -> str:
         """The keyword or sign at `i`; nothing for a name in quotes, a string, or behind the end."""
-        if not 0 <= i < len(self.tokens) or self.tokens[i].kind in ("quoted", "string"):
-            return ""
-        return self.tokens[i].text
+        return self.words[i] if 0 <= i < len(self.words) else ""
 
     def closing(self, i: int, stop: int) -> int:
         """The partner of the bracket or CASE at `i`, or the last index before `stop` when it has none."""

@@ -10,7 +10,7 @@ import re
 from bisect import bisect_right
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
-from functools import cached_property
+from functools import cached_property, lru_cache
 from typing import Any
 
 NEEDS_SQLGLOT = "reading SQL needs sqlglot: pip install 'rowferry[diagnose]'"
@@ -99,12 +99,14 @@ class Source:
         for number, part in enumerate(self.jinja):
             parts += [self.text[at : part.start], _mask(part, number)]
             at = part.end
-        masked = "".join([*parts, self.text[at:]])
-        for branches in self._branches if self.branch is not None else ():
-            for n, (start, end) in enumerate(branches):
-                if n != min(self.branch or 0, len(branches) - 1):
-                    masked = masked[:start] + re.sub(r"\S", " ", masked[start:end]) + masked[end:]
-        return masked
+        return "".join([*parts, self.text[at:]])
+
+    @cached_property
+    def left_out(self) -> list[tuple[int, int]]:
+        """The branches that do not count."""
+        if self.branch is None:
+            return []
+        return [span for branches in self._branches for n, span in enumerate(branches) if n != min(self.branch, len(branches) - 1)]
 
     @cached_property
     def _branches(self) -> list[list[tuple[int, int]]]:
@@ -123,7 +125,7 @@ class Source:
         return found
 
     def readings(self) -> list[Source]:
-        """The text once for each branch of its `{% if %}`, so that what stands before one is read with each; else as it is."""
+        """The source once for each branch of its `{% if %}`, so that what stands before one is read with each; else as it is."""
         n = max((len(branches) for branches in self._branches), default=1)
         return [replace(self, branch=k) for k in range(n)] if n > 1 else [self]
 
@@ -226,6 +228,7 @@ def _mask(part: Jinja, number: int) -> str:
     return "j" + digits.rjust(length - 1, "0")
 
 
+@lru_cache(maxsize=32)  # each rule asks for those of the same file
 def tokens(source: Source, dialect: str = "") -> list[Token]:
     """The tokens of the masked text; comments are left out.
 
@@ -233,6 +236,8 @@ def tokens(source: Source, dialect: str = "") -> list[Token]:
         UnreadableSql: A string or comment has no end.
         ModuleNotFoundError: sqlglot is not installed; the message says how to get it.
     """
+    if source.branch is not None:
+        return [token for token in tokens(replace(source, branch=None), dialect) if not any(a <= token.start < b for a, b in source.left_out)]
     masked, starts = source.masked, [part.start for part in source.jinja if part.kind == "{{"]
     ends = {part.start: part.end for part in source.jinja}
 
