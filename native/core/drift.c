@@ -638,7 +638,7 @@ enum rf_code rf_decide_drift(struct rf_plan *plan, struct rf_arena *arena, struc
     if (!plan->target->exists) return plan->last->load_id > 0 && !plan->last->is_reset ? rf_note_drift(plan, RF_TABLE_MISSING, NULL, NULL, NULL, err) : RF_OK;
     RF_TRY(follow_names(plan, after, arena, err));
     RF_TRY(follow_columns(plan, after, arena, err));
-    if (!plan->target->key_unique && plan->job->mode != RF_MODE_REPLACE) RF_TRY(replace_key(plan, after, arena, err));
+    if (!plan->target->key_unique && plan->job->mode != RF_MODE_REPLACE && plan->source->n_keys > 0) RF_TRY(replace_key(plan, after, arena, err));
     plan->target = after;
     return RF_OK;
 }
