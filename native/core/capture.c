@@ -310,6 +310,11 @@ static enum rf_code read_changes(struct rf_plan *plan, struct rf_arena *arena, s
     return RF_OK;
 }
 
+static enum rf_code read_whole(struct rf_plan *plan, struct rf_arena *arena, struct rf_error *err) {
+    read_all(plan);
+    return rf_note_tables(plan, arena, err);
+}
+
 static void schedule_sweep(struct rf_plan *plan) {
     bool due = plan->job->sweep > 0 && plan->last->loads_since_sweep + 1 >= plan->job->sweep;
     plan->sweep = !plan->full_read && (plan->sweep || due);
@@ -355,7 +360,7 @@ enum rf_code rf_choose_capture(struct rf_plan *plan, struct rf_arena *arena, str
     if (rf_job_has_window(plan->job)) {
         RF_TRY(read_window(plan, arena, err));
     } else {
-        if (plan->chosen == RF_CAPTURE_FULL) read_all(plan);
+        if (plan->chosen == RF_CAPTURE_FULL) RF_TRY(read_whole(plan, arena, err));
         else if (rf_settles(plan)) RF_TRY(read_settled(plan, arena, err));
         else RF_TRY(read_changes(plan, arena, err));
         schedule_sweep(plan);

@@ -25,4 +25,8 @@ bool rf_source_is_behind(const struct rf_source_facts *source, const struct rf_l
 /* True when a standby does not show whether it changed its timeline before the last load's place in the log. */
 bool rf_timeline_is_unsure(const struct rf_source_facts *source, const struct rf_load *last);
 
+/* For a run that reads everything anyway: tells whether the source is another table, and which partitions came and left. RF_DRIFT when a
+ * policy refuses one. */
+enum rf_code rf_note_tables(struct rf_plan *plan, struct rf_arena *arena, struct rf_error *err);
+
 #endif

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
-import hmac
 import itertools
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,21 +10,17 @@ import psycopg
 import pyarrow
 import pytest
 from conformance import SINKS, WIDE, Duckdb, Pair, Postgres, Sink, source_database
+from masks import KEY, digest
 from route import described
 
 import rowferry
 from rowferry import errors
 from rowferry.demo.servers import Server
 
-KEY = "a key of this test: 0123456789abcdef"
 CLEAR = "Clara Nowhere"
 """A value that may be seen at the source alone."""
 MASKS = {"name": "hash", "note": "redact", "born": "redact", "mail": "truncate:3", "secret": "drop"}
 numbers = itertools.count(1)
-
-
-def digest(text: str | None, key: str = KEY) -> str | None:
-    return None if text is None else hmac.new(key.encode(), text.encode(), hashlib.sha256).hexdigest()
 
 
 @pytest.fixture(autouse=True)

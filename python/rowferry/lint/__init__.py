@@ -9,7 +9,6 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from rowferry.diagnosis.dbt_project import read
 from rowferry.diagnosis.divisions import guards
 from rowferry.diagnosis.sql_source import NEEDS_SQLGLOT, edited, unified_diff
 from rowferry.errors import ConfigurationError
@@ -88,7 +87,7 @@ def _found(paths: Sequence[str | Path], dialect: str | None, select: Iterable[st
         raise ConfigurationError(NEEDS_SQLGLOT)
     for project, below in _projects(paths, dialect):
         for one in _all(project, below):
-            text = read(project.root / one.path) or ""
+            text = project.text(one.path)
             if one.code in wanted and not _meant(one, text.splitlines()):
                 yield project, one, text
 

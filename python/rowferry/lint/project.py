@@ -130,6 +130,16 @@ class LintProject:
     def sql_files(self) -> list[SqlFile]:
         return [SqlFile(kind, Source(text, path), self.dialect) for kind, path, text in self._files(".sql")]
 
+    def text(self, path: str) -> str:
+        """A file's text, read once."""
+        if path not in self._texts:
+            self._texts[path] = read(self.root / path) or ""
+        return self._texts[path]
+
+    @cached_property
+    def _texts(self) -> dict[str, str]:
+        return {}
+
     def _files(self, *suffixes: str) -> Iterator[tuple[str, str, str]]:
         for kind, (setting, default) in _FOLDERS.items():
             for folder in self.settings.get(setting, default):
@@ -142,10 +152,11 @@ class LintProject:
         """Path, text and tree of each; those that cannot be read stand in `unread`."""
         import yaml
 
+        loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # ten times as fast
         found = []
         for _, path, text in self._files(".yml", ".yaml"):
             try:
-                found.append((path, text, yaml.compose(text, yaml.SafeLoader)))
+                found.append((path, text, yaml.compose(text, loader)))
             except yaml.YAMLError as error:
                 mark = getattr(error, "problem_mark", None)
                 self.unread.append((path, mark.line + 1 if mark else 1, f"no YAML: {getattr(error, 'problem', error)}"))
@@ -179,11 +190,26 @@ class LintProject:
 
     def compiled(self, file: SqlFile) -> str | None:
         """What dbt last made of the file, when the file is still as it was."""
-        for node in self.manifest.get("nodes", {}).values():
-            if node.get("original_file_path") == file.path and node.get("resource_type") in ("model", "snapshot"):
-                same = str(node.get("raw_code", "")).strip() == file.source.text.strip()
-                return node.get("compiled_code") or None if same else None
-        return None
+        node = self._built.get(file.path, {})
+        same = str(node.get("raw_code", "")).strip() == file.source.text.strip()
+        return node.get("compiled_code") or None if same else None
+
+    @cached_property
+    def _built(self) -> dict[str, Mapping[str, Any]]:
+        nodes = self.manifest.get("nodes", {}).values()
+        return {node.get("original_file_path"): node for node in nodes if node.get("resource_type") in ("model", "snapshot")}
+
+    @cached_property
+    def source_schemas(self) -> set[str]:
+        """The schemas of the sources, where YAML spells them out; by default a source's name is its schema."""
+        found: set[str] = set()
+        for _, _, tree in self.yaml_files:
+            said = plain(_get(tree, "sources")) if _get(tree, "sources") is not None else ()
+            for source in said if isinstance(said, list) else ():
+                name = str(source.get("schema") or source.get("name") or "") if isinstance(source, dict) else ""
+                if re.match(r"^\w+$", name):
+                    found.add(name)
+        return found
 
     @cached_property
     def macros(self) -> dict[str, list[str]]:
