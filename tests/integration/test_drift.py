@@ -15,6 +15,7 @@ import psycopg
 import pytest
 from conformance import SINKS, Duckdb, Mariadb, Pair, Postgres, Psqlodbc, Sink, Snowflake, Sqlite, sinks, source_database
 
+import rowferry
 from rowferry.demo.servers import Server
 from rowferry.errors import SchemaDriftError
 
@@ -260,3 +261,19 @@ def test_a_run_that_is_killed_while_it_alters_is_ended_by_the_next(items: Pair, 
     assert ("stock" in items.sink.columns(items.table)) == commits
     assert len(items.run(verify=True).drift) == (0 if commits else 2)
     no_drift(items, KEPT + ", stock")
+
+
+def test_a_diagnosis_names_the_load_that_met_the_change_behind_a_missing_column(items: Pair) -> None:
+    """Only when a target is named; a column that nobody changed is not put down to it."""
+    items.write("ALTER TABLE {t} ADD cost int")
+    report = items.run()
+    items.run()
+    log = 'psycopg2.errors.UndefinedColumn: column "c.Cost" does not exist'
+    settings = {"target": items.sink.uri, **items.sink.settings}
+    (found,) = rowferry.diagnose(log, target=settings, tables=[items.table])
+    assert [note for note in found.notes if f"load {report.load_id} of " in note and "met column_added of cost" in note]
+    assert rowferry.diagnose(log)[0].notes == ()
+    (other,) = rowferry.diagnose(log.replace("Cost", "weight"), target=settings, tables=[items.table])
+    assert [note for note in other.notes if note.startswith(f"not known to be the reason: load {report.load_id} of ")]
+    (busy,) = rowferry.diagnose("psycopg2.errors.DeadlockDetected: deadlock detected", target=settings, tables=[items.table])
+    assert busy.notes == ()
