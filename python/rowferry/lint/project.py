@@ -116,6 +116,10 @@ class LintProject:
                 return cls(folder, dialect)
         raise ConfigurationError(f"{path} is in no dbt project: no dbt_project.yml there or above")
 
+    @staticmethod
+    def is_around(path: Path) -> bool:
+        return any((folder / "dbt_project.yml").is_file() for folder in path.resolve().parents)
+
     @cached_property
     def settings(self) -> Mapping[str, Any]:
         import yaml
