@@ -59,8 +59,9 @@ class PostgresToWarehouseOperator(BaseOperator):
     Pushes a flat dict under 4 KiB: ``table``, ``target_table``, ``run_id``, ``load_id``, ``capture``,
     ``completeness``, ``hard_deletes``, ``rows_read``, ``rows_inserted``, ``rows_updated``,
     ``rows_deleted`` (of this try), ``rows_total`` (read by all tries of the run), ``extracted_at``,
-    ``watermark``, ``since`` and ``until`` (of a window), ``swept``, ``missed`` (rows that an audit found the
-    cursor had missed, or None), ``seconds`` and ``reasons``. The whole report is in the load record on the
+    ``watermark``, ``since`` and ``until`` (of a window), ``swept``, ``held_back`` (rows without a key that
+    are left for the next run, or None), ``missed`` (rows that an audit found the cursor had missed, or
+    None), ``seconds`` and ``reasons``. The whole report is in the load record on the
     target.
 
     :param source_conn_id: connection of the source, type ``postgres``. (templated)
@@ -500,6 +501,7 @@ def _summary(report: Report) -> dict[str, Any]:
         "since": report.window["since"] if report.window else None,
         "until": report.window["until"] if report.window else None,
         "swept": report.swept,
+        "held_back": report.held_back,
         "missed": report.audit["missed"] if report.audit else None,
         "seconds": report.seconds["total"],
         "reasons": list(report.reasons),

@@ -152,7 +152,31 @@ static enum rf_code no_cursor(const struct rf_plan *plan, struct rf_error *err) 
     return rf_hint(err, "Name columns in \"cursor_columns\", or use capture xmin, which needs none.");
 }
 
+/* What has no meaning where no key tells one row from another. */
+static enum rf_code check_settled(const struct rf_plan *plan, struct rf_error *err) {
+    const struct rf_job *job = plan->job;
+    bool by_versions = job->capture == RF_CAPTURE_AUTO || job->capture == RF_CAPTURE_XMIN;
+    const struct { bool asked; const char *what; } cases[] = {
+        {!by_versions, job->capture == RF_CAPTURE_FULL ? "capture full would append every row again" : "capture cursor may read a row twice"},
+        {rf_job_has_window(job), "a window would append again what was loaded before"},
+        {job->sweep > 0, "a sweep cannot tell which row is gone"},
+        {job->on_duplicate == RF_DUPLICATE_FAIL, "on_duplicate cannot tell which rows repeat"},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        if (!cases[i].asked) continue;
+        rf_fail(err, RF_CONFIG, "%s has no primary key and no unique index over NOT NULL columns: in mode append %s", job->source_label, cases[i].what);
+        return rf_hint(err, "Name the columns that identify a row in \"keys\"; or leave the setting out: by xmin each version of a row is appended once.");
+    }
+    return RF_OK;
+}
+
 static enum rf_code choose(struct rf_plan *plan, struct rf_error *err) {
+    if (rf_settles(plan)) {
+        RF_TRY(check_settled(plan, err));
+        plan->chosen = RF_CAPTURE_XMIN;
+        plan->capture_reason = "mode append without a key: each row version is read by the one run before which its transaction had ended";
+        return RF_OK;
+    }
     plan->chosen = plan->job->capture;
     plan->capture_reason = "asked for";
     if (plan->job->mode == RF_MODE_REPLACE) {
@@ -258,6 +282,19 @@ static enum rf_code read_window(struct rf_plan *plan, struct rf_arena *arena, st
     return RF_OK;
 }
 
+/* Numbers of transactions are compared modulo 2^32; what can no longer be compared cannot be told from what is there either. */
+static enum rf_code read_settled(struct rf_plan *plan, struct rf_arena *arena, struct rf_error *err) {
+    enum { MARGIN = 1 << 20 }; /* the server counts on while the run looks */
+    plan->reading = RF_READ_VERSIONS;
+    if (!find_base(plan)) {
+        plan->since = plan->as_of = 0;
+        return plan->first_load ? explain_missing_base(plan, arena, err) : RF_OK;
+    }
+    RF_TRY(rf_find_ground(plan, arena, err));
+    if (plan->source->snapshot.xmax < plan->since + (UINT64_C(1) << 31) - MARGIN) return RF_OK;
+    return rf_refuse_ground(plan, "more than 2^31 transactions passed since the last load: row versions can no longer be compared", err);
+}
+
 static enum rf_code read_changes(struct rf_plan *plan, struct rf_arena *arena, struct rf_error *err) {
     if (!find_base(plan)) {
         read_all(plan);
@@ -271,6 +308,11 @@ static enum rf_code read_changes(struct rf_plan *plan, struct rf_arena *arena, s
     if (plan->reconcile) read_all(plan);
     else RF_TRY(plan->chosen == RF_CAPTURE_CURSOR ? read_by_cursor(plan, arena, err) : read_versions(plan, arena, err));
     return RF_OK;
+}
+
+static enum rf_code read_whole(struct rf_plan *plan, struct rf_arena *arena, struct rf_error *err) {
+    read_all(plan);
+    return rf_note_tables(plan, arena, err);
 }
 
 static void schedule_sweep(struct rf_plan *plan) {
@@ -300,26 +342,26 @@ static void set_holder(struct rf_plan *plan) {
     if (by_cursor && !tracks(plan)) plan->held_by = (struct rf_holder){0};
 }
 
-/* There is nothing to find, and nothing that a later run could go on from. */
-static void take_given(struct rf_plan *plan) {
+/* There is nothing to find, and nothing that a later run could go on from; but for the masks, which the fingerprint of a stream holds alone. */
+static enum rf_code take_given(struct rf_plan *plan, struct rf_error *err) {
     plan->chosen = RF_CAPTURE_GIVEN;
     plan->capture = capture_name(plan->chosen);
     plan->capture_reason = "the rows of a stream";
     plan->reading = RF_READ_GIVEN;
+    if (plan->job->mask.n > 0) plan->next.fingerprint = plan->source->fingerprint;
+    return rf_check_masked_key(plan, err);
 }
 
 enum rf_code rf_choose_capture(struct rf_plan *plan, struct rf_arena *arena, struct rf_error *err) {
     static const char *const done[] = {"full", "xmin", "cursor", "cursor"};
-    if (plan->job->capture == RF_CAPTURE_GIVEN) {
-        take_given(plan);
-        return RF_OK;
-    }
+    if (plan->job->capture == RF_CAPTURE_GIVEN) return take_given(plan, err);
     RF_TRY(choose(plan, err));
     RF_TRY(name_cursor(plan, arena, err));
     if (rf_job_has_window(plan->job)) {
         RF_TRY(read_window(plan, arena, err));
     } else {
-        if (plan->chosen == RF_CAPTURE_FULL) read_all(plan);
+        if (plan->chosen == RF_CAPTURE_FULL) RF_TRY(read_whole(plan, arena, err));
+        else if (rf_settles(plan)) RF_TRY(read_settled(plan, arena, err));
         else RF_TRY(read_changes(plan, arena, err));
         schedule_sweep(plan);
         RF_TRY(set_next(plan, arena, err));
@@ -371,6 +413,6 @@ enum rf_code rf_state_proof(struct rf_plan *plan, struct rf_arena *arena, struct
         RF_TRY(rf_plan_reason(plan, arena, err, "the standby does not show this role whether it followed a failover since the last load; pg_read_all_stats would"));
     }
     if (plan->job->where) RF_TRY(rf_plan_reason(plan, arena, err, "the filter is judged when a row changes; what it draws from the time or from other tables is not judged again"));
-    if (plan->sweep) return RF_OK;
+    if (plan->sweep || rf_settles(plan)) return RF_OK;
     return rf_plan_reason(plan, arena, err, "row versions and cursors do not show hard deletes; a run with sweep, or with capture full, closes deleted rows");
 }

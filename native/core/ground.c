@@ -1,6 +1,8 @@
 #include "core/ground.h"
 
 #include "core/drift.h"
+#include "core/mask.h"
+#include "core/settle.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -106,13 +108,27 @@ static enum rf_code say(struct rf_plan *plan, const char *what, const struct lin
     return rf_plan_reason(plan, arena, err, "%s since the last load: %.*s", what, quoted_bytes(line), line->text);
 }
 
+enum rf_code rf_refuse_ground(const struct rf_plan *plan, const char *why, struct rf_error *err) {
+    rf_fail(err, RF_CONFIG, "%s has no key, and which of its rows %s has already cannot be told any more: %s", plan->job->source_label, plan->job->target_label, why);
+    return rf_hint(err, "Load it into another target_table; or rename or drop %s and run `rowferry state reset`: the next load begins with all rows. Mode replace needs no key.", plan->job->target_label);
+}
+
+static enum rf_code refuse_line(const struct rf_plan *plan, const char *what, const struct line *line, struct rf_error *err) {
+    char why[512];
+    snprintf(why, sizeof why, "%s since the last load: %.*s", what, quoted_bytes(line), line->text);
+    return rf_refuse_ground(plan, why, err);
+}
+
+/* What a column or label is from now on changes no row version; the rows of before stay as they were read. */
 static enum rf_code read_all(struct rf_plan *plan, const char *what, const struct line *line, struct rf_arena *arena, struct rf_error *err) {
+    bool bearable = is_about(line, "column ") || is_about(line, "labels ");
+    if (rf_settles(plan)) return bearable ? say(plan, what, line, arena, err) : refuse_line(plan, what, line, err);
     plan->reconcile = true;
     return say(plan, what, line, arena, err);
 }
 
 static enum rf_code sweep(struct rf_plan *plan, const char *what, const struct line *line, struct rf_arena *arena, struct rf_error *err) {
-    plan->sweep = true;
+    plan->sweep = !rf_settles(plan);
     return say(plan, what, line, arena, err);
 }
 
@@ -126,12 +142,22 @@ static enum rf_code note_leaf(struct rf_plan *plan, enum rf_drift_kind kind, con
     return rf_note_drift(plan, kind, name, NULL, NULL, err);
 }
 
-/* "leaf <oid> <file> <access method> <name>": an attached leaf brings rows without a new version. */
-static enum rf_code add_leaf(struct rf_plan *plan, const struct line *line, struct rf_arena *arena, struct rf_error *err) {
+static enum rf_code take_oid(const struct line *line, struct rf_arena *arena, const char **out, struct rf_error *err) {
     char *oid = rf_arena_take(arena, 24);
     if (!oid) return rf_no_memory(err);
     snprintf(oid, 24, "%llu", strtoull(line->text + strlen("leaf "), NULL, 10));
-    plan->new_leaves[plan->n_new_leaves++] = oid;
+    *out = oid;
+    return RF_OK;
+}
+
+/* "leaf <oid> <file> <access method> <name>": an attached leaf brings rows without a new version. Of one that left and comes back they are there. */
+static enum rf_code add_leaf(struct rf_plan *plan, const struct line *line, const char *before, struct rf_arena *arena, struct rf_error *err) {
+    struct line was;
+    RF_TRY(take_oid(line, arena, &plan->new_leaves[plan->n_new_leaves++], err));
+    char name[32];
+    snprintf(name, sizeof name, RF_NOTE_LEFT "%s", plan->new_leaves[plan->n_new_leaves - 1]);
+    const struct line left = {.text = name, .n_bytes = strlen(name)};
+    if (rf_settles(plan) && find_line(before, &left, 2, &was)) return refuse_line(plan, "attached again", line, err);
     if (rf_same_table(plan->source, plan->last)) RF_TRY(note_leaf(plan, RF_PARTITION_ATTACHED, line, arena, err));
     return say(plan, "attached", line, arena, err);
 }
@@ -141,9 +167,11 @@ static enum rf_code add_leaf(struct rf_plan *plan, const struct line *line, stru
 static enum rf_code judge_new_leaf(struct rf_plan *plan, const struct line *line, const char *before, struct rf_arena *arena, struct rf_error *err) {
     enum { NAMED = 2, WITH_FILE = 4 };
     struct line was;
-    if (!find_line(before, line, NAMED, &was)) return add_leaf(plan, line, arena, err);
+    if (!find_line(before, line, NAMED, &was)) return add_leaf(plan, line, before, arena, err);
     bool same_file = words(&was, WITH_FILE) == words(line, WITH_FILE) && begins(&was, line->text, words(line, WITH_FILE));
-    return same_file ? RF_OK : sweep(plan, "rewritten or emptied", line, arena, err);
+    if (same_file) return RF_OK;
+    if (rf_settles(plan)) RF_TRY(take_oid(line, arena, &plan->rewritten[plan->n_rewritten++], err));
+    return sweep(plan, "rewritten or emptied", line, arena, err);
 }
 
 /* "triggers <leaf> <hash>": those that set a cursor column were perhaps off for a while. A new leaf is read whole. */
@@ -161,14 +189,17 @@ static enum rf_code judge_new(struct rf_plan *plan, const struct line *line, con
         judge_new_triggers(plan, line, before);
         return RF_OK;
     }
+    if (is_about(line, "unlogged ") && !rf_settles(plan)) return RF_OK;
     return read_all(plan, "new", line, arena, err);
 }
 
 /* A column that was dropped leaves nothing to read, and an enum's labels go with its column; triggers that are gone
- * set no cursor. A line that was only replaced was judged as a new one. */
+ * set no cursor. A line that was only replaced was judged as a new one. Whether a table is logged shows in its file as well, but where rows settle: the
+ * rewriting leaves no other trace there. */
 static enum rf_code judge_gone(struct rf_plan *plan, const struct line *line, const char *now, struct rf_arena *arena, struct rf_error *err) {
     struct line is;
     if (is_about(line, "column ") || is_about(line, "labels ") || is_about(line, "triggers ")) return RF_OK;
+    if (rf_is_note(line->text) || (is_about(line, "unlogged ") && !rf_settles(plan))) return RF_OK;
     if (!is_about(line, "leaf ")) return read_all(plan, "gone", line, arena, err);
     if (find_line(now, line, 2, &is)) return RF_OK;
     if (rf_same_table(plan->source, plan->last)) RF_TRY(note_leaf(plan, RF_PARTITION_DETACHED, line, arena, err));
@@ -186,7 +217,8 @@ static enum rf_code compare_fingerprints(struct rf_plan *plan, struct rf_arena *
     const char *now = plan->source->fingerprint, *before = plan->last->fingerprint ? plan->last->fingerprint : "";
     struct line line;
     plan->new_leaves = rf_arena_take(arena, (size_t)(count_lines(now) + 1) * sizeof *plan->new_leaves);
-    if (!plan->new_leaves) return rf_no_memory(err);
+    plan->rewritten = rf_arena_take(arena, (size_t)(count_lines(now) + 1) * sizeof *plan->rewritten);
+    if (!plan->new_leaves || !plan->rewritten) return rf_no_memory(err);
     for (const char *at = now; next_line(&at, &line);)
         if (!has_line(before, &line)) RF_TRY(judge_new(plan, &line, before, arena, err));
     for (const char *at = before; next_line(&at, &line);)
@@ -194,28 +226,86 @@ static enum rf_code compare_fingerprints(struct rf_plan *plan, struct rf_arena *
     return RF_OK;
 }
 
+static enum rf_code note_new_table(struct rf_plan *plan, struct rf_error *err) {
+    const struct rf_identity *now = &plan->source->identity, *then = &plan->last->identity;
+    bool is_new = same_text(now->system, then->system) && same_text(now->database, then->database) && now->table_oid != then->table_oid;
+    return is_new ? rf_note_drift(plan, RF_TABLE_RECREATED, NULL, NULL, NULL, err) : RF_OK;
+}
+
+/* Those leaves of one fingerprint that the other has not, whatever their files. */
+static enum rf_code note_leaves(struct rf_plan *plan, enum rf_drift_kind kind, const char *of, const char *other, struct rf_arena *arena, struct rf_error *err) {
+    enum { NAMED = 2 };
+    struct line line, same;
+    while (next_line(&of, &line))
+        if (is_about(&line, "leaf ") && !find_line(other, &line, NAMED, &same)) RF_TRY(note_leaf(plan, kind, &line, arena, err));
+    return RF_OK;
+}
+
 /* ---- the whole ---- */
+
+enum rf_code rf_note_tables(struct rf_plan *plan, struct rf_arena *arena, struct rf_error *err) {
+    const char *now = plan->source->fingerprint, *before = plan->last->fingerprint;
+    if (plan->last->load_id == 0 || plan->last->is_reset || plan->first_load) return RF_OK;
+    RF_TRY(note_new_table(plan, err));
+    if (!before || !*before || !rf_same_table(plan->source, plan->last)) return RF_OK;
+    RF_TRY(note_leaves(plan, RF_PARTITION_ATTACHED, now, before, arena, err));
+    return note_leaves(plan, RF_PARTITION_DETACHED, before, now, arena, err);
+}
 
 enum rf_code rf_find_ground(struct rf_plan *plan, struct rf_arena *arena, struct rf_error *err) {
     const struct rf_identity *now = &plan->source->identity, *then = &plan->last->identity;
     const struct rf_snapshot *snapshot = &plan->source->snapshot;
+    bool settles = rf_settles(plan);
+    if (settles && !rf_has_note(plan->last->fingerprint, RF_NOTE_SETTLED)) return rf_refuse_ground(plan, "the last load went by a key that the table, or the job, no longer has", err);
     bool same_target = !plan->last->target_file || same_text(plan->last->target_file, plan->target->file);
-    const struct { bool broken; const char *reason; } grounds[] = {
-        {!same_text(now->system, then->system), "the source is another server than at the last load (system identifier)"},
-        {now->timeline != then->timeline, "the source is on another timeline than at the last load: it failed over or was restored"},
-        {!same_text(now->database, then->database), "the source is another database than at the last load"},
-        {now->table_oid != then->table_oid, "the source table was re-created since the last load"},
-        {snapshot->xmin < plan->as_of, "the source's transaction counter is behind the last load: it was restored"},
-        {log_is_behind(plan->source, plan->last), "the source's log is behind the last load: it was restored"},
-        {!same_target, "the target table was re-created, emptied or rewritten since the last load"},
-        {plan->altered_whole, "the target's columns or key are altered by this load"},
+    const struct { bool broken; const char *reason, *bearable; } grounds[] = {
+        {!same_text(now->system, then->system), "the source is another server than at the last load (system identifier)", NULL},
+        {now->timeline != then->timeline, "the source is on another timeline than at the last load: it failed over or was restored", NULL},
+        {!same_text(now->database, then->database), "the source is another database than at the last load", NULL},
+        {now->table_oid != then->table_oid, "the source table was re-created since the last load", NULL},
+        {snapshot->xmin < plan->as_of, "the source's transaction counter is behind the last load: it was restored", NULL},
+        {log_is_behind(plan->source, plan->last), "the source's log is behind the last load: it was restored", NULL},
+        {!same_target, "the target table was re-created, emptied or rewritten since the last load",
+         "the target table was re-created, emptied or rewritten since the last load: rows of earlier loads do not come again"},
+        {plan->altered_whole, "the target's columns or key are altered by this load", "the target's columns are altered by this load: rows of earlier loads do not come again"},
     };
-    bool is_new_table = same_text(now->system, then->system) && same_text(now->database, then->database) && now->table_oid != then->table_oid;
-    if (is_new_table) RF_TRY(rf_note_drift(plan, RF_TABLE_RECREATED, NULL, NULL, NULL, err));
+    RF_TRY(note_new_table(plan, err));
     for (size_t i = 0; i < sizeof grounds / sizeof grounds[0]; i++) {
         if (!grounds[i].broken) continue;
-        plan->reconcile = true;
-        RF_TRY(rf_plan_reason(plan, arena, err, "%s", grounds[i].reason));
+        if (settles && !grounds[i].bearable) return rf_refuse_ground(plan, grounds[i].reason, err);
+        plan->reconcile |= !settles;
+        RF_TRY(rf_plan_reason(plan, arena, err, "%s", settles ? grounds[i].bearable : grounds[i].reason));
     }
     return compare_fingerprints(plan, arena, err);
+}
+
+/* ---- the mask of a stream's key ---- */
+
+/* The line of a fingerprint that says what hides the column; empty when nothing does. */
+static struct line mask_line(const char *fingerprint, const struct rf_text *begin) {
+    struct line line;
+    while (fingerprint && next_line(&fingerprint, &line))
+        if (begins(&line, begin->data, begin->length)) return line;
+    return (struct line){.text = ""};
+}
+
+static enum rf_code check_masked_key(const struct rf_plan *plan, const char *column, struct rf_text *begin, struct rf_error *err) {
+    rf_mask_begin_line(column, begin);
+    RF_TRY(rf_text_check(begin, err));
+    struct line now = mask_line(plan->source->fingerprint, begin), before = mask_line(plan->last->fingerprint, begin);
+    if (now.n_bytes == before.n_bytes && begins(&now, before.text, before.n_bytes)) return RF_OK;
+    rf_fail(err, RF_CONFIG, "the key column \"%s\" is hidden in another way, or by another key, than at the last load into %s, so that rows would be there twice",
+            column, plan->job->target_label);
+    return rf_hint(err, "Use the mask and the key of before, or drop the table: a load makes it anew.");
+}
+
+enum rf_code rf_check_masked_key(const struct rf_plan *plan, struct rf_error *err) {
+    enum rf_code code = RF_OK;
+    bool follows = plan->last->load_id > 0 && !plan->last->is_reset && plan->target->exists && plan->job->mode != RF_MODE_REPLACE;
+    for (int k = 0; code == RF_OK && follows && k < plan->source->n_keys; k++) {
+        struct rf_text begin = {0};
+        code = check_masked_key(plan, plan->source->columns[plan->source->keys[k]].name, &begin, err);
+        rf_text_free(&begin);
+    }
+    return code;
 }

@@ -120,7 +120,7 @@ static const struct key *find_key(const char *name) {
 
 /* The others say how a table is read. */
 static bool is_of_streams(const char *name) {
-    static const char *const names[] = {"target", "driver", "channel", "spool_dir", "spool_file_bytes", "source_name", "table", "target_table", "keys", "as_text", "naive_timestamps", "mode", "allow_empty", "on_schema_change", "on_duplicate", "run_id", "try_number",
+    static const char *const names[] = {"target", "driver", "channel", "spool_dir", "spool_file_bytes", "source_name", "table", "target_table", "keys", "as_text", "mask", "mask_key_env", "naive_timestamps", "mode", "allow_empty", "on_schema_change", "on_duplicate", "run_id", "try_number",
                                         "map_index", "application", "batch_bytes", "lock_timeout", "lease_seconds", "connect_timeout", "control_schema"};
     for (size_t i = 0; i < sizeof names / sizeof names[0]; i++)
         if (strcmp(names[i], name) == 0) return true;
@@ -635,7 +635,7 @@ enum rf_code rf_job_take_stream(struct rf_job *job, struct rf_error *err) {
     RF_TRY(rf_job_require(job, false, true, true, err));
     if (job->mode == RF_MODE_APPEND) {
         rf_fail(err, RF_CONFIG, "mode append keeps the versions of a table's rows, and the rows of a stream have none");
-        return rf_hint(err, "Load it in mode merge or replace.");
+        return rf_hint(err, "Load it in mode merge, with a column in \"keys\" that tells each event from the others: a stream that is loaded again then changes nothing. Or in mode replace.");
     }
     if (!job->keys.names && job->mode != RF_MODE_REPLACE) {
         rf_fail(err, RF_CONFIG, "the job lacks \"keys\": a stream has no primary key");

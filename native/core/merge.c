@@ -1,5 +1,6 @@
 #include "core/merge.h"
 
+#include "core/ground.h"
 #include "core/sql_duckdb.h"
 #include "core/sql_plain.h"
 #include "core/sql_snowflake.h"
@@ -11,14 +12,14 @@
     .count_stage = rf_sql_count_stage, .duplicate_keys = rf_sql_duplicate_keys, .count_missed = rf_sql_count_missed,                              \
     .count_stale = rf_sql_count_stale, .close_gone = rf_sql_close_gone, .close_absent = rf_sql_close_absent, .sweep = rf_sql_sweep,              \
     .count_live = rf_sql_count_live, .delete_all = rf_sql_delete_all, .insert_all = rf_sql_insert_all, \
-    .append = rf_sql_append, .count_known = rf_sql_count_known
+    .append = rf_sql_append, .count_known = rf_sql_count_known, .has_rows = rf_sql_has_rows
 static const struct rf_stage_makers POSTGRES = {RICH};
 static const struct rf_stage_makers DUCKDB = {RICH, .count_target = rf_duckdb_count_loaded, .count_appended = rf_duckdb_count_merged};
 static const struct rf_stage_makers PLAIN = {
     .count_stage = rf_plain_count_stage, .duplicate_keys = rf_plain_duplicate_keys, .count_missed = rf_plain_count_missed,
     .count_stale = rf_plain_count_stale, .close_gone = rf_plain_close_gone, .close_absent = rf_plain_close_absent, .sweep = rf_plain_sweep,
     .count_live = rf_plain_count_live, .delete_all = rf_sql_delete_all, .insert_all = rf_plain_insert_all, .count_target = rf_plain_count_target,
-    .append = rf_plain_append, .count_known = rf_plain_count_known, .count_appended = rf_plain_count_merged};
+    .append = rf_plain_append, .count_known = rf_plain_count_known, .has_rows = rf_sql_has_rows, .count_appended = rf_plain_count_merged};
 
 const struct rf_stage_makers *rf_stage_makers(const struct rf_plan *plan) {
     if (plan->target->dialect == RF_DIALECT_SNOWFLAKE) return &rf_snowflake_makers;
@@ -75,10 +76,21 @@ static enum rf_code check_appended(const struct merge *merge, int64_t inserted, 
     return rf_fail(err, RF_INTERNAL, "the target says it took %" PRId64 " rows into %s, of which %" PRId64 " carry this load", inserted, merge->plan->job->target_label, appended);
 }
 
+/* Each row that came is a version that no run has read. */
+static enum rf_code append_settled(const struct merge *merge, struct rf_counts *counts, struct rf_error *err) {
+    const struct rf_plan *plan = merge->plan;
+    int64_t has_rows = 0;
+    if (rf_must_be_empty(plan)) RF_TRY(count(merge, "look for rows of before", merge->makers->has_rows, &has_rows, NULL, err));
+    if (has_rows > 0) return rf_refuse_ground(plan, plan->last->is_reset ? "the state was reset, and the table has rows" : "no load is recorded, and the table has rows", err);
+    RF_TRY(merge->ops->change(merge->self, "append", merge->makers->append, &counts->inserted, err));
+    return check_appended(merge, counts->inserted, err);
+}
+
 /* What is known is counted before: rows that a trigger of the target drops then miss in the sum. Under other load records the newest version
  * may be of a number that this load has not reached. */
 static enum rf_code append(const struct merge *merge, struct rf_counts *counts, struct rf_error *err) {
     const struct rf_plan *plan = merge->plan;
+    if (rf_settles(plan)) return append_settled(merge, counts, err);
     int64_t known = 0;
     if (plan->last->load_id == 0 && !plan->first_load) RF_TRY(count(merge, "count stale rows", merge->makers->count_stale, &counts->stale, NULL, err));
     if (counts->stale > 0) return RF_OK;

@@ -24,7 +24,7 @@ struct rf_merge_ops {
 struct rf_stage_makers {
     rf_statement_maker *count_stage, *duplicate_keys, *count_missed, *count_stale, *close_gone, *close_absent, *sweep, *count_live;
     rf_statement_maker *delete_all, *insert_all; /* of mode replace */
-    rf_statement_maker *append, *count_known;    /* of mode append */
+    rf_statement_maker *append, *count_known, *has_rows; /* of mode append */
     rf_statement_maker *count_appended;          /* → rows that carry this load; NULL as the next */
     rf_statement_maker *count_target;            /* → rows of the target, those that carry this load; NULL where a statement's own count is true */
 };

@@ -84,6 +84,14 @@ bool rf_keeps_versions(const struct rf_plan *plan) {
     return plan->job->mode == RF_MODE_APPEND;
 }
 
+bool rf_settles(const struct rf_plan *plan) {
+    return rf_keeps_versions(plan) && plan->source->n_keys == 0 && plan->job->capture != RF_CAPTURE_GIVEN;
+}
+
+bool rf_must_be_empty(const struct rf_plan *plan) {
+    return rf_settles(plan) && !plan->first_load && plan->since == 0;
+}
+
 bool rf_orders_by_cursor(const struct rf_plan *plan) {
     return plan->dedupe && plan->source->n_cursor > 0 && !rf_keeps_versions(plan);
 }

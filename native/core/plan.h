@@ -61,6 +61,9 @@ struct rf_plan {
     uint64_t as_of;     /* the xmin of the snapshot whose rows the target holds */
     const char *from;   /* ISO 8601 in UTC; NULL: no bound */
     const char *until;
+    const char **rewritten; /* where rows settle: oids of leaves whose file is another one, shape (n_rewritten,) */
+    int n_rewritten;
+    bool compares_load; /* where rows settle, while a run verifies itself: what it read with what it appended */
     const char **new_leaves; /* oids of leaves attached since the last load: read whole, shape (n_new_leaves,) */
     int n_new_leaves;
     struct rf_part *parts; /* for readers side by side; none: one statement reads all, shape (n_parts,) */
@@ -113,6 +116,13 @@ bool rf_has_metadata(const struct rf_target_facts *target);
 /* Does the target hold each version of a row? Each of its rows then has `_source_xid`: the transaction that wrote it, from the source's
  * counter of 64 bits; 0 where that is too long ago to be told. */
 bool rf_keeps_versions(const struct rf_plan *plan);
+
+/* Is each row version appended by the one run in whose interval its transaction lies? So where no key tells what is there: a run takes the
+ * versions written by transactions from the last snapshot's xmin on and before its own's, all of which have ended. */
+bool rf_settles(const struct rf_plan *plan);
+
+/* Of such a plan: does no load say which of the target's rows were read? Then it may have none. */
+bool rf_must_be_empty(const struct rf_plan *plan);
 
 /* Does the source send CSV, for a target that loads files? Else COPY BINARY. */
 bool rf_sends_csv(const struct rf_plan *plan);

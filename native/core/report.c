@@ -60,6 +60,8 @@ static void add_reasons(struct rf_text *to, const struct rf_report *report) {
     for (int i = 0; i < plan->n_reasons; i++) rf_json_text(to, NULL, plan->reasons[i]);
     if (counts->missed > 0)
         add_reason(to, "the audit found %" PRId64 " rows that the cursor had missed, and loaded them (%" PRId64 " since everything was last read)", counts->missed, rf_missed_in_all(report));
+    if (counts->held_back > 0)
+        add_reason(to, "%" PRId64 " rows are held back for the next run: a transaction that was open then wrote them, or might still have written some like them", counts->held_back);
     if (counts->live_source != counts->live_target)
         add_reason(to, "the source has %" PRId64 " keys and the target %" PRId64 " live rows: changes were missed, and the next run looks for them", counts->live_source, counts->live_target);
     rf_json_close(to, ']');
@@ -249,6 +251,8 @@ static void add_proof(struct rf_text *root, const struct rf_report *report) {
     rf_json_text(root, "lsn", plan->source->snapshot.lsn);
     rf_json_text(root, "watermark", rf_report_next(report).watermark);
     add_holder(root, &plan->held_by);
+    if (rf_settles(plan)) rf_json_integer(root, "held_back", report->this_try.held_back);
+    else rf_json_null(root, "held_back");
     add_window(root, plan);
     add_checks(root, report);
     rf_json_integer(root, "connections", report->connections);
@@ -359,6 +363,7 @@ static const struct property PROPERTIES[] = {
     {"lsn", "string|null", "the source's log position just after the snapshot; null of a stream"},
     {"watermark", "string|null", "the time from which the next run by cursor reads; null when there is none"},
     {"watermark_held_by", "object|null", "the session that keeps the next run from starting later: pid, user, application, seconds"},
+    {"held_back", "integer|null", "of mode append without a key: rows left for the next run, since a transaction was open; else null"},
     {"window", "object|null", "of a backfill: since and until; UTC, null where open"},
     {"swept", "boolean", "all keys were compared, and rows that the source no longer has closed"},
     {"live", "object|null", "of a sweep: keys at the source, live rows of the target"},

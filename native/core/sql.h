@@ -95,6 +95,13 @@ void rf_sql_lock_source_now(const struct rf_job *job, struct rf_text *out);
 /* The keys of all rows, whatever the capture reads. */
 void rf_sql_read_keys(const struct rf_plan *plan, struct rf_text *out);
 
+/* COPY BINARY of one row of texts, of the rows that pass the filter: how many are held back; how many transactions after the snapshot's
+ * xmax the 32 bits of one come again that was written more than 2^31 ago, the soonest; 0: there is none. */
+void rf_sql_survey(const struct rf_plan *plan, struct rf_text *out);
+/* COPY BINARY of one text, true or false: may ALTER have written the leaf's rows anew since the last load? It would have left none of before,
+ * and new facts about columns. Neither VACUUM FULL, CLUSTER nor TRUNCATE does. */
+void rf_sql_was_rewritten(const struct rf_plan *plan, const char *oid, struct rf_text *out);
+
 /* ---- target: control tables ---- */
 
 void rf_sql_target_session(const struct rf_job *job, int server_version, struct rf_text *out);
@@ -141,6 +148,8 @@ void rf_sql_merge(const struct rf_plan *plan, struct rf_text *out);
 /* Of mode append: rows of the stage that are no newest version of their key yet. → how many are */
 void rf_sql_append(const struct rf_plan *plan, struct rf_text *out);
 void rf_sql_count_known(const struct rf_plan *plan, struct rf_text *out);
+/* → does the target hold a row, 0 or 1 */
+void rf_sql_has_rows(const struct rf_plan *plan, struct rf_text *out);
 /* Of mode replace: what was there goes, and the stage comes in its place. */
 void rf_sql_delete_all(const struct rf_plan *plan, struct rf_text *out);
 void rf_sql_insert_all(const struct rf_plan *plan, struct rf_text *out);

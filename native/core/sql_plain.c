@@ -563,7 +563,13 @@ static void add_live_in_target(const struct rf_plan *plan, const char *compared,
 }
 
 void rf_plain_count_merged(const struct rf_plan *plan, struct rf_text *out) {
-    add_live_in_target(plan, "=", out);
+    if (!rf_settles(plan)) {
+        add_live_in_target(plan, "=", out);
+        return;
+    }
+    rf_text_add(out, "SELECT count(*) FROM ");
+    rf_sql_add_target(plan, out);
+    rf_text_addf(out, " WHERE \"_load_id\" = %" PRId64, plan->load_id);
 }
 
 /* ---- replacing ---- */
@@ -818,7 +824,9 @@ void rf_plain_append(const struct rf_plan *plan, struct rf_text *out) {
     begin_insert(plan, ", \"_source_xid\"", "s.", out);
     rf_text_add(out, ", s.\"_rowferry_xid\" FROM ");
     add_live(plan, out);
-    rf_text_add(out, " s WHERE NOT ");
+    rf_text_add(out, " s");
+    if (rf_settles(plan)) return;
+    rf_text_add(out, " WHERE NOT ");
     add_is_known(plan, out);
 }
 

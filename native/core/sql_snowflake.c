@@ -562,9 +562,10 @@ static void add_live_rows(const struct rf_plan *plan, struct rf_text *out) {
 
 /* The target, or where it holds versions the newest of each key. A load brings one at most, so that their numbers order them. */
 static void add_newest_versions(const struct rf_plan *plan, struct rf_text *out) {
-    if (rf_keeps_versions(plan)) rf_text_add(out, "(SELECT * FROM ");
+    bool one_of_each = rf_keeps_versions(plan) && !rf_settles(plan);
+    if (one_of_each) rf_text_add(out, "(SELECT * FROM ");
     rf_snowflake_add_target(plan, out);
-    if (!rf_keeps_versions(plan)) return;
+    if (!one_of_each) return;
     rf_text_add(out, " QUALIFY ROW_NUMBER() OVER (PARTITION BY ");
     add_keys(plan, "", out);
     rf_text_add(out, " ORDER BY \"_LOAD_ID\" DESC) = 1)");
@@ -654,7 +655,7 @@ static void append(const struct rf_plan *plan, struct rf_text *out) {
     begin_insert(plan, ", \"_SOURCE_XID\"", "s.", out);
     rf_text_add(out, ", s.\"_ROWFERRY_XID\" FROM ");
     add_live_rows(plan, out);
-    add_known(plan, false, out);
+    if (!rf_settles(plan)) add_known(plan, false, out);
 }
 
 static void count_known(const struct rf_plan *plan, struct rf_text *out) {
@@ -703,7 +704,8 @@ void rf_snowflake_values(const struct rf_plan *plan, struct rf_text *out) {
     }
     rf_text_add(out, " FROM ");
     add_newest_versions(plan, out);
-    rf_text_add(out, " WHERE \"_DELETED_AT\" IS NULL");
+    if (plan->compares_load) rf_text_addf(out, " WHERE \"_LOAD_ID\" = %" PRId64, plan->load_id);
+    else rf_text_add(out, " WHERE \"_DELETED_AT\" IS NULL");
 }
 
 /* ---- what is asked of the stage ---- */
@@ -886,12 +888,19 @@ static void count_live(const struct rf_plan *plan, struct rf_text *out) {
     rf_text_add(out, " WHERE \"_DELETED_AT\" IS NULL)::VARCHAR");
 }
 
+static void has_rows(const struct rf_plan *plan, struct rf_text *out) {
+    rf_text_add(out, "SELECT COUNT(*)::VARCHAR FROM (SELECT 1 FROM ");
+    rf_snowflake_add_target(plan, out);
+    rf_text_add(out, " LIMIT 1) t");
+}
+
 const struct rf_stage_makers rf_snowflake_makers = {
     .count_stage = count_stage,
     .delete_all = delete_all,
     .insert_all = insert_all,
     .count_target = rf_snowflake_count_target,
     .append = append,
+    .has_rows = has_rows,
     .count_known = count_known,
     .count_appended = count_appended,
     .duplicate_keys = duplicate_keys,

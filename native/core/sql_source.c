@@ -346,7 +346,28 @@ static void add_new_leaves(const struct rf_plan *plan, struct rf_text *out) {
     if (plan->n_new_leaves > 0) rf_text_add(out, ")");
 }
 
+/* Written by a transaction that was open at the snapshot, or began after one that was. */
+static void add_held_back(const struct rf_plan *plan, struct rf_text *out) {
+    add_changed_since(plan->source->snapshot.xmin, out);
+}
+
+/* Of these rows each is read by one run alone, whatever it is read with: by its 32 bits it lies in one interval. */
+static void add_settled(const struct rf_plan *plan, struct rf_text *out) {
+    if (plan->since > 0) {
+        rf_text_add(out, "(");
+        add_changed_since(plan->since, out);
+        add_new_leaves(plan, out);
+        rf_text_add(out, ") AND ");
+    }
+    rf_text_add(out, "NOT ");
+    add_held_back(plan, out);
+}
+
 static void add_changed(const struct rf_plan *plan, struct rf_text *out) {
+    if (rf_settles(plan)) {
+        add_settled(plan, out);
+        return;
+    }
     rf_text_add(out, "(");
     if (plan->reading == RF_READ_VERSIONS) add_changed_since(plan->since, out);
     else add_cursor(plan, out);
@@ -509,6 +530,39 @@ void rf_sql_read_keys(const struct rf_plan *plan, struct rf_text *out) {
     rf_text_add(out, format_of(plan));
 }
 
+/* ---- settling ---- */
+
+void rf_sql_survey(const struct rf_plan *plan, struct rf_text *out) {
+    rf_text_add(out, "COPY (SELECT (count(*) FILTER (WHERE ");
+    add_held_back(plan, out);
+    rf_text_addf(out, "))::text, coalesce(min(-pg_catalog.age(xmin)::bigint) FILTER (WHERE pg_catalog.age(xmin) < 0)"
+                      " + (SELECT pg_catalog.age('%" PRIu32 "'::xid)), 0)::text FROM ", (uint32_t)plan->source->snapshot.xmax);
+    add_source(plan, out);
+    if (plan->job->where) {
+        rf_text_add(out, " WHERE ");
+        add_filter(plan, out);
+    }
+    rf_text_add(out, ") TO STDOUT (FORMAT binary)");
+}
+
+static void add_rows_of_leaf(const struct rf_plan *plan, const char *oid, struct rf_text *out) {
+    rf_text_add(out, "EXISTS (SELECT FROM ");
+    add_source(plan, out);
+    rf_text_addf(out, " WHERE tableoid = '%s'::oid", oid);
+}
+
+void rf_sql_was_rewritten(const struct rf_plan *plan, const char *oid, struct rf_text *out) {
+    rf_text_add(out, "COPY (SELECT (");
+    add_rows_of_leaf(plan, oid, out);
+    rf_text_add(out, ") AND NOT ");
+    add_rows_of_leaf(plan, oid, out);
+    rf_text_add(out, " AND NOT ");
+    add_changed_since(plan->since, out);
+    rf_text_addf(out, ") AND EXISTS (SELECT FROM pg_catalog.pg_attribute WHERE attrelid = '%s'::oid AND ", oid);
+    add_changed_since(plan->since, out);
+    rf_text_add(out, "))::text) TO STDOUT (FORMAT binary)");
+}
+
 /* ---- comparing ---- */
 
 /* Where the target is wider the same value prints otherwise: 1.5 as numeric(12,4) and (14,6), 0.1 as float4 and
@@ -561,6 +615,10 @@ static void add_side(const struct rf_plan *plan, bool target, struct rf_text *ou
         return;
     }
     add_source(plan, out);
+    if (plan->compares_load) {
+        add_conditions(plan, NULL, true, out);
+        return;
+    }
     if (!plan->job->where) return;
     rf_text_add(out, " WHERE ");
     add_filter(plan, out);

@@ -247,7 +247,7 @@ void rf_sql_add_key_match(const struct rf_plan *plan, struct rf_text *out) {
 
 /* A load brings one version of a key at most, so that their numbers order them. */
 void rf_sql_add_newest_version(const struct rf_plan *plan, struct rf_text *out) {
-    if (!rf_keeps_versions(plan)) return;
+    if (!rf_keeps_versions(plan) || rf_settles(plan)) return;
     rf_text_add(out, " AND NOT EXISTS (SELECT 1 FROM ");
     rf_sql_add_target(plan, out);
     rf_text_add(out, " newer WHERE ");
@@ -262,6 +262,10 @@ void rf_sql_add_newest_version(const struct rf_plan *plan, struct rf_text *out) 
 }
 
 void rf_sql_add_live_condition(const struct rf_plan *plan, struct rf_text *out) {
+    if (plan->compares_load) {
+        rf_text_addf(out, " WHERE \"_load_id\" = %" PRId64, plan->load_id);
+        return;
+    }
     rf_text_addf(out, "%s WHERE \"_deleted_at\" IS NULL", rf_keeps_versions(plan) ? " t" : "");
     rf_sql_add_newest_version(plan, out);
 }
@@ -416,7 +420,7 @@ void rf_sql_add_live_rows(const struct rf_plan *plan, struct rf_text *out) {
         return;
     }
     add_live(plan, out);
-    bool any_order = plan->job->mode == RF_MODE_REPLACE && !distinct;
+    bool any_order = (plan->job->mode == RF_MODE_REPLACE || rf_settles(plan)) && !distinct;
     if (any_order || !dialect_of(plan)->locks_rows) return;
     rf_text_add(out, " ORDER BY ");
     rf_sql_add_keys(plan, out);
@@ -724,8 +728,16 @@ void rf_sql_append(const struct rf_plan *plan, struct rf_text *out) {
     begin_insert(plan, "", ", \"_source_xid\"", "s.", out);
     rf_text_add(out, ", s.\"_rowferry_xid\" FROM (");
     rf_sql_add_live_rows(plan, out);
-    rf_text_add(out, ") s WHERE NOT ");
+    rf_text_add(out, ") s");
+    if (rf_settles(plan)) return;
+    rf_text_add(out, " WHERE NOT ");
     add_is_known(plan, out);
+}
+
+void rf_sql_has_rows(const struct rf_plan *plan, struct rf_text *out) {
+    rf_text_add(out, "SELECT count(*) FROM (SELECT 1 FROM ");
+    rf_sql_add_target(plan, out);
+    rf_text_add(out, " LIMIT 1) t");
 }
 
 void rf_sql_count_known(const struct rf_plan *plan, struct rf_text *out) {

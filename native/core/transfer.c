@@ -4,7 +4,9 @@
 #include "core/compare.h"
 #include "core/drift.h"
 #include "core/hash_rows.h"
+#include "core/ground.h"
 #include "core/merge.h"
+#include "core/settle.h"
 #include "core/sql.h"
 #include "core/sql_alter.h"
 #include "core/sql_duckdb.h"
@@ -132,9 +134,10 @@ static enum rf_code fail_verification(struct rf_run *run, struct rf_error *err) 
 static enum rf_code verify_before_commit(struct rf_run *run, struct rf_error *err) {
     struct rf_verification *verification = &run->report.verification;
     announce(run, RF_STEP_VERIFY);
+    run->plan.compares_load = rf_settles(&run->plan);
     RF_TRY(rf_compare(&run->plan, &run->source, &run->sink, 0, run->arena, verification, err));
     verification->exact = true;
-    bool saw_deletes = run->plan.full_read || run->plan.sweep;
+    bool saw_deletes = run->plan.full_read || run->plan.sweep || run->plan.compares_load;
     verification->target_only_is_error = saw_deletes;
     if (!saw_deletes && verification->target_only > 0)
         verification->reason = "keys that only the target has were deleted at the source; this capture does not see deletes";
@@ -165,12 +168,23 @@ static enum rf_code look_at_source(struct rf_run *run, struct rf_error *err) {
     return run->source.ops->snapshot(run->source.self, &run->last, &run->source_facts, err);
 }
 
+/* A key whose columns are renamed is the same key: the target is asked for it under the names of before. */
+static enum rf_code describe_again(struct rf_run *run, struct rf_source_facts *before, bool renamed, struct rf_error *err) {
+    struct rf_target_facts then = {0};
+    if (renamed) RF_TRY(run->sink.ops->describe(run->sink.self, before, &then, err));
+    RF_TRY(run->sink.ops->describe(run->sink.self, &run->source_facts, &run->target_facts, err));
+    run->target_facts.key_unique |= then.key_unique;
+    return RF_OK;
+}
+
 static enum rf_code decide(struct rf_run *run, int64_t load_id, struct rf_error *err) {
     announce(run, RF_STEP_DESCRIBE);
-    bool left_out;
+    struct rf_source_facts before;
+    bool left_out, renamed;
     RF_TRY(run->sink.ops->describe(run->sink.self, &run->source_facts, &run->target_facts, err));
     RF_TRY(rf_leave_out(run->job, &run->last, &run->target_facts, &run->source_facts, run->arena, &left_out, err));
-    if (left_out) RF_TRY(run->sink.ops->describe(run->sink.self, &run->source_facts, &run->target_facts, err));
+    RF_TRY(rf_keys_as_before(&run->last, &run->target_facts, &run->source_facts, run->arena, &before, &renamed, err));
+    if (left_out || renamed) RF_TRY(describe_again(run, &before, renamed, err));
     RF_TRY(rf_plan_make(run->job, &run->source_facts, &run->target_facts, &run->last, load_id, run->arena, &run->plan, err));
     run->report.plan = &run->plan;
     run->report.channel = run->sink.channel;
@@ -182,6 +196,7 @@ static enum rf_code load(struct rf_run *run, struct rf_error *err) {
     const struct rf_sink *sink = &run->sink;
     struct rf_seconds *seconds = &run->report.seconds;
     double started = rf_clock_seconds();
+    if (rf_settles(&run->plan)) RF_TRY(rf_settle(&run->plan, &run->source, run->arena, &run->report.this_try, err));
     announce(run, RF_STEP_BEGIN);
     RF_TRY(sink->ops->begin(sink->self, &run->plan, err));
     RF_TRY(carry_rows(run, err));
@@ -427,6 +442,7 @@ static enum rf_code verify_later(struct rf_run *run, char **json, struct rf_erro
         rf_fail(err, RF_DRIFT, "the schema of %s has changed since the last load of %s, which does not follow it yet", run->job->source_label, run->job->target_label);
         return rf_hint(err, "Run it first; `rowferry plan` shows what it would change.");
     }
+    if (rf_must_be_empty(&run->plan)) return rf_refuse_ground(&run->plan, "no load is recorded", err);
     struct rf_verification *verification = &run->report.verification;
     uint64_t since = run->plan.full_read ? 0 : run->plan.as_of;
     announce(run, RF_STEP_VERIFY);
@@ -434,6 +450,7 @@ static enum rf_code verify_later(struct rf_run *run, char **json, struct rf_erro
     if (run->plan.full_read)
         verification->reason = run->last.load_id ? "what changed at the source since the load cannot be told: it is compared as it is now"
                                                  : "no load is recorded: the source is compared as it is now";
+    else if (rf_settles(&run->plan)) verification->reason = "versions whose rows changed or went since they were appended are only in the target; what its columns then lacked, or the source has changed without a new version, differs";
     else if (verification->target_only > 0) verification->reason = "keys that only the target has were deleted at the source";
     *json = rf_verification_json(verification);
     return *json ? RF_OK : rf_no_memory(err);

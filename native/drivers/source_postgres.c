@@ -272,6 +272,7 @@ static enum rf_code read_leaves(struct rf_source_postgres *source, const struct 
     if (!facts->leaves) code = rf_no_memory(err);
     for (int row = 0; row < facts->n_leaves && code == RF_OK; row++) {
         rf_text_addf(fingerprint, "%s\n", PQgetvalue(result, row, 0));
+        if (*PQgetvalue(result, row, 1) == 'u') rf_text_addf(fingerprint, "unlogged %s.%s\n", PQgetvalue(result, row, 3), PQgetvalue(result, row, 4));
         code = check_leaf(source, facts, result, row, err);
         if (code == RF_OK) code = fill_leaf(source, result, row, &facts->leaves[row], err);
     }
@@ -330,7 +331,7 @@ static enum rf_code read_keys(struct rf_source_postgres *source, const struct rf
     const struct rf_unique_key *found = choose_key(keys, n);
     const char *const *names = wanted->names ? wanted->names : found ? found->names : NULL;
     int n_names = wanted->names ? wanted->n : found ? found->n : 0;
-    if (!names && source->job->mode == RF_MODE_REPLACE) return RF_OK; /* a copy needs none */
+    if (!names && source->job->mode != RF_MODE_MERGE) return RF_OK; /* a copy needs none, nor what each run reads once */
     if (!names) {
         rf_fail(err, RF_CONFIG, "%s has no primary key and no unique index over NOT NULL columns", source->job->source_label);
         return rf_hint(err, "Name the columns that identify a row in \"keys\".");

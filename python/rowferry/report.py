@@ -289,6 +289,7 @@ class Report(Document):
         lsn: The source's write-ahead log position just after it.
         watermark: What the next run by cursor reads from, ISO 8601 in UTC, or None.
         watermark_held_by: The oldest transaction at the source, which makes the next run read rows again.
+        held_back: Rows of mode `append` without a key that are left for the next run, since a transaction was open; else None.
         window: `since` and `until` of a backfill, or None.
         swept: Whether all keys were compared with those of the source.
         live: Keys at the `source` and at the `target` after a sweep, or None.
@@ -332,6 +333,7 @@ class Report(Document):
     source: Mapping[str, Any] | None
     target: Mapping[str, Any]
     watermark: str | None = None
+    held_back: int | None = None
     window: Mapping[str, Any] | None = None
     swept: bool = False
     live: Mapping[str, int] | None = None

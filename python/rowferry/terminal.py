@@ -100,6 +100,8 @@ def _report_line(report: Report) -> str:
         _proven(report),
         ", ".join(f"{getattr(done, name):,} {name}" for name in FATES),
     ]
+    if report.held_back:
+        parts.append(f"{report.held_back:,} held back")
     if report.verification:
         parts.append("verified " + report.verification.result)
     return "; ".join(parts)

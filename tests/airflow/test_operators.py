@@ -133,10 +133,10 @@ def test_many_reasons_still_make_less_than_4_kib(core):
 
 
 def test_a_load_pushes_what_the_next_run_starts_from_and_what_an_audit_found(core):
-    found = {"watermark": "2026-11-22T17:59:00+00:00", "swept": True, "audit": {"missed": 3}}
+    found = {"watermark": "2026-11-22T17:59:00+00:00", "swept": True, "audit": {"missed": 3}, "held_back": 2}
     core(report(**found, window={"since": "2026-01-01T00:00:00+00:00", "until": None}))
     pushed = load().execute(context())
-    assert (pushed["watermark"], pushed["swept"], pushed["missed"]) == (found["watermark"], True, 3)
+    assert (pushed["watermark"], pushed["swept"], pushed["missed"], pushed["held_back"]) == (found["watermark"], True, 3, 2)
     assert (pushed["since"], pushed["until"]) == ("2026-01-01T00:00:00+00:00", None)
 
 

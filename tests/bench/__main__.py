@@ -34,6 +34,7 @@ import sys
 import tempfile
 import time
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import mariadb_target
@@ -58,6 +59,10 @@ GOALS = {
     "first load, client CPU s": 1.0,
     "first load, peak MB": 48.0,
     "5 % changed, wall ratio": 1.10,
+    "first load by append, wall ratio": 1.15,
+    "first load by append without a key, wall ratio": 1.0,
+    "5 % changed by append, wall ratio": 1.25,
+    "5 % changed by append without a key, wall ratio": 1.0,
     "filtered first load by two, wall ratio": 0.85,
     "nothing changed by two, wall ratio": 0.9,
     "first load of many, peak MB": 48.0,
@@ -78,7 +83,7 @@ GOALS = {
     "files of many, peak MB": 96.0,
     "files, peak of many to that of few": 1.10,
 }
-PARTS = ("postgres", "files", "duckdb", "many", "mariadb")
+PARTS = ("postgres", "append", "files", "duckdb", "many", "mariadb")
 #: The newest release for which the scanner is in the registry.
 SCANNER = ("duckdb==1.5.5", "duckdb-extensions==1.5.5", "duckdb-extension-postgres-scanner==1.5.5")
 SUMS = "SELECT count(*), sum(id), sum(total_amount), sum(qty), count(note), sum(length(note)), count(deleted_at), max(updated_at)::text FROM "
@@ -166,6 +171,23 @@ class Bench:
     def run(self, source: str, *options: str) -> Figures:
         command = [str(Path(sys.executable).parent / "rowferry"), "run", "--source", self.server.uri(source), "--target", self.server.uri("dst")]
         return measure([*command, "--json", *options], self.log)
+
+    def append(self, table: str, template: str | None = None) -> Figures:
+        """Versions of the table's rows, of `events` without a key."""
+        self.fresh_target(template)
+        return self.run("src", "--table", f"public.{table}", "--mode", "append")
+
+    def make_events(self) -> None:
+        """The same rows as `orders`, and nothing that tells one from another."""
+        self.admin("CREATE TABLE events (LIKE orders)", dbname="src")
+        self.admin("INSERT INTO events SELECT * FROM orders", dbname="src")
+        self.admin("VACUUM ANALYZE events", dbname="src")
+
+    def change_events(self) -> None:
+        """What make_changes.sql wrote into `orders`."""
+        self.admin("DELETE FROM events e USING orders o WHERE e.id = o.id AND o.updated_at > '" + WATERMARK + "'", dbname="src")
+        self.admin("INSERT INTO events SELECT * FROM orders WHERE updated_at > '" + WATERMARK + "'", dbname="src")
+        self.admin("VACUUM ANALYZE events", dbname="src")
 
     def install_scanner(self) -> None:
         """An environment with the scanner, by uv and the index that pip would use, as .ci/bootstrap does."""
@@ -301,9 +323,11 @@ def run_all(bench: Bench, rows: int, runs: int, many_rows: int, parts: list[str]
     bench.script("src", HERE / "make_source.sql", rows)
     medians = first_file(bench, runs) if "duckdb" in parts else {}
     medians |= first_postgres(bench, runs) if "postgres" in parts else {}
+    medians |= first_append(bench, runs) if "append" in parts else {}
     medians |= compare("files", 3 * runs, bench.files_limit, bench.files) if "files" in parts else {}
     bench.script("src", HERE / "make_changes.sql", rows)
     medians |= changed_file(bench, runs) if "duckdb" in parts else {}
+    medians |= changed_append(bench, runs) if "append" in parts else {}
     medians |= changed_postgres(bench, runs) if "postgres" in parts else {}
     return medians | (many(bench, rows, many_rows) if "many" in parts and many_rows > rows else {})
 
@@ -335,6 +359,26 @@ def first_postgres(bench: Bench, runs: int) -> dict[str, float]:
     medians |= compare("first load", runs, bench.first_load_limit, bench.rowferry)
     bench.keep_target("ours_loaded")
     return medians
+
+
+def first_append(bench: Bench, runs: int) -> dict[str, float]:
+    """Of append the limit is merge: the same rows, into the same target, by the same run."""
+    bench.make_events()
+    medians = compare("first load by append", runs, bench.rowferry, lambda: bench.append("orders"))
+    bench.keep_target("versions_loaded")
+    medians |= compare("first load by append without a key", runs, bench.rowferry, lambda: bench.append("events"))
+    bench.keep_target("events_loaded")
+    bench.rowferry()
+    bench.keep_target("merge_loaded")
+    return {name: value for name, value in medians.items() if "ratio" in name}
+
+
+def changed_append(bench: Bench, runs: int) -> dict[str, float]:
+    bench.change_events()
+    merge, short = partial(bench.rowferry, "merge_loaded"), 3 * runs
+    medians = compare("5 % changed by append", short, merge, lambda: bench.append("orders", "versions_loaded"))
+    medians |= compare("5 % changed by append without a key", short, merge, lambda: bench.append("events", "events_loaded"))
+    return {name: value for name, value in medians.items() if "ratio" in name}
 
 
 def changed_postgres(bench: Bench, runs: int) -> dict[str, float]:

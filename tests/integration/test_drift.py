@@ -100,6 +100,21 @@ def test_a_dropped_column_stays_or_goes(items: Pair) -> None:
     no_drift(items, "id, note")
 
 
+def test_a_dropped_column_before_the_key_goes_where_the_server_can(source: tuple[str, psycopg.Connection], sink: Sink) -> None:
+    sink.needs("drop a column before the key")
+    pair = Pair(sink, *source, f"d{next(numbers)}")
+    pair.write("CREATE TABLE {t} (price int, id int PRIMARY KEY, note text); INSERT INTO {t} VALUES (1, 1, 'a')")
+    pair.run()
+    pair.write("ALTER TABLE {t} DROP price")
+    if isinstance(sink, Duckdb):
+        assert '{"column_dropped": "ignore"}' in pair.refused(SchemaDriftError, on_schema_change="apply").hint
+        pair.run(verify=True)
+    else:
+        pair.run(verify=True, on_schema_change="apply")
+        assert "price" not in pair.sink.columns(pair.table)
+    pair.assert_equal("id, note")
+
+
 def test_a_renamed_column_is_refused_or_renamed(items: Pair) -> None:
     items.write("ALTER TABLE {t} RENAME price TO amount; UPDATE {t} SET amount = 99 WHERE id = 1")
     error = items.refused(SchemaDriftError)
@@ -109,6 +124,22 @@ def test_a_renamed_column_is_refused_or_renamed(items: Pair) -> None:
     assert "price" not in items.sink.columns(items.table)
     assert items.rows("amount", where="_deleted_at IS NOT NULL")
     no_drift(items, "id, amount, note")
+
+
+@pytest.mark.parametrize("mode", ["merge", "append"])
+def test_a_column_of_the_key_that_is_renamed_is_renamed_there_and_the_key_stays(source: tuple[str, psycopg.Connection], sink: Sink, mode: str) -> None:
+    pair = Pair(sink, *source, f"d{next(numbers)}")
+    pair.write("CREATE TABLE {t} (id int, part int, note text, PRIMARY KEY (id, part)); INSERT INTO {t} VALUES (1, 1, 'a'), (1, 2, 'b')")
+    pair.run(mode=mode)
+    pair.write("ALTER TABLE {t} RENAME id TO number; UPDATE {t} SET note = 'later' WHERE part = 1; INSERT INTO {t} VALUES (2, 1, 'c')")
+    assert '{"column_renamed": "apply"}' in pair.refused(SchemaDriftError, mode=mode).hint
+    report = pair.run(verify=True, mode=mode, on_schema_change={"column_renamed": "apply"})
+    assert told(report) == [("column_renamed", "number", "number", "apply")]
+    assert (report.this_try.inserted, report.this_try.updated) == ((2, 0) if mode == "append" else (1, 2))
+    pair.write("UPDATE {t} SET note = 'last' WHERE number = 2")
+    report = pair.run(verify=True, mode=mode)
+    assert (report.drift, report.this_try.read) == ((), 1)
+    assert len(pair.rows("number")) == (5 if mode == "append" else 3)
 
 
 def test_a_type_that_is_widened_is_widened_there(items: Pair) -> None:

@@ -6,7 +6,9 @@ The same sentences for each sink of `conformance.py`; what is about concurrency,
 from __future__ import annotations
 
 import itertools
+import random
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -70,8 +72,7 @@ def test_a_copy_is_the_table_as_it_was_last_read_and_every_row_is_counted(items:
 
 def test_a_copy_needs_no_key_and_holds_each_row_as_often_as_the_source(pair: Pair) -> None:
     pair.write("CREATE TABLE {t} (n numeric(12,2), note text); INSERT INTO {t} VALUES (1, 'twice'), (1, 'twice'), (2, NULL)")
-    for mode in ("merge", "append"):
-        assert "no primary key" in pair.refused(errors.ConfigurationError, mode=mode).message
+    assert "no primary key" in pair.refused(errors.ConfigurationError, mode="merge").message
     for _ in range(2):
         report = pair.run(mode="replace", verify=True)
         assert (report.this_try.inserted, report.this_try.duplicates, report.verification.compared) == (3, 0, 3)
@@ -225,6 +226,194 @@ def test_no_version_is_there_twice_whatever_step_a_run_dies_at(items: Pair, prog
     versions = [("note " + str(i), *(f"version {n}" for n in range(5))) for i in range(1, 21)]
     assert [tuple(note for (note,) in _history(items, "note", f"id = {i}")) for i in range(1, 21)] == versions
     assert items.rows("count(*)", "_deleted_at IS NOT NULL") == [(5,)]
+
+
+# ---- append without a key ---------------------------------------------------------------------------------
+
+EVENTS = 40
+EVENT_TABLE = f"CREATE TABLE {{t}} (n int8, note text); INSERT INTO {{t}} SELECT i % 7, 'note' FROM generate_series(1, {EVENTS}) i"
+
+
+@pytest.fixture
+def events(pair: Pair) -> Pair:
+    """Rows that repeat, and nothing that tells one from another."""
+    pair.write(EVENT_TABLE)
+    return pair
+
+
+def _append(pair: Pair, **settings: Any) -> tuple[int, int | None]:
+    """How many rows a run appended, each as the source had it, and how many it left for the next."""
+    report = pair.run(mode="append", verify=True, **settings)
+    found, moved = report.verification, report.this_try
+    assert found.result == "equal" and found.compared == moved.read == moved.inserted, report.to_dict()
+    assert (report.capture, report.completeness, report.hard_deletes) == ("xmin", "proven", "not_captured")
+    return moved.inserted, report.held_back
+
+
+def test_of_rows_without_a_key_each_version_is_appended_once_and_what_was_open_is_held_back(events: Pair) -> None:
+    assert _append(events) == (EVENTS, 0)
+    with psycopg.connect(events.source) as older:
+        older.execute(f"INSERT INTO {events.table} VALUES (1, 'older')")
+        events.write("INSERT INTO {t} VALUES (1, 'twice'), (1, 'twice')")
+        assert _append(events) == (0, 2), "their transaction began after one that is open"
+        older.commit()
+    assert _append(events) == (3, 0)
+    assert _append(events) == (0, 0)
+    events.write("UPDATE {t} SET note = 'changed' WHERE note = 'older'; DELETE FROM {t} WHERE note = 'twice'; INSERT INTO {t} SELECT n, 'young' FROM {t} LIMIT 3")
+    assert _append(events) == (4, 0)
+    assert events.rows("note, count(*)", "note <> 'note' GROUP BY note") == [("changed", 1), ("older", 1), ("twice", 2), ("young", 3)]
+    assert events.rows("count(*), count(_deleted_at)", "_source_xid > 0") == [(EVENTS + 7, 0)]
+    events.write("INSERT INTO {t} VALUES (9, 'since')")
+    later = rowferry.verify(events.job(mode="append"))
+    assert (later.result, later.equal, later.target_only, later.pending) == ("equal", EVENTS + 4, 3, 1)
+    events.change("DELETE FROM {t} WHERE note = 'young'")
+    assert rowferry.verify(events.job(mode="append")).missing == 3
+
+
+def test_an_open_transaction_at_the_first_load_leaves_what_it_wrote_to_the_next(events: Pair) -> None:
+    with psycopg.connect(events.source) as older:
+        older.execute(f"INSERT INTO {events.table} VALUES (1, 'older')")
+        events.write("INSERT INTO {t} VALUES (1, 'younger')")
+        assert _append(events, where="n < 100") == (EVENTS, 1)
+        older.commit()
+    assert _append(events, where="n < 100") == (2, 0)
+    assert events.rows("note, count(*)", "note <> 'note' GROUP BY note") == [("older", 1), ("younger", 1)]
+
+
+def test_what_would_read_rows_without_a_key_again_is_refused_and_what_would_not_goes_on(events: Pair) -> None:
+    def refused(cause: str, **settings: Any) -> None:
+        caught = events.refused(errors.ConfigurationError, mode="append", **settings)
+        assert cause in caught.message and caught.hint and not caught.retryable, caught.to_dict()
+
+    refused("capture full would append every row again", capture="full")
+    refused("capture cursor may read a row twice", capture="cursor")
+    refused("a window", since="2026-01-01")
+    refused("a sweep cannot tell", sweep="always")
+    refused("on_duplicate", on_duplicate="fail")
+    assert _append(events) == (EVENTS, 0)
+    refused("filter n < 5", where="n < 5")
+    refused("new since the last load: mask", mask={"note": "redact"})
+    events.job(mode="append").reset()
+    refused("the state was reset, and the table has rows")
+    events.change("DELETE FROM {t}")
+    assert _append(events) == (EVENTS, 0)
+    events.write("ALTER TABLE {t} ADD COLUMN added int DEFAULT 3; INSERT INTO {t} (n, note) VALUES (1, 'with')")
+    assert _append(events) == (1, 0)
+    assert events.rows("added, count(*)", "note IN ('note', 'with') GROUP BY added ORDER BY 2 --")[::-1] == [(None, EVENTS), (3, 1)]
+
+
+REWRITINGS = {
+    "ALTER TABLE {t} ALTER n TYPE numeric": True,
+    "ALTER TABLE {t} ALTER n TYPE int": True,
+    "ALTER TABLE {t} ADD COLUMN drawn float DEFAULT random()": True,
+    "ALTER TABLE {t} SET UNLOGGED": True,
+    "ALTER TABLE {t} ALTER note TYPE varchar": False,
+    "VACUUM (FULL, FREEZE) {t}": False,
+    "CREATE INDEX {t}_n ON {t} (n); CLUSTER {t} USING {t}_n": False,
+    "TRUNCATE {t}": False,
+    "TRUNCATE {t}; ANALYZE {t}": False,
+    "DELETE FROM {t}": False,
+}
+
+
+@only_postgres
+@pytest.mark.parametrize("server", ["pg15", "pg18"])
+def test_of_what_rewrites_a_table_only_what_writes_its_rows_anew_stops_a_run(server: str, sink: Sink, request: pytest.FixtureRequest) -> None:
+    with source_database(request.getfixturevalue(server), "rewritten", "SET timezone = 'UTC'") as source:
+        for number, (statement, stops) in enumerate(REWRITINGS.items()):
+            pair = Pair(sink, *source, f"rewritten_{server}_{number}")
+            pair.write(EVENT_TABLE)
+            assert _append(pair) == (EVENTS, 0)
+            for part in statement.split("; "):
+                pair.write(part)
+            pair.write("INSERT INTO {t} (n, note) VALUES (1, 'afterwards')")
+            changed = {"on_schema_change": {"type_changed": "apply"}}
+            if stops:
+                cause = "unlogged" if "UNLOGGED" in statement else "ALTER wrote its rows anew"
+                assert cause in pair.refused(errors.ConfigurationError, mode="append", **changed).message, statement
+            else:
+                assert _append(pair, **changed) == (1, 0), statement
+
+
+@only_postgres
+def test_a_partition_without_a_key_is_read_whole_once_and_not_when_it_comes_back(pair: Pair) -> None:
+    pair.write("CREATE TABLE {t} (n int, note text) PARTITION BY RANGE (n); CREATE TABLE {t}_a PARTITION OF {t} FOR VALUES FROM (0) TO (10); CREATE TABLE {t}_b (n int, note text)")
+    pair.write("INSERT INTO {t}_a SELECT i, 'a' FROM generate_series(0, 9) i; INSERT INTO {t}_b SELECT i, 'b' FROM generate_series(10, 19) i")
+    assert _append(pair) == (10, 0)
+    pair.write("ALTER TABLE {t} ATTACH PARTITION {t}_b FOR VALUES FROM (10) TO (20); INSERT INTO {t} VALUES (10, 'c')")
+    assert _append(pair, connections=2) == (11, 0)
+    pair.write("UPDATE {t} SET n = 5 WHERE note = 'c'")
+    assert _append(pair) == (1, 0), "it went over into the other partition, as a new version"
+    pair.write("ALTER TABLE {t} DETACH PARTITION {t}_b")
+    assert _append(pair) == (0, 0)
+    assert _append(pair) == (0, 0)
+    pair.write("ALTER TABLE {t} ATTACH PARTITION {t}_b FOR VALUES FROM (10) TO (20)")
+    assert "attached again" in pair.refused(errors.ConfigurationError, mode="append").message
+
+
+@only_postgres
+def test_a_table_that_lost_its_key_or_was_made_anew_is_not_appended_to(items: Pair) -> None:
+    items.run(mode="append")
+    items.write("ALTER TABLE {t} DROP CONSTRAINT {t}_pkey")
+    assert "went by a key" in items.refused(errors.ConfigurationError, mode="append").message
+    items.write("CREATE TABLE {t}_event (n int)")
+    event = Pair(items.sink, items.source, items.at_source, f"{items.table}_event")
+    event.run(mode="append")
+    event.write("DROP TABLE {t}; CREATE TABLE {t} (n int)")
+    assert "re-created" in event.refused(errors.ConfigurationError, mode="append").message
+    event.change("DROP TABLE {t}")
+    event.write("INSERT INTO {t} VALUES (1)")
+    assert _append(event) == (1, 0)
+    event.write("ALTER TABLE {t} ADD PRIMARY KEY (n)")
+    assert event.refused(errors.SchemaDriftError, mode="append").hint
+
+
+@only_files_and_postgres
+def test_no_row_without_a_key_is_there_twice_whatever_step_a_run_dies_at(events: Pair, program: Path, tmp_path: Path) -> None:
+    events.run(mode="append", lease_seconds=1)
+    for number, step in enumerate(("write", "written", "merge", "record", "commit", "committed")):
+        events.write(f"INSERT INTO {{t}} SELECT {number}, repeat('killed ', 2000) FROM generate_series(1, 20)")
+        events.killed(program, tmp_path, step, mode="append", run_id=step)
+        report = events.run(mode="append", run_id=step, try_number=2, verify=True)
+        assert report.run_total.inserted == 20
+        assert events.rows("count(*)", f"n = {number} AND note <> 'note'") == [(20,)]
+    assert events.rows("count(*)") == [(EVENTS + 6 * 20,)]
+
+
+def _write_events(source: str, table: str, writer: int) -> None:
+    """Transactions that overlap those of other writers in every order, since each writer has two sessions that take turns."""
+    draw = random.Random(writer)
+    with psycopg.connect(source) as one, psycopg.connect(source) as other:
+        for number in range(150):
+            session = draw.choice((one, other))
+            first = writer * 10_000 + number * 10
+            with session.cursor() as cursor:
+                cursor.execute(f"INSERT INTO {table} SELECT i, 0 FROM generate_series({first}, {first + 9}) i")
+                if draw.random() < 0.3:
+                    cursor.execute(f"SAVEPOINT s; UPDATE {table} SET version = version + 1 WHERE id = {first}; RELEASE s")
+            if draw.random() < 0.7:
+                session.commit()
+            elif draw.random() < 0.1:
+                session.rollback()
+
+
+@only_postgres
+def test_whatever_is_in_flight_each_row_that_stays_is_appended_once(pair: Pair) -> None:
+    pair.write("CREATE TABLE {t} (id int8, version int)")
+    reports = []
+    with ThreadPoolExecutor() as pool:
+        writers = [pool.submit(_write_events, pair.source, pair.table, n) for n in range(5)]
+        while not all(writer.done() for writer in writers):
+            reports.append(pair.run(mode="append"))
+    for writer in writers:
+        writer.result()
+    assert sum(report.held_back for report in reports) > 0, "nothing was ever in flight"
+    reports.append(pair.run(mode="append", verify=True))
+    assert reports[-1].held_back == 0
+    there, source = pair.rows("id, version", "true"), pair.source_rows("id, version")
+    assert sorted(there) == sorted(source), "none is missing, none is there twice"
+    assert sum(report.this_try.inserted for report in reports) == len(there)
+    assert rowferry.verify(pair.job(mode="append")).result == "equal"
 
 
 def _history(pair: Pair, columns: str, where: str) -> list[tuple[Any, ...]]:

@@ -146,7 +146,7 @@ TEST(a_run_by_cursor_says_from_where_the_next_one_reads) {
     struct rf_report report;
     make_cursor_report(&facts, ",\"capture\":\"cursor\"", &report);
     is_json(&report, "\"watermark\":\"2026-11-22T17:59:00.000000+00:00\"");
-    is_json(&report, "\"window\":null,\"swept\":false,\"live\":null,\"audit\":null,\"connections\":4");
+    is_json(&report, "\"held_back\":null,\"window\":null,\"swept\":false,\"live\":null,\"audit\":null,\"connections\":4");
     is_json(&report, "\"completeness\":\"bounded\"");
     drop_facts(&facts);
 }

@@ -85,6 +85,7 @@ def report() -> dict[str, Any]:
         "lsn": "0/16B3748",
         "watermark": None,
         "watermark_held_by": None,
+        "held_back": None,
         "window": None,
         "swept": False,
         "live": None,

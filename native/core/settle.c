@@ -1,0 +1,141 @@
+#include "core/settle.h"
+
+#include "core/ground.h"
+#include "core/row_stream.h"
+#include "core/sql.h"
+#include "core/text.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* ---- notes ---- */
+
+static bool begins(const char *line, const char *note) {
+    return strncmp(line, note, strlen(note)) == 0;
+}
+
+bool rf_is_note(const char *line) {
+    return begins(line, RF_NOTE_SETTLED "\n") || begins(line, RF_NOTE_LEFT) || begins(line, RF_NOTE_AGED);
+}
+
+static const char *next_line(const char *line) {
+    const char *end = strchr(line, '\n');
+    return end ? end + 1 : line + strlen(line);
+}
+
+static const char *find_note(const char *fingerprint, const char *note) {
+    for (const char *line = fingerprint ? fingerprint : ""; *line; line = next_line(line))
+        if (rf_is_note(line) && begins(line, note)) return line;
+    return NULL;
+}
+
+bool rf_has_note(const char *fingerprint, const char *note) {
+    return find_note(fingerprint, note);
+}
+
+/* Of the leaves that the last load had, and those that had left before, the ones that are not there now. */
+static void note_left(const struct rf_plan *plan, struct rf_text *to) {
+    const char *now = plan->source->fingerprint, *before = plan->last->fingerprint;
+    for (const char *line = plan->since > 0 && before ? before : ""; *line; line = next_line(line)) {
+        if (!begins(line, "leaf ") && !begins(line, RF_NOTE_LEFT)) continue;
+        char name[40];
+        unsigned long long oid = strtoull(line + strlen(RF_NOTE_LEFT), NULL, 10); /* both words have five letters and signs */
+        snprintf(name, sizeof name, "leaf %llu ", oid);
+        if (!begins(now, name)) {
+            char inside[48];
+            snprintf(inside, sizeof inside, "\n%s", name);
+            if (!strstr(now, inside)) rf_text_addf(to, RF_NOTE_LEFT "%llu\n", oid);
+        }
+    }
+}
+
+/* The load record ends with them: a filter is the last line of the source's own, and has no end of its line. */
+static enum rf_code note_all(struct rf_plan *plan, uint64_t aged, struct rf_arena *arena, struct rf_error *err) {
+    const char *now = plan->source->fingerprint;
+    struct rf_text whole = {0};
+    rf_text_addf(&whole, "%s%s" RF_NOTE_SETTLED "\n", now, *now && now[strlen(now) - 1] != '\n' ? "\n" : "");
+    note_left(plan, &whole);
+    if (aged > 0) rf_text_addf(&whole, RF_NOTE_AGED "%" PRIu64 "\n", aged);
+    enum rf_code code = rf_text_check(&whole, err);
+    if (code == RF_OK) {
+        plan->next.fingerprint = rf_arena_copy(arena, whole.data);
+        if (!plan->next.fingerprint) code = rf_no_memory(err);
+    }
+    rf_text_free(&whole);
+    return code;
+}
+
+/* ---- asking the source ---- */
+
+enum { MOST_FIELDS = 2, FIELD_BYTES = 24 };
+
+static enum rf_code take(struct rf_source *source, char (*values)[FIELD_BYTES], int n, struct rf_error *err) {
+    struct rf_row_stream stream = {.next = source->ops->next, .self = source->self};
+    struct rf_field fields[MOST_FIELDS];
+    RF_TRY(rf_row_stream_next(&stream, fields, n, err));
+    for (int i = 0; i < n; i++) {
+        if (stream.ended || !fields[i].bytes || fields[i].n_bytes >= FIELD_BYTES) return rf_row_stream_broken(err);
+        memcpy(values[i], fields[i].bytes, (size_t)fields[i].n_bytes);
+        values[i][fields[i].n_bytes] = 0;
+    }
+    RF_TRY(rf_row_stream_next(&stream, fields, n, err));
+    return stream.ended ? RF_OK : rf_row_stream_broken(err);
+}
+
+/* One row of n short texts; the text of the statement goes. */
+static enum rf_code ask(struct rf_source *source, struct rf_text *sql, char (*values)[FIELD_BYTES], int n, struct rf_error *err) {
+    enum rf_code code = rf_text_check(sql, err);
+    if (code == RF_OK) code = source->ops->read(source->self, sql->data, err);
+    rf_text_free(sql);
+    return code == RF_OK ? take(source, values, n, err) : code;
+}
+
+static enum rf_code look_at_rewritten(const struct rf_plan *plan, struct rf_source *source, struct rf_error *err) {
+    for (int i = 0; i < plan->n_rewritten; i++) {
+        struct rf_text sql = {0};
+        char found[1][FIELD_BYTES];
+        rf_sql_was_rewritten(plan, plan->rewritten[i], &sql);
+        RF_TRY(ask(source, &sql, found, 1, err));
+        if (*found[0] == 't') return rf_refuse_ground(plan, "ALTER wrote its rows anew since the last load", err);
+    }
+    return RF_OK;
+}
+
+/* ---- numbers that come again ---- */
+
+/* A row keeps its 32 bits when it is frozen, and 2^32 transactions later they are those of new ones. Of rows that were there at the last load only those
+ * that had then, by these bits, yet to come can lie in an interval of less than 2^31 that begins there. */
+static enum rf_code check_aged(const struct rf_plan *plan, uint64_t *aged, struct rf_error *err) {
+    const char *note = plan->since > 0 ? find_note(plan->last->fingerprint, RF_NOTE_AGED) : NULL;
+    *aged = note ? strtoull(note + strlen(RF_NOTE_AGED), NULL, 10) : 0;
+    if (!note || plan->source->snapshot.xmin <= *aged) return RF_OK;
+    return rf_refuse_ground(plan, "rows of more than 2^32 transactions ago have the numbers of those that wrote since the last load", err);
+}
+
+/* What the rows alone can tell is asked only where there can be something to tell: it takes a look at every page. */
+static enum rf_code survey(const struct rf_plan *plan, struct rf_source *source, int64_t *held_back, uint64_t *aged, struct rf_error *err) {
+    enum { MARGIN = 1 << 20 }; /* the server counts on while the run looks */
+    const struct rf_snapshot *snapshot = &plan->source->snapshot;
+    bool is_near = *aged < snapshot->xmax + MARGIN; /* by its bits such a row looks like one that is held back */
+    if (!is_near) *aged = 0;
+    *held_back = 0;
+    if (snapshot->xmin == snapshot->xmax && snapshot->xmax < UINT64_C(1) << 31) return RF_OK;
+    struct rf_text sql = {0};
+    char found[MOST_FIELDS][FIELD_BYTES];
+    rf_sql_survey(plan, &sql);
+    RF_TRY(ask(source, &sql, found, MOST_FIELDS, err));
+    *held_back = strtoll(found[0], NULL, 10);
+    uint64_t until = strtoull(found[1], NULL, 10);
+    if (*aged == 0 && until > 0) *aged = snapshot->xmax + until;
+    return RF_OK;
+}
+
+enum rf_code rf_settle(struct rf_plan *plan, struct rf_source *source, struct rf_arena *arena, struct rf_counts *counts, struct rf_error *err) {
+    uint64_t aged;
+    RF_TRY(check_aged(plan, &aged, err));
+    RF_TRY(look_at_rewritten(plan, source, err));
+    RF_TRY(survey(plan, source, &counts->held_back, &aged, err));
+    return note_all(plan, aged, arena, err);
+}

@@ -1,0 +1,29 @@
+/* Rows without a key, of which each version is appended once: by the run in whose interval its transaction lies (rf_settles of core/plan.h).
+ *
+ * Which of them are new nothing but their transactions tells. So a run says which it leaves for the next, and looks, before it reads, for what
+ * would make old rows look like new ones. The next load finds that in lines of their own behind those of the fingerprint.
+ */
+#ifndef RF_SETTLE_H
+#define RF_SETTLE_H
+
+#include "core/arena.h"
+#include "core/plan.h"
+#include "core/source.h"
+
+#include <stdbool.h>
+
+#define RF_NOTE_SETTLED "settled"  /* this load went by intervals */
+#define RF_NOTE_LEFT "left "       /* "left <oid>": of a leaf that is detached; its rows were read */
+#define RF_NOTE_AGED "aged "       /* "aged <xid8>": from this transaction on a row of more than 2^31 before looks like a new one */
+
+/* Is the line, which may go on after its end, one of these? */
+bool rf_is_note(const char *line);
+
+/* Does a line of the fingerprint, which may be NULL, begin with it? */
+bool rf_has_note(const char *fingerprint, const char *note);
+
+/* Under the source's snapshot, before anything is read: counts->held_back, and plan->next.fingerprint with its notes. RF_CONFIG, naming why and
+ * the ways out, when rows of before may look like new ones. */
+enum rf_code rf_settle(struct rf_plan *plan, struct rf_source *source, struct rf_arena *arena, struct rf_counts *counts, struct rf_error *err);
+
+#endif
