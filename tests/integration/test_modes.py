@@ -286,10 +286,7 @@ def test_what_would_read_rows_without_a_key_again_is_refused_and_what_would_not_
         assert cause in caught.message and caught.hint and not caught.retryable, caught.to_dict()
 
     refused("capture full would append every row again", capture="full")
-    refused("capture cursor may read a row twice", capture="cursor")
-    refused("a window", since="2026-01-01")
     refused("a sweep cannot tell", sweep="always")
-    refused("on_duplicate", on_duplicate="fail")
     assert _append(events) == (EVENTS, 0)
     refused("filter n < 5", where="n < 5")
     refused("new since the last load: mask", mask={"note": "redact"})
