@@ -1,7 +1,9 @@
 """Why a task failed, from what its own process can see: the exception, the end of its log, the dbt files of its operator.
 
-Nothing here asks the metadata database, and nothing here may harm the task: :func:`of_failure` never raises, reads at most
-`_MAX_LOG_BYTES` of the log, and gives up after `TIMEOUT_S` seconds.
+Of a task whose process was killed there is its log, where that lies on this machine, and its state: :func:`of_instance`.
+
+Nothing here may harm the task: both never raise, read at most `_MAX_LOG_BYTES` of a log, and give up after `TIMEOUT_S` seconds.
+Airflow is asked for one thing only, and by the failed task itself: when that last came which a sensor waited for.
 """
 
 from __future__ import annotations
@@ -12,16 +14,19 @@ import os
 import re
 import threading
 import traceback
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 from airflow.providers.common.compat.sdk import conf
 
+from airflow_rowferry import waiting
+
 if TYPE_CHECKING:
     from rowferry.diagnosis import Diagnosis
 
-__all__ = ["as_dict", "is_on", "lines_of", "of_failure"]
+__all__ = ["as_dict", "is_on", "lines_of", "of_failure", "of_instance"]
 
 TIMEOUT_S = 10.0
 _MAX_LOG_BYTES = 262_144
@@ -31,6 +36,7 @@ _MAX_TOLD = 3
 _MAX_LINES = 5
 _MAX_TEXT = 400
 _MAX_DIFF = 2000
+_MAX_TRIES = 100
 _log = logging.getLogger(__name__)
 _last: tuple[Any, Any, list[Diagnosis]] | None = None  # the callback and the listener ask for the same failure
 
@@ -47,10 +53,22 @@ def of_failure(ti: Any, error: BaseException | str | None) -> list[Diagnosis]:
         if not is_on():
             return []
         if _last is None or _last[0] is not error or _last[1] != _key(ti):
-            _last = error, _key(ti), _in_time(ti, error)
+            _last = error, _key(ti), _in_time(lambda: _diagnose(ti, error))
         return _last[2]
     except Exception:  # a failure to explain a failure is no failure of the task
         _log.debug("the failure could not be diagnosed", exc_info=True)
+        return []
+
+
+def of_instance(dag_id: str, run_id: str, task_id: str, map_index: int = -1) -> list[Diagnosis]:
+    """The same of a task instance that failed and left nothing: from the log of its last try, or from that state alone."""
+    try:
+        if not is_on():
+            return []
+        facts = {"dag_id": dag_id, "run_id": run_id, "task_id": task_id, "map_index": map_index}
+        return _in_time(lambda: _diagnose_left(facts))
+    except Exception:
+        _log.debug("a failure could not be diagnosed", exc_info=True)
         return []
 
 
@@ -87,12 +105,12 @@ def as_dict(diagnosis: Diagnosis) -> dict[str, Any]:
     }
 
 
-def _in_time(ti: Any, error: Any) -> list[Diagnosis]:
+def _in_time(diagnose: Callable[[], Iterable[Diagnosis]]) -> list[Diagnosis]:
     found: list[Diagnosis] = []
 
     def work() -> None:
         try:
-            found.extend(_diagnose(ti, error))
+            found.extend(diagnose())
         except Exception:
             _log.debug("the failure could not be diagnosed", exc_info=True)
 
@@ -110,6 +128,15 @@ def _diagnose(ti: Any, error: Any) -> Iterable[Diagnosis]:
     return diagnose(log="\n".join([log, *_trace(error, log)]), task=_facts(ti, error), **_dbt_files(getattr(ti, "task", None), log))
 
 
+def _diagnose_left(facts: Mapping[str, Any]) -> Iterable[Diagnosis]:
+    from rowferry.diagnosis import diagnose
+
+    log, tries = "", 0
+    while tries < _MAX_TRIES and (text := _own_log(SimpleNamespace(**facts, try_number=tries + 1))):
+        log, tries = text, tries + 1
+    return diagnose(log=log or None, task={**facts, "try_number": tries or None, "state": "failed", "error": None})
+
+
 def _key(ti: Any) -> tuple[Any, ...]:
     return tuple(getattr(ti, name, None) for name in ("dag_id", "run_id", "task_id", "map_index", "try_number"))
 
@@ -125,7 +152,17 @@ def _facts(ti: Any, error: Any) -> dict[str, Any]:
         "upstream": sorted(getattr(task, "upstream_task_ids", ()) or ()),
         "pool": getattr(task, "pool", None),
         "error": None if error is None else f"{type(error).__name__}: {error}" if isinstance(error, BaseException) else str(error),
+        "last_came": _last_came(task, error),
     }
+
+
+def _last_came(task: Any, error: Any) -> list[str]:
+    if "Timeout" not in type(error).__name__:
+        return []
+    try:
+        return waiting.last_came(task)
+    except Exception as unknown:  # of Airflow, or of the disk: the rest of the diagnosis stands
+        return [f"when that last came could not be found out: {type(unknown).__name__}"]
 
 
 def _trace(error: Any, log: str) -> Iterator[str]:

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from datetime import datetime, timezone
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from airflow.providers.common.compat.sdk import AirflowNotFoundException, BaseOperator
 
 from airflow_rowferry import diagnosis, silence
+from airflow_rowferry.hooks import connection_uri
 from airflow_rowferry.operators import PostgresToWarehouseOperator
 from rowferry import uri
+from rowferry.job import Call
 
 if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import Context
@@ -21,6 +24,8 @@ DIAGNOSIS_KEY = "rowferry_diagnosis"
 HISTORY_KEY = "rowferry_history"
 _MAX_ERROR_CHARS = 1000
 _MAX_FAILURES = 10
+_MAX_NAMES = 5
+_MAX_DOUBTS = 20
 _FAILED = ("failed", "upstream_failed")
 _FINISHED = ("success", "skipped", "removed", *_FAILED)
 
@@ -38,7 +43,12 @@ class Instance(NamedTuple):
 
 
 def notify_outcome(
-    *, slack_webhook_conn_id: str = "slack_default", task_id: str = "notify_outcome", **kwargs: Any
+    *,
+    slack_webhook_conn_id: str = "slack_default",
+    records_conn_id: str | None = None,
+    control_schema: str | None = None,
+    task_id: str = "notify_outcome",
+    **kwargs: Any,
 ) -> OutcomeOperator:
     """
     Make the task that says how the run ended; call it after all other tasks of the DAG.
@@ -52,10 +62,14 @@ def notify_outcome(
 
     :param slack_webhook_conn_id: connection of type ``slackwebhook``; where there is none, the outcome is
         written to the task's log only.
+    :param records_conn_id: connection of a target. Its load records are read, and tables that fell silent are told of,
+        also those that another DAG loads; without it, only this DAG's own runs are compared.
+    :param control_schema: where that target keeps its load records, when not in the usual place.
     :param task_id: its name in the DAG.
     :param kwargs: arguments of ``BaseOperator``.
     """
-    notify = OutcomeOperator(task_id=task_id, slack_webhook_conn_id=slack_webhook_conn_id, **kwargs)
+    records = {"records_conn_id": records_conn_id, "control_schema": control_schema}
+    notify = OutcomeOperator(task_id=task_id, slack_webhook_conn_id=slack_webhook_conn_id, **records, **kwargs)
     notify.as_teardown()
     others = [task for task in notify.dag.tasks if task.task_id != task_id and not task.is_teardown]
     if others:
@@ -83,18 +97,24 @@ class OutcomeOperator(BaseOperator):
     Say how the run ended: its outcome, the rows of each table, why tasks failed, and what no task failed for.
 
     Made by :func:`notify_outcome`, which also places it in the DAG. Pushes a dict: ``outcome``
-    (``success``, ``failed`` or ``running``), ``rows_total``, ``tables``, ``failed``, ``diagnosis`` (of the root failure,
-    or None), ``doubts``, ``text``; and what it has to remember for the next run, as XCom ``rowferry_history``.
+    (``success``, ``failed`` or ``running``), ``rows_total``, ``tables``, ``failed``, ``not_run`` (by task that did not run,
+    the failures because of which), ``diagnosis`` (of the root failure, or None), ``doubts``, ``text``; and what it has to remember for the next run, as XCom ``rowferry_history``.
 
     :param slack_webhook_conn_id: connection of type ``slackwebhook``. (templated)
+    :param records_conn_id: as of :func:`notify_outcome`. (templated)
+    :param control_schema: as of :func:`notify_outcome`.
     """
 
-    template_fields: Sequence[str] = ("slack_webhook_conn_id",)
+    template_fields: Sequence[str] = ("slack_webhook_conn_id", "records_conn_id")
     ui_color = "#fdebd0"
 
-    def __init__(self, *, slack_webhook_conn_id: str, **kwargs: Any) -> None:
+    def __init__(
+        self, *, slack_webhook_conn_id: str, records_conn_id: str | None = None, control_schema: str | None = None, **kwargs: Any
+    ) -> None:
         super().__init__(**kwargs)
         self.slack_webhook_conn_id = slack_webhook_conn_id
+        self.records_conn_id = records_conn_id
+        self.control_schema = control_schema
 
     def execute(self, context: Context) -> dict[str, Any]:
         ti, dag = context["ti"], context["dag"]
@@ -103,7 +123,10 @@ class OutcomeOperator(BaseOperator):
         reports = _reports(ti, dag, instances)
         failed = [i for i in instances if i.state == "failed"]
         diagnoses = _diagnoses(ti, failed[:_MAX_FAILURES])
-        doubts = [*silence.hidden(outcome, [i.name for i in failed], self.task_id), *self._compare(ti, reports)]
+        not_run = _not_run(dag, instances)
+        teardowns = [i.name for i in failed if dag.get_task(i.task_id).is_teardown]
+        doubts = [*silence.hidden(outcome, [i.name for i in failed], self.task_id, teardowns), *self._compare(ti, reports)]
+        doubts += self._compare_records(doubts, reports)
         text = _text(
             headline=_headline(dag.dag_id, context["run_id"], outcome, reports),
             reports=reports,
@@ -111,7 +134,7 @@ class OutcomeOperator(BaseOperator):
             diagnoses=diagnoses,
             doubts=doubts,
             n_more=max(0, len(failed) - _MAX_FAILURES),
-            n_not_run=sum(i.state == "upstream_failed" for i in instances),
+            not_run=not_run,
         )
         self.log.info("%s", text)
         self._send(text)
@@ -120,6 +143,7 @@ class OutcomeOperator(BaseOperator):
             "rows_total": _total(reports),
             "tables": {report["table"]: report["rows_total"] for report in reports},
             "failed": [i.name for i in failed],
+            "not_run": not_run,
             "diagnosis": _root(diagnoses.values()),
             "doubts": doubts,
             "text": text,
@@ -133,6 +157,18 @@ class OutcomeOperator(BaseOperator):
             return silence.doubts(reports, history)
         except Exception:
             self.log.warning("earlier runs could not be compared with", exc_info=True)
+            return []
+
+    def _compare_records(self, told: Sequence[str], reports: Iterable[Mapping[str, Any]]) -> list[str]:
+        """The target's tables against all their loads; those that are told of are left out, and so is all where it cannot be read."""
+        if not self.records_conn_id:
+            return []
+        try:
+            call = Call({"target": connection_uri(self.records_conn_id), "control_schema": self.control_schema, "application": f"rowferry {self.dag_id}/{self.task_id}"})
+            besides = [r["table"] for r in reports if any(text.startswith(f"{r['table']}: ") for text in told)]
+            return silence.of_records(call.execute("state")["loads"], datetime.now(timezone.utc), besides)[:_MAX_DOUBTS]
+        except Exception as error:
+            self.log.warning("the load records of %s could not be read: %s", self.records_conn_id, uri.hide(str(error)))
             return []
 
     def _send(self, text: str) -> None:
@@ -206,10 +242,54 @@ def _error(ti: Any, instance: Instance) -> str:
 
 
 def _diagnoses(ti: Any, failed: Iterable[Instance]) -> dict[str, Mapping[str, Any]]:
-    """By name of the failed instance what :func:`record_error` kept of its diagnosis; the surest first."""
-    pulled = {i.name: ti.xcom_pull(task_ids=i.task_id, map_indexes=i.map_index, key=DIAGNOSIS_KEY) for i in failed}
+    """By name of the failed instance its diagnosis, as :func:`record_error` kept it or as its log and state tell; the surest first."""
+    pulled = {i.name: _kept(ti, i) or _looked_up(ti, i) for i in failed}
     found = [(name, told) for name, told in pulled.items() if isinstance(told, Mapping)]
     return dict(sorted(found, key=lambda pair: (pair[1]["evidence"] == "insufficient", -pair[1]["confidence"])))
+
+
+def _kept(ti: Any, instance: Instance) -> Any:
+    return ti.xcom_pull(task_ids=instance.task_id, map_indexes=instance.map_index, key=DIAGNOSIS_KEY)
+
+
+def _looked_up(ti: Any, instance: Instance) -> Mapping[str, Any] | None:
+    """The diagnosis of a task whose process could not leave one: killed, lost, or ended from outside."""
+    found = diagnosis.of_instance(ti.dag_id, ti.run_id, instance.task_id, instance.map_index)
+    return diagnosis.as_dict(found[0]) if found else None
+
+
+def _not_run(dag: Any, instances: Iterable[Instance]) -> dict[str, list[str]]:
+    """By instance that is `upstream_failed` the failed instances above it."""
+    by_task: dict[str, list[Instance]] = {}
+    for instance in instances:
+        by_task.setdefault(instance.task_id, []).append(instance)
+    known: dict[str, set[str]] = {}
+
+    def above(task_id: str) -> set[str]:
+        if task_id not in known:
+            known[task_id] = set()
+            for upstream in dag.get_task(task_id).upstream_task_ids:
+                states = by_task.get(upstream, ())
+                known[task_id] |= {i.name for i in states if i.state == "failed"}
+                if any(i.state == "upstream_failed" for i in states):
+                    known[task_id] |= above(upstream)
+        return known[task_id]
+
+    return {i.name: sorted(above(i.task_id)) for i in instances if i.state == "upstream_failed"}
+
+
+def _because(not_run: Mapping[str, Sequence[str]]) -> Iterator[str]:
+    """The instances that did not run, those with the same failures before them in one line."""
+    alike: dict[tuple[str, ...], list[str]] = {}
+    for name, roots in not_run.items():
+        alike.setdefault(tuple(roots), []).append(name)
+    for roots, names in alike.items():
+        before = f"{_some(roots)} failed" if roots else "something before it failed"
+        yield f"Not run, because {before}: {_some(names)}"
+
+
+def _some(names: Sequence[str]) -> str:
+    return ", ".join(names[:_MAX_NAMES]) + (f" and {len(names) - _MAX_NAMES} more" if len(names) > _MAX_NAMES else "")
 
 
 def _root(diagnoses: Iterable[Mapping[str, Any]]) -> Mapping[str, Any] | None:
@@ -245,7 +325,7 @@ def _text(
     diagnoses: Mapping[str, Mapping[str, Any]],
     doubts: Iterable[str],
     n_more: int,
-    n_not_run: int,
+    not_run: Mapping[str, Sequence[str]],
 ) -> str:
     lines = [headline]
     lines += [
@@ -263,6 +343,5 @@ def _text(
     lines += [f"? {doubt}" for doubt in doubts]
     if n_more:
         lines.append(f"✗ and {n_more} more")
-    if n_not_run:
-        lines.append(f"Not run, because something before it failed: {n_not_run}")
+    lines += _because(not_run)
     return "\n".join(lines)

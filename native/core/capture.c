@@ -310,6 +310,11 @@ static enum rf_code read_changes(struct rf_plan *plan, struct rf_arena *arena, s
     return RF_OK;
 }
 
+static enum rf_code read_whole(struct rf_plan *plan, struct rf_arena *arena, struct rf_error *err) {
+    read_all(plan);
+    return rf_note_tables(plan, arena, err);
+}
+
 static void schedule_sweep(struct rf_plan *plan) {
     bool due = plan->job->sweep > 0 && plan->last->loads_since_sweep + 1 >= plan->job->sweep;
     plan->sweep = !plan->full_read && (plan->sweep || due);
@@ -337,26 +342,25 @@ static void set_holder(struct rf_plan *plan) {
     if (by_cursor && !tracks(plan)) plan->held_by = (struct rf_holder){0};
 }
 
-/* There is nothing to find, and nothing that a later run could go on from. */
-static void take_given(struct rf_plan *plan) {
+/* There is nothing to find, and nothing that a later run could go on from; but for the masks, which the fingerprint of a stream holds alone. */
+static enum rf_code take_given(struct rf_plan *plan, struct rf_error *err) {
     plan->chosen = RF_CAPTURE_GIVEN;
     plan->capture = capture_name(plan->chosen);
     plan->capture_reason = "the rows of a stream";
     plan->reading = RF_READ_GIVEN;
+    if (plan->job->mask.n > 0) plan->next.fingerprint = plan->source->fingerprint;
+    return rf_check_masked_key(plan, err);
 }
 
 enum rf_code rf_choose_capture(struct rf_plan *plan, struct rf_arena *arena, struct rf_error *err) {
     static const char *const done[] = {"full", "xmin", "cursor", "cursor"};
-    if (plan->job->capture == RF_CAPTURE_GIVEN) {
-        take_given(plan);
-        return RF_OK;
-    }
+    if (plan->job->capture == RF_CAPTURE_GIVEN) return take_given(plan, err);
     RF_TRY(choose(plan, err));
     RF_TRY(name_cursor(plan, arena, err));
     if (rf_job_has_window(plan->job)) {
         RF_TRY(read_window(plan, arena, err));
     } else {
-        if (plan->chosen == RF_CAPTURE_FULL) read_all(plan);
+        if (plan->chosen == RF_CAPTURE_FULL) RF_TRY(read_whole(plan, arena, err));
         else if (rf_settles(plan)) RF_TRY(read_settled(plan, arena, err));
         else RF_TRY(read_changes(plan, arena, err));
         schedule_sweep(plan);

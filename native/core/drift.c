@@ -156,6 +156,25 @@ static void remove_line(char *text, const char *line) {
     }
 }
 
+/* ---- columns of a key that have another name ---- */
+
+enum rf_code rf_keys_as_before(const struct rf_load *last, const struct rf_target_facts *target, const struct rf_source_facts *source, struct rf_arena *arena,
+                               struct rf_source_facts *before, bool *any, struct rf_error *err) {
+    *any = false;
+    if (!target->exists || !target->is_ours) return RF_OK;
+    *before = *source;
+    before->columns = rf_arena_take(arena, (size_t)source->n_columns * sizeof *before->columns);
+    if (!before->columns) return rf_no_memory(err);
+    memcpy(before->columns, source->columns, (size_t)source->n_columns * sizeof *before->columns);
+    for (int k = 0; k < source->n_keys; k++) {
+        int i = source->keys[k], at = find_renamed(&source->columns[i], source, target, last, arena);
+        if (at < 0) continue;
+        before->columns[i].name = target->columns[at].name;
+        *any = true;
+    }
+    return RF_OK;
+}
+
 /* ---- columns that are left out ---- */
 
 static bool is_left_out(const struct rf_source_facts *source, int i, const struct rf_target_facts *target, const struct rf_load *last, struct rf_arena *arena) {
@@ -444,10 +463,10 @@ static enum rf_code let_be_null(struct rf_plan *plan, struct rf_column *to, stru
 static enum rf_code rename_column(struct rf_plan *plan, int i, struct rf_column *to, struct rf_error *err) {
     const struct rf_column *from = &plan->source->columns[i];
     const char *target = plan->job->target_label;
-    if (policy_of(plan, RF_COLUMN_RENAMED) == RF_POLICY_FAIL || rf_is_key(plan->source, i)) {
+    if (policy_of(plan, RF_COLUMN_RENAMED) == RF_POLICY_FAIL) {
         rf_fail(err, RF_DRIFT, "column \"%s\" (%s) of %s is now \"%s\", and in %s it is \"%s\"", to->name, from->type, plan->job->source_label, from->name, target, to->name);
         rf_hint(err, "ALTER TABLE %s RENAME COLUMN \"%s\" TO \"%s\".", target, to->name, from->name);
-        return rf_is_key(plan->source, i) ? err->code : add_setting(RF_COLUMN_RENAMED, err);
+        return add_setting(RF_COLUMN_RENAMED, err);
     }
     add_event(plan, RF_COLUMN_RENAMED, from->name, to->name, from->name);
     alter(plan, (struct rf_alteration){.what = RF_RENAME_COLUMN, .column = to->name, .to = from->name});
@@ -480,12 +499,29 @@ static enum rf_code refuse_dropped(const struct rf_plan *plan, const struct rf_c
     return add_setting(RF_COLUMN_DROPPED, err);
 }
 
+/* Does a column of the target's key come after the one at this place? */
+static bool stands_before_key(const struct rf_plan *plan, const struct rf_target_facts *after, int at) {
+    for (int i = at + 1; i < after->n_columns; i++) {
+        const char *name = after->columns[i].name;
+        int from = rf_find_column(plan->source->columns, plan->source->n_columns, name);
+        if ((from >= 0 && rf_is_key(plan->source, from)) || (rf_keeps_versions(plan) && strcmp(name, "_load_id") == 0)) return true;
+    }
+    return false;
+}
+
+static enum rf_code refuse_to_drop(const struct rf_plan *plan, const struct rf_column *column, struct rf_error *err) {
+    rf_fail(err, RF_DRIFT, "column \"%s\" (%s) of %s no longer comes from %s, and cannot be dropped there", column->name, column->type, plan->job->target_label, plan->job->source_label);
+    return rf_hint(err, "%s drops no column that stands before one of the key: set on_schema_change={\"column_dropped\": \"ignore\"}, by which it stays, NULL from now on.",
+                   rf_alter_dialect(plan->target->dialect));
+}
+
 /* What stays is NULL from now on, and so has to be allowed to be. */
 static enum rf_code drop_column(struct rf_plan *plan, int at, struct rf_target_facts *after, struct rf_error *err) {
     struct rf_column *column = &after->columns[at];
     enum rf_policy policy = policy_of(plan, RF_COLUMN_DROPPED);
     bool must_alter = policy == RF_POLICY_IGNORE && column->not_null;
     if (policy == RF_POLICY_FAIL || (must_alter && !rf_can_alter(plan->target->dialect, RF_DROP_NOT_NULL, column->type, column->type))) return refuse_dropped(plan, column, err);
+    if (policy == RF_POLICY_APPLY && rf_alter_keeps_keys(plan->target->dialect) && stands_before_key(plan, after, at)) return refuse_to_drop(plan, column, err);
     add_event(plan, RF_COLUMN_DROPPED, column->name, column->type, NULL);
     if (policy == RF_POLICY_APPLY) {
         alter(plan, (struct rf_alteration){.what = RF_DROP_COLUMN, .column = column->name});
@@ -524,7 +560,9 @@ static enum rf_code replace_key(struct rf_plan *plan, struct rf_target_facts *af
     RF_TRY(name_keys(plan, arena, &keys, err));
     if (policy_of(plan, RF_KEY_CHANGED) == RF_POLICY_FAIL || !can) {
         rf_fail(err, plan->last->load_id > 0 ? RF_DRIFT : RF_CONFIG, "%s has no unique index over exactly the keys of the job (%s), all of them NOT NULL", plan->job->target_label, keys);
-        rf_hint(err, "The keys changed, or the index was dropped: create the unique index, or load into another target_table.");
+        const char *dialect = rf_alter_dialect(plan->target->dialect), *target = plan->job->target_label;
+        if (rf_can_alter(plan->target->dialect, RF_REPLACE_KEY, NULL, NULL)) rf_hint(err, "The keys changed, or the index was dropped: create the unique index, or load into another target_table.");
+        else rf_hint(err, "The keys changed, or the index was dropped, and in %s no primary key is replaced: drop %s, which the next run makes anew, or load into another target_table.", dialect, target);
         return can ? add_setting(RF_KEY_CHANGED, err) : err->code;
     }
     add_event(plan, RF_KEY_CHANGED, NULL, NULL, keys);

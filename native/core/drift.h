@@ -14,6 +14,11 @@
 enum rf_code rf_leave_out(const struct rf_job *job, const struct rf_load *last, const struct rf_target_facts *target, struct rf_source_facts *source,
                           struct rf_arena *arena, bool *any, struct rf_error *err);
 
+/* Makes *before the source with the columns of its key under the names that they had at the last load, by which the target's key is still
+ * known. *any says whether one has another name now. */
+enum rf_code rf_keys_as_before(const struct rf_load *last, const struct rf_target_facts *target, const struct rf_source_facts *source, struct rf_arena *arena,
+                               struct rf_source_facts *before, bool *any, struct rf_error *err);
+
 /* Of a plan whose target is found: fills events, alterations and `dropped`, and makes plan->target the table as it will be.
  * RF_DRIFT where a policy is `fail`, or the target cannot follow: column, old, new, and the setting that would accept it. */
 enum rf_code rf_decide_drift(struct rf_plan *plan, struct rf_arena *arena, struct rf_error *err);

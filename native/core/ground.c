@@ -1,6 +1,7 @@
 #include "core/ground.h"
 
 #include "core/drift.h"
+#include "core/mask.h"
 #include "core/settle.h"
 
 #include <stdio.h>
@@ -225,7 +226,31 @@ static enum rf_code compare_fingerprints(struct rf_plan *plan, struct rf_arena *
     return RF_OK;
 }
 
+static enum rf_code note_new_table(struct rf_plan *plan, struct rf_error *err) {
+    const struct rf_identity *now = &plan->source->identity, *then = &plan->last->identity;
+    bool is_new = same_text(now->system, then->system) && same_text(now->database, then->database) && now->table_oid != then->table_oid;
+    return is_new ? rf_note_drift(plan, RF_TABLE_RECREATED, NULL, NULL, NULL, err) : RF_OK;
+}
+
+/* Those leaves of one fingerprint that the other has not, whatever their files. */
+static enum rf_code note_leaves(struct rf_plan *plan, enum rf_drift_kind kind, const char *of, const char *other, struct rf_arena *arena, struct rf_error *err) {
+    enum { NAMED = 2 };
+    struct line line, same;
+    while (next_line(&of, &line))
+        if (is_about(&line, "leaf ") && !find_line(other, &line, NAMED, &same)) RF_TRY(note_leaf(plan, kind, &line, arena, err));
+    return RF_OK;
+}
+
 /* ---- the whole ---- */
+
+enum rf_code rf_note_tables(struct rf_plan *plan, struct rf_arena *arena, struct rf_error *err) {
+    const char *now = plan->source->fingerprint, *before = plan->last->fingerprint;
+    if (plan->last->load_id == 0 || plan->last->is_reset || plan->first_load) return RF_OK;
+    RF_TRY(note_new_table(plan, err));
+    if (!before || !*before || !rf_same_table(plan->source, plan->last)) return RF_OK;
+    RF_TRY(note_leaves(plan, RF_PARTITION_ATTACHED, now, before, arena, err));
+    return note_leaves(plan, RF_PARTITION_DETACHED, before, now, arena, err);
+}
 
 enum rf_code rf_find_ground(struct rf_plan *plan, struct rf_arena *arena, struct rf_error *err) {
     const struct rf_identity *now = &plan->source->identity, *then = &plan->last->identity;
@@ -244,8 +269,7 @@ enum rf_code rf_find_ground(struct rf_plan *plan, struct rf_arena *arena, struct
          "the target table was re-created, emptied or rewritten since the last load: rows of earlier loads do not come again"},
         {plan->altered_whole, "the target's columns or key are altered by this load", "the target's columns are altered by this load: rows of earlier loads do not come again"},
     };
-    bool is_new_table = same_text(now->system, then->system) && same_text(now->database, then->database) && now->table_oid != then->table_oid;
-    if (is_new_table) RF_TRY(rf_note_drift(plan, RF_TABLE_RECREATED, NULL, NULL, NULL, err));
+    RF_TRY(note_new_table(plan, err));
     for (size_t i = 0; i < sizeof grounds / sizeof grounds[0]; i++) {
         if (!grounds[i].broken) continue;
         if (settles && !grounds[i].bearable) return rf_refuse_ground(plan, grounds[i].reason, err);
@@ -253,4 +277,35 @@ enum rf_code rf_find_ground(struct rf_plan *plan, struct rf_arena *arena, struct
         RF_TRY(rf_plan_reason(plan, arena, err, "%s", settles ? grounds[i].bearable : grounds[i].reason));
     }
     return compare_fingerprints(plan, arena, err);
+}
+
+/* ---- the mask of a stream's key ---- */
+
+/* The line of a fingerprint that says what hides the column; empty when nothing does. */
+static struct line mask_line(const char *fingerprint, const struct rf_text *begin) {
+    struct line line;
+    while (fingerprint && next_line(&fingerprint, &line))
+        if (begins(&line, begin->data, begin->length)) return line;
+    return (struct line){.text = ""};
+}
+
+static enum rf_code check_masked_key(const struct rf_plan *plan, const char *column, struct rf_text *begin, struct rf_error *err) {
+    rf_mask_begin_line(column, begin);
+    RF_TRY(rf_text_check(begin, err));
+    struct line now = mask_line(plan->source->fingerprint, begin), before = mask_line(plan->last->fingerprint, begin);
+    if (now.n_bytes == before.n_bytes && begins(&now, before.text, before.n_bytes)) return RF_OK;
+    rf_fail(err, RF_CONFIG, "the key column \"%s\" is hidden in another way, or by another key, than at the last load into %s, so that rows would be there twice",
+            column, plan->job->target_label);
+    return rf_hint(err, "Use the mask and the key of before, or drop the table: a load makes it anew.");
+}
+
+enum rf_code rf_check_masked_key(const struct rf_plan *plan, struct rf_error *err) {
+    enum rf_code code = RF_OK;
+    bool follows = plan->last->load_id > 0 && !plan->last->is_reset && plan->target->exists && plan->job->mode != RF_MODE_REPLACE;
+    for (int k = 0; code == RF_OK && follows && k < plan->source->n_keys; k++) {
+        struct rf_text begin = {0};
+        code = check_masked_key(plan, plan->source->columns[plan->source->keys[k]].name, &begin, err);
+        rf_text_free(&begin);
+    }
+    return code;
 }

@@ -13,6 +13,9 @@
  * may be read again: RF_CONFIG in place of what would ask for it, and plan->rewritten, which core/settle.c looks into. */
 enum rf_code rf_find_ground(struct rf_plan *plan, struct rf_arena *arena, struct rf_error *err);
 
+/* RF_CONFIG when the key of the rows there is hidden in another way than in those of a stream, each of which would come a second time. */
+enum rf_code rf_check_masked_key(const struct rf_plan *plan, struct rf_error *err);
+
 /* Of rows without a key: why this run cannot go on from the last one. Nothing is loaded then. */
 enum rf_code rf_refuse_ground(const struct rf_plan *plan, const char *why, struct rf_error *err);
 
@@ -21,5 +24,9 @@ bool rf_source_is_behind(const struct rf_source_facts *source, const struct rf_l
 
 /* True when a standby does not show whether it changed its timeline before the last load's place in the log. */
 bool rf_timeline_is_unsure(const struct rf_source_facts *source, const struct rf_load *last);
+
+/* For a run that reads everything anyway: tells whether the source is another table, and which partitions came and left. RF_DRIFT when a
+ * policy refuses one. */
+enum rf_code rf_note_tables(struct rf_plan *plan, struct rf_arena *arena, struct rf_error *err);
 
 #endif

@@ -120,7 +120,7 @@ static const struct key *find_key(const char *name) {
 
 /* The others say how a table is read. */
 static bool is_of_streams(const char *name) {
-    static const char *const names[] = {"target", "driver", "channel", "spool_dir", "spool_file_bytes", "source_name", "table", "target_table", "keys", "as_text", "naive_timestamps", "mode", "allow_empty", "on_schema_change", "on_duplicate", "run_id", "try_number",
+    static const char *const names[] = {"target", "driver", "channel", "spool_dir", "spool_file_bytes", "source_name", "table", "target_table", "keys", "as_text", "mask", "mask_key_env", "naive_timestamps", "mode", "allow_empty", "on_schema_change", "on_duplicate", "run_id", "try_number",
                                         "map_index", "application", "batch_bytes", "lock_timeout", "lease_seconds", "connect_timeout", "control_schema"};
     for (size_t i = 0; i < sizeof names / sizeof names[0]; i++)
         if (strcmp(names[i], name) == 0) return true;

@@ -108,6 +108,10 @@ enum rf_code rf_mask_columns(const struct rf_job *job, struct rf_source_facts *f
     return kept > 0 ? RF_OK : rf_fail(err, RF_CONFIG, "\"mask\" of the job drops every column of %s", job->source_label);
 }
 
+bool rf_mask_leaves_null(const struct rf_mask *mask, const struct rf_column *sent) {
+    return mask->kind == RF_MASK_REDACT && !is_text(sent);
+}
+
 enum rf_code rf_mask_check_key(const struct rf_job *job, const char *column, struct rf_error *err) {
     const struct rf_mask *mask = rf_mask_of(job, column);
     if (!mask || mask->kind == RF_MASK_HASH) return RF_OK;
@@ -126,12 +130,16 @@ static enum rf_code add_check(const struct rf_hasher *hasher, struct rf_text *ou
     return RF_OK;
 }
 
+void rf_mask_begin_line(const char *column, struct rf_text *out) {
+    rf_text_add(out, "mask ");
+    rf_text_identifier(out, column);
+    rf_text_add(out, " ");
+}
+
 enum rf_code rf_mask_fingerprint(const struct rf_job *job, const struct rf_hasher *hasher, struct rf_text *out, struct rf_error *err) {
     for (int i = 0; i < job->mask.n; i++) {
         const struct rf_mask *mask = &job->mask.masks[i];
-        rf_text_add(out, "mask ");
-        rf_text_identifier(out, mask->column);
-        rf_text_add(out, " ");
+        rf_mask_begin_line(mask->column, out);
         rf_mask_write(mask, out);
         if (mask->kind == RF_MASK_HASH) RF_TRY(add_check(hasher, out, err));
         rf_text_add(out, "\n");

@@ -14,7 +14,7 @@ struct rf_column {
     const char *cast;     /* "::pg_catalog.text": what the source sends it as; NULL: as it is */
     const char *cast_reason; /* why it is not sent as it is; NULL where the table of types alone says so */
     const char *through;  /* of a source that is asked in SQL: the function that the value, cast, is sent through; or NULL */
-    const char *masked;   /* of a source that is asked in SQL: what it sends in place of the column; or NULL */
+    const char *masked;   /* what a source that is asked in SQL sends in place of the column; NULL when nothing hides it */
     const char *compared_as; /* of a value that goes as text there: what the source sends it as to be compared, in place of `cast`; or NULL */
     const char *arrives_as; /* the type of a target that goes by the table of types; NULL where bytes pass unread */
     const char *read_by;    /* how such a target reads the text that it is sent: "PARSE_JSON(%s)"; NULL: as its type reads texts */

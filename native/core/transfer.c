@@ -168,12 +168,23 @@ static enum rf_code look_at_source(struct rf_run *run, struct rf_error *err) {
     return run->source.ops->snapshot(run->source.self, &run->last, &run->source_facts, err);
 }
 
+/* A key whose columns are renamed is the same key: the target is asked for it under the names of before. */
+static enum rf_code describe_again(struct rf_run *run, struct rf_source_facts *before, bool renamed, struct rf_error *err) {
+    struct rf_target_facts then = {0};
+    if (renamed) RF_TRY(run->sink.ops->describe(run->sink.self, before, &then, err));
+    RF_TRY(run->sink.ops->describe(run->sink.self, &run->source_facts, &run->target_facts, err));
+    run->target_facts.key_unique |= then.key_unique;
+    return RF_OK;
+}
+
 static enum rf_code decide(struct rf_run *run, int64_t load_id, struct rf_error *err) {
     announce(run, RF_STEP_DESCRIBE);
-    bool left_out;
+    struct rf_source_facts before;
+    bool left_out, renamed;
     RF_TRY(run->sink.ops->describe(run->sink.self, &run->source_facts, &run->target_facts, err));
     RF_TRY(rf_leave_out(run->job, &run->last, &run->target_facts, &run->source_facts, run->arena, &left_out, err));
-    if (left_out) RF_TRY(run->sink.ops->describe(run->sink.self, &run->source_facts, &run->target_facts, err));
+    RF_TRY(rf_keys_as_before(&run->last, &run->target_facts, &run->source_facts, run->arena, &before, &renamed, err));
+    if (left_out || renamed) RF_TRY(describe_again(run, &before, renamed, err));
     RF_TRY(rf_plan_make(run->job, &run->source_facts, &run->target_facts, &run->last, load_id, run->arena, &run->plan, err));
     run->report.plan = &run->plan;
     run->report.channel = run->sink.channel;

@@ -46,3 +46,10 @@ size_t rf_utf8_characters(const uint8_t *bytes, size_t n_bytes) {
     for (size_t i = 0; i < n_bytes; i++) n += (bytes[i] & 0xC0) != 0x80;
     return n;
 }
+
+size_t rf_utf8_prefix(const uint8_t *bytes, size_t n_bytes, int n) {
+    size_t at = 0;
+    for (; at < n_bytes; at++)
+        if ((bytes[at] & 0xC0) != 0x80 && n-- == 0) break;
+    return at;
+}

@@ -11,4 +11,7 @@ size_t rf_utf8_good(const uint8_t *bytes, size_t n_bytes);
 /* Characters in good bytes. */
 size_t rf_utf8_characters(const uint8_t *bytes, size_t n_bytes);
 
+/* Bytes of the first n characters of good bytes: n_bytes when there are no more. */
+size_t rf_utf8_prefix(const uint8_t *bytes, size_t n_bytes, int n);
+
 #endif

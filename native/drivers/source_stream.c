@@ -1,6 +1,7 @@
 #include "drivers/source_stream.h"
 
 #include "core/copy_binary.h"
+#include "core/mask.h"
 
 #include <inttypes.h>
 #include <string.h>
@@ -43,6 +44,20 @@ static enum rf_code fail_with_stream(struct rf_source_stream *source, int number
 
 /* ---- what it will bring ---- */
 
+/* Keeps what the fields are: masks change columns, and columns may be left out. */
+static enum rf_code keep_fields(struct rf_source_stream *source, const struct rf_source_facts *facts, struct rf_error *err) {
+    struct rf_column *fields = rf_arena_take(source->arena, (size_t)facts->n_columns * sizeof *fields);
+    if (!fields) return rf_no_memory(err);
+    memcpy(fields, facts->columns, (size_t)facts->n_columns * sizeof *fields);
+    source->fields = fields;
+    source->n_fields = facts->n_columns;
+    return RF_OK;
+}
+
+static int find_field(const struct rf_source_stream *source, const char *name) {
+    return rf_find_column(source->fields, source->n_fields, name);
+}
+
 static enum rf_code set_keys(struct rf_source_stream *source, struct rf_source_facts *facts, struct rf_error *err) {
     const struct rf_names *wanted = &source->job->keys;
     if (wanted->n == 0) return RF_OK;
@@ -50,8 +65,9 @@ static enum rf_code set_keys(struct rf_source_stream *source, struct rf_source_f
     if (!facts->keys) return rf_no_memory(err);
     for (int k = 0; k < wanted->n; k++) {
         facts->keys[k] = rf_find_column(facts->columns, facts->n_columns, wanted->names[k]);
+        RF_TRY(rf_mask_check_key(source->job, wanted->names[k], err));
         if (facts->keys[k] >= 0) {
-            rf_rows_require(source->rows, facts->keys[k]);
+            rf_rows_require(source->rows, find_field(source, wanted->names[k]));
             continue;
         }
         rf_fail(err, RF_CONFIG, "the stream has no column \"%s\", which \"keys\" of the job names", wanted->names[k]);
@@ -61,11 +77,23 @@ static enum rf_code set_keys(struct rf_source_stream *source, struct rf_source_f
     return RF_OK;
 }
 
+static enum rf_code set_fingerprint(struct rf_source_stream *source, struct rf_source_facts *facts, struct rf_error *err) {
+    struct rf_text fingerprint = {0};
+    enum rf_code code = rf_mask_fingerprint(source->job, source->hasher, &fingerprint, err);
+    if (code == RF_OK) code = rf_text_check(&fingerprint, err);
+    if (code == RF_OK && !(facts->fingerprint = rf_arena_copy(source->arena, fingerprint.length > 0 ? fingerprint.data : ""))) code = rf_no_memory(err);
+    rf_text_free(&fingerprint);
+    return code;
+}
+
 static enum rf_code understand(struct rf_source_stream *source, const struct ArrowSchema *schema, struct rf_source_facts *facts, struct rf_error *err) {
     RF_TRY(rf_rows_columns(schema, source->arena, &facts->columns, &facts->n_columns, err));
     if (facts->n_columns == 0) return rf_fail(err, RF_CONFIG, "the stream has no columns");
     for (int i = 0; i < facts->n_columns; i++) facts->columns[i].always_null = strcmp(schema->children[i]->format, "n") == 0;
     RF_TRY(rf_rows_new(schema, &source->rows, err));
+    RF_TRY(keep_fields(source, facts, err));
+    RF_TRY(rf_mask_columns(source->job, facts, source->arena, err));
+    RF_TRY(set_fingerprint(source, facts, err));
     return set_keys(source, facts, err);
 }
 
@@ -87,17 +115,21 @@ static enum rf_code describe_stream(void *self, const struct rf_load *last, stru
 /* ---- its rows ---- */
 
 static enum rf_code begin_casting(struct rf_source_stream *source, struct rf_error *err) {
-    int n = source->facts->n_columns;
-    struct rf_form *forms = rf_arena_take(source->arena, (size_t)n * sizeof *forms);
-    if (!forms) return rf_no_memory(err);
-    for (int i = 0; i < n; i++) forms[i] = rf_rows_form(source->rows, i);
-    return rf_casting_begin(source->facts, forms, source->arena, &source->casting, err);
+    const struct rf_source_facts *facts = source->facts;
+    struct rf_cast_from *from = rf_arena_take(source->arena, (size_t)facts->n_columns * sizeof *from);
+    if (!from) return rf_no_memory(err);
+    for (int i = 0; i < facts->n_columns; i++) {
+        int field = find_field(source, facts->columns[i].name);
+        from[i] = (struct rf_cast_from){
+            .field = field, .form = rf_rows_form(source->rows, field), .identity = source->fields[field].identity, .mask = rf_mask_of(source->job, facts->columns[i].name)};
+    }
+    return rf_casting_begin(facts, from, source->n_fields, source->arena, &source->casting, err);
 }
 
 static enum rf_code read_stream(void *self, const char *sql, struct rf_error *err) {
     struct rf_source_stream *source = self;
     if (sql) return rf_fail(err, RF_INTERNAL, "a stream is asked by no statement");
-    source->casts = rf_rows_are_cast(source->facts);
+    source->casts = rf_rows_are_cast(source->facts) || source->n_fields > source->facts->n_columns;
     if (source->casts) RF_TRY(begin_casting(source, err));
     if (!source->facts->sends_csv) rf_text_add_bytes(&source->out, (const char *)rf_copy_header, sizeof rf_copy_header);
     return RF_OK;

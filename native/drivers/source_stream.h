@@ -10,6 +10,7 @@
 #include "core/arrow.h"
 #include "core/cancel.h"
 #include "core/cast_rows.h"
+#include "core/hash_rows.h"
 #include "core/job.h"
 #include "core/rows.h"
 #include "core/source.h"
@@ -22,10 +23,13 @@ struct rf_source_stream {
     const struct rf_job *job;
     struct rf_cancel *cancel;
     struct rf_arena *arena;
+    const struct rf_hasher *hasher; /* of columns that are hashed; NULL where there are none */
     struct ArrowArrayStream *stream; /* the caller's memory; what it holds is released by close */
     struct rf_rows *rows;
     struct ArrowArray array; /* the batch that is being written; empty between two */
     const struct rf_source_facts *facts;
+    const struct rf_column *fields; /* of the stream, before masks and what the job leaves out, shape (n_fields,) */
+    int n_fields;
     struct rf_casting casting;
     struct rf_text uncast; /* rows before their casts; empty where there are none */
     struct rf_text out;

@@ -2,8 +2,10 @@
 
 #include "core/arena.h"
 #include "core/job.h"
+#include "core/mask.h"
 #include "core/report.h"
 #include "drivers/drivers.h"
+#include "drivers/hasher.h"
 #include "drivers/rights.h"
 #include "drivers/source_stream.h"
 
@@ -132,6 +134,8 @@ static enum rf_code load_stream(struct rf_job *job, struct ArrowArrayStream *str
     union rf_sink_memory sink;
     struct rf_run run = {.job = job, .observer = observer, .arena = arena, .source = {.ops = &rf_source_stream_ops, .self = &source}};
     RF_TRY(rf_job_take_stream(job, err));
+    if (rf_job_hashes(job)) RF_TRY(rf_hasher_open(job, arena, &source.hasher, err));
+    run.source.hasher = source.hasher;
     RF_TRY(rf_sink_for(job, cancel, arena, &sink, &run.sink, err));
     return run_and_report(&run, json, err);
 }

@@ -26,6 +26,8 @@ def load(
     source_name: str = "stream",
     target_table: str | None = None,
     as_text: Sequence[str] | None = None,
+    mask: Mapping[str, str] | None = None,
+    mask_key_env: str = "ROWFERRY_MASK_KEY",
     naive_timestamps: Literal["auto", "utc", "keep"] = "auto",
     mode: Literal["merge", "replace"] = "merge",
     allow_empty: bool = False,
@@ -69,6 +71,9 @@ def load(
             be None: then every row is kept.
         schema: Of an iterable that may turn out to be empty: anything with `__arrow_c_schema__`.
         as_text: Columns to carry as the texts that PostgreSQL prints, whatever their type; None: none.
+        mask: What hides a column's values before anything leaves the process, by column: `drop`, `redact`, `truncate:N` or `hash`, as of
+            `rowferry.Job`; None: nothing is hidden. Rows that earlier loads brought stay as they are.
+        mask_key_env: The environment variable that holds the key of hashes. Where a key column is hashed, another key is refused.
         mode: `merge`, or `replace`: the stream's rows come in the place of all that the target holds, in one transaction.
         allow_empty: Under `replace` a stream without rows is an error; this takes it for what it says.
         on_schema_change: As in `Job`, of columns that the stream has and the target lacks, or the other way round, and of types. In a
@@ -83,7 +88,7 @@ def load(
         RowferryError: Any other of `rowferry.errors`.
     """
     settings = {name: value for name, value in locals().items() if name not in ("stream", "schema", "on_progress")}
-    call = Call({**settings, "keys": _names(keys), "as_text": _names(as_text)})
+    call = Call({**settings, "keys": _names(keys), "as_text": _names(as_text), "mask": dict(mask) if mask else None})
     batches = None if hasattr(stream, "__arrow_c_stream__") else _Batches(_batches_of(stream), schema)
     try:
         return Report.from_dict(call.load(stream.__arrow_c_stream__() if batches is None else batches, on_progress))

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import shutil
+import subprocess
+import sys
 import threading
 from collections.abc import Iterator
 from contextlib import ExitStack
@@ -17,7 +19,7 @@ import pytest
 import airflow_rowferry
 from rowferry.demo import shop
 from rowferry.demo.airflow import Airflow
-from rowferry.demo.servers import Server
+from rowferry.demo.servers import Server, clean_environment
 from rowferry.demo.warehouse import DbtProject, dbt_environment
 
 EXAMPLE = Path(airflow_rowferry.__file__).parent / "example_dags" / "daily_etl.py"
@@ -61,7 +63,7 @@ class _TakeMessage(BaseHTTPRequestHandler):
 
 @dataclass(frozen=True)
 class World:
-    """A running Airflow, and what is behind its connections `shop`, `warehouse`, `file` and `slack_alerts`."""
+    """A running Airflow, and what is behind its connections `shop`, `warehouse`, `file`, `slack_alerts` and `files`, which is `folder`."""
 
     airflow: Airflow
     slack: Slack
@@ -70,6 +72,7 @@ class World:
     warehouse: str
     file: str
     dbt: DbtProject
+    folder: Path
 
     def rows(self, uri: str, query: str) -> list[tuple]:
         with psycopg.connect(uri, autocommit=True) as connection:
@@ -92,11 +95,17 @@ def world(request: pytest.FixtureRequest, pg18: Server, tmp_path_factory: pytest
     shop.create(source, orders=ORDERS)
     folder = tmp_path_factory.mktemp("airflow")
     dbt = DbtProject(folder=folder, environment=dbt_environment(target))
+    broken = shutil.copytree(Path(__file__).with_name("dbt"), folder / "broken")
+    parsed = subprocess.Popen(  # while the other project is
+        [Path(sys.executable).with_name("dbt"), "parse", "--quiet", "--project-dir", broken, "--profiles-dir", _profile(broken)], env=clean_environment(), cwd=broken
+    )
     dags = shutil.copytree(Path(__file__).with_name("dags"), folder / "dags")
     shutil.copy(EXAMPLE, dags)
     (dags / "into_a_file.py").write_text(_into_a_file(EXAMPLE.read_text()))
     file = f"duckdb://{folder}/warehouse.duckdb"
     slack = Slack()
+    manifest = dbt.parse()
+    assert parsed.wait() == 0
     airflow = Airflow(
         pg18.create_database("af_metadata"),
         dags=dags,
@@ -108,7 +117,9 @@ def world(request: pytest.FixtureRequest, pg18: Server, tmp_path_factory: pytest
         },
         environment={
             "ROWFERRY_DBT_PROJECT": str(dbt.path),
-            "ROWFERRY_DBT_MANIFEST": str(dbt.parse()),
+            "ROWFERRY_DBT_MANIFEST": str(manifest),
+            "ROWFERRY_TEST_DBT_PROJECT": str(broken),
+            "AIRFLOW_CONN_FILES": json.dumps({"conn_type": "fs", "extra": {"path": str(folder)}}),
             "ROWFERRY_RETRY_DELAY": "1",
         },
     )
@@ -116,7 +127,7 @@ def world(request: pytest.FixtureRequest, pg18: Server, tmp_path_factory: pytest
         request.config.stash[RUNNING] = stack
         stack.callback(slack.server_close)
         stack.callback(slack.shutdown)
-        yield World(stack.enter_context(airflow), slack, pg18, source, target, file, dbt)
+        yield World(stack.enter_context(airflow), slack, pg18, source, target, file, dbt, folder)
 
 
 @pytest.hookimpl(trylast=True)
@@ -124,6 +135,13 @@ def pytest_runtest_teardown(item: pytest.Item, nextitem: pytest.Item | None) -> 
     """End Airflow with the last test of this folder: it takes a fifth of a processor from the tests that follow."""
     if RUNNING in item.config.stash and (nextitem is None or nextitem.path.parent != item.path.parent):
         item.config.stash[RUNNING].close()
+
+
+def _profile(project: Path) -> Path:
+    """A folder with a profile of the project, which is parsed and nothing more."""
+    nowhere = "{type: postgres, host: 127.0.0.1, port: 1, user: u, password: p, dbname: d, schema: s}"
+    (project / "profiles.yml").write_text(f"small: {{target: dev, outputs: {{dev: {nowhere}}}}}\n")
+    return project
 
 
 def _as_loader(uri: str) -> str:

@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
+import psycopg
 import pytest
 from airflow.providers.common.compat.sdk import DAG, AirflowNotFoundException
 from airflow.providers.slack.hooks.slack_webhook import SlackWebhookHook
 from airflow.providers.standard.operators.empty import EmptyOperator
 from stand_ins import TaskInstanceStandIn
 
+from airflow_rowferry import diagnosis
 from airflow_rowferry.notifier import DIAGNOSIS_KEY, ERROR_KEY, HISTORY_KEY, notify_outcome, record_error
 from airflow_rowferry.operators import LoadCheckOperator, PostgresToWarehouseOperator
+from rowferry import Job
+from rowferry.demo.servers import Server
 
 
 def make_dag() -> DAG:
@@ -92,7 +97,8 @@ def test_a_run_with_one_failed_load_failed_and_the_error_is_told(slack):
     assert told["tables"] == {"public.orders": 200_000}
     assert "daily FAILED" in slack[0]
     assert "load[1]: source: the server closed the connection" in slack[0]
-    assert "something before it failed: 2" in slack[0]
+    assert told["not_run"] == {"check": ["load[1]"], "dbt": ["load[1]"]}
+    assert "Not run, because load[1] failed: check, dbt" in slack[0]
 
 
 def test_a_task_that_was_killed_left_no_error_and_that_is_told(slack):
@@ -238,3 +244,70 @@ def test_an_outcome_is_told_also_where_earlier_runs_cannot_be_read(slack):
     dag, ti = make_dag(), TaskInstanceStandIn(ALL_WELL, BOTH)
     ti.xcom_push = None
     assert dag.get_task("notify").execute({"ti": ti, "dag": dag, "run_id": "manual__1"})["outcome"] == "success"
+
+
+def write_log(folder: Path, text: str, try_number: int = 1) -> None:
+    path = folder / "dag_id=daily" / "run_id=manual__1" / "task_id=check" / f"attempt={try_number}.log"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(text)
+
+
+KILLED = {"load_0": "success", "load_1": "success", "check": "failed", "dbt": "upstream_failed"}
+
+
+@pytest.mark.parametrize(
+    ("logs", "cause", "said"),
+    [
+        ([], "worker_died", "only its state is known"),
+        (['{"level":"info","event":"reading rows"}'], "worker_died", "reading rows"),
+        (['{"level":"info","event":"reading rows"}\n{"level":"critical","event":"Process terminated by signal.","signal":-9,"signal_name":"SIGKILL"}'], "killed", "SIGKILL"),
+        (['{"level":"error","event":"deadlock detected"}', '{"level":"info","event":"second try"}'], "worker_died", "second try"),
+    ],
+)
+def test_a_task_that_died_is_diagnosed_from_the_log_of_its_last_try_or_from_its_state(tmp_path, monkeypatch, slack, logs, cause, said):
+    monkeypatch.setenv("AIRFLOW__LOGGING__BASE_LOG_FOLDER", str(tmp_path))
+    for n, text in enumerate(logs, 1):
+        write_log(tmp_path, text, n)
+    told = tell(KILLED, BOTH)
+    assert (told["diagnosis"]["cause"], told["diagnosis"]["evidence"]) == (cause, "hypothesis")
+    assert "(hypothesis" in next(line for line in slack[0].splitlines() if line.startswith("   cause: "))
+    found = diagnosis.of_instance("daily", "manual__1", "check")[0]
+    assert said in " ".join([*found.notes, *(line.text for line in found.lines)])
+    monkeypatch.setenv("AIRFLOW__ROWFERRY__DIAGNOSE", "False")
+    assert tell(KILLED, BOTH)["diagnosis"] is None
+
+
+def test_what_did_not_run_names_the_failures_before_it_and_not_those_beside_it(slack):
+    with DAG("daily", schedule=None) as dag:
+        one, two, three, four = (EmptyOperator(task_id=name) for name in ("one", "two", "three", "four"))
+        one >> two >> three
+        four >> EmptyOperator(task_id="five")
+        notify_outcome(task_id="notify")
+    states = {"one": "failed", "two": "upstream_failed", "three": "upstream_failed", "four": "failed", "five": "upstream_failed", "notify": "running"}
+    told = dag.get_task("notify").execute({"ti": TaskInstanceStandIn(states), "dag": dag, "run_id": "manual__1"})
+    assert told["not_run"] == {"two": ["one"], "three": ["one"], "five": ["four"]}
+    assert "Not run, because one failed: two, three" in slack[0]
+    assert "Not run, because four failed: five" in slack[0]
+
+
+def test_the_load_records_of_a_target_are_compared_and_a_target_that_cannot_be_read_fails_nothing(slack, pg18: Server, monkeypatch, capsys):
+    source, target = pg18.create_database("silence_source"), pg18.create_database("silence_target")
+    with psycopg.connect(source, autocommit=True) as connection:
+        connection.execute("create table users (id int primary key)")
+        for n in range(3):
+            connection.execute(f"insert into users values ({n})")
+            Job(source=source, target=target, table="users").run()
+        Job(source=source, target=target, table="users").run()
+    monkeypatch.setenv("AIRFLOW_CONN_WAREHOUSE", target.replace("postgresql://", "postgres://"))
+    with DAG("daily", schedule=None) as dag:
+        notify_outcome(task_id="notify", records_conn_id="warehouse")
+
+    def doubts() -> list[str]:
+        return dag.get_task("notify").execute({"ti": TaskInstanceStandIn({"notify": "running"}), "dag": dag, "run_id": "manual__1"})["doubts"]
+
+    assert len(told := doubts()) == 1
+    assert told[0].startswith("raw_postgres.users: its newest load") and "brought no rows, where the 3 before brought 1 in the middle" in told[0]
+    monkeypatch.setenv("AIRFLOW_CONN_WAREHOUSE", "postgres://nobody:s3cret@127.0.0.1:1/none")
+    assert doubts() == []
+    said = capsys.readouterr().out
+    assert "the load records of warehouse could not be read" in said and "s3cret" not in said

@@ -74,7 +74,7 @@ def conform(folder: Path) -> tuple[str, bool]:
     """The full product: its figures, and whether all of it holds."""
     report = folder / "conformance.xml"
     workers = [f"--numprocesses={WORKERS}", "--dist=worksteal"]  # not a worker a file: they are two files
-    command = [sys.executable, "-E", "-m", "pytest", "-q", "--require-servers", *workers, f"--junitxml={report}", "tests/integration/test_conformance.py", "tests/integration/test_histories.py"]
+    command = [sys.executable, "-E", "-m", "pytest", "-q", "--require-servers", *workers, f"--junitxml={report}", "tests/integration/test_conformance.py", "tests/integration/test_histories.py", "tests/integration/test_drift_modes.py"]
     done = subprocess.run(command, cwd=ROOT, env=os.environ | {"CONFORMANCE": "full"}, check=False)
     suite = xml.parse(report).getroot().find("testsuite") if report.exists() else None
     if suite is None:

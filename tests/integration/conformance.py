@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import signal
 import sqlite3
 import subprocess
 import sys
@@ -208,6 +209,7 @@ class Snowflake(Sink):
     cannot: ClassVar[dict[str, str]] = {
         "enforce keys": "Snowflake enforces no key but NOT NULL",
         "another type of a key": "the emulator changes no type of a key",
+        "drop a column before the key": "the emulator drops no column that stands before one of the key",
         "apostrophes": "the emulator makes no column whose name holds an apostrophe",
     }
     types: ClassVar[dict[str, str]] = {
@@ -472,13 +474,18 @@ class Pair:
 
     def killed(self, program: Path, folder: Path, step: str, **settings: Any) -> None:
         """Run it in a process of its own that dies when `step` is announced: `write` the second time, the others at once."""
+        assert self.dies_at(program, folder, step, 2 if step == "write" else 1, **settings), f"{step} was never announced"
+        self.wait_for_end()
+
+    def dies_at(self, program: Path, folder: Path, step: str, nth: int, environment: dict[str, str] | None = None, **settings: Any) -> bool:
+        """Run it in a process of its own that dies when `step` is announced for the nth time; False when it ends well before that."""
         job = folder / "job.json"
         job.write_text(document(self.settings(**settings)))
-        code = "import ctypes, sys; a = [v.encode() for v in sys.argv[1:]]; ctypes.CDLL(a[0]).main(len(a), (ctypes.c_char_p * len(a))(*a))"
-        command = [sys.executable, "-c", code, program, job, "kill", step, "2" if step == "write" else "1"]
-        done = subprocess.run([str(part) for part in command], capture_output=True, text=True, timeout=120)
-        assert done.returncode == -9, f"{step} was never announced: {done.stdout}{done.stderr}"
-        self.wait_for_end()
+        code = "import ctypes, sys; a = [v.encode() for v in sys.argv[1:]]; sys.exit(ctypes.CDLL(a[0]).main(len(a), (ctypes.c_char_p * len(a))(*a)))"
+        command = [sys.executable, "-c", code, program, job, "kill", step, nth]
+        done = subprocess.run([str(part) for part in command], env=os.environ | (environment or {}), capture_output=True, text=True, timeout=120)
+        assert done.returncode in (0, -signal.SIGKILL), f"{step}: {done.stdout}{done.stderr}"
+        return done.returncode != 0
 
     def wait_for_end(self) -> None:
         until(lambda: not self.sink.is_left())

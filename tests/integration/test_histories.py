@@ -1,17 +1,18 @@
 """Any history of a table, with runs that break off in between, ends with the target equal to the source, in each mode's own meaning of equal.
 
-Hypothesis draws the histories: rows inserted, updated, deleted, inserted again, keys that change, columns that come and go, runs, and
-runs that a cut connection or a lost answer ends at some step. CONFORMANCE=full takes every sink, and more histories. A mode is a
-class here: it says with which settings runs are made, and what has to hold after a run and at the end.
+Hypothesis draws the histories: rows inserted, updated, to equal values too, deleted, inserted again, all removed, keys that change, columns
+that come, go and come again under the same name, masks that change, runs, runs that a cut connection or a lost answer ends at some step, and
+runs that are killed there. CONFORMANCE=full takes every sink, and more histories. A mode is a class here: it says with which settings runs
+are made, and what has to hold after a run and at the end.
 """
 
 from __future__ import annotations
 
 import itertools
-import re
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any, ClassVar
 
 import psycopg
@@ -21,22 +22,32 @@ from counting_proxy import Pump, Session, Way
 from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule, run_state_machine_as_test
+from masks import KEY, masked
+from program import compile_nth_write
 
-from rowferry import errors
+from rowferry import _native, errors
 from rowferry.demo.servers import Server
 
-DRAWN = settings(
-    derandomize=not WIDE,
-    database=None,
-    deadline=None,
-    max_examples=100 if WIDE else 6,
-    stateful_step_count=30 if WIDE else 12,
-    phases=(Phase.generate, Phase.shrink) if WIDE else (Phase.generate,),
-    suppress_health_check=list(HealthCheck),
-)
 IDS = st.integers(1, 6)
 TEXTS = st.sampled_from(["a", "b", "", "it's", None])
+COLUMNS = ("c1", "c2")
+"""Those that come and go: so few that they come again."""
+MASKS = st.sampled_from([None, "hash", "truncate:1", "redact"])
 numbers = itertools.count(1)
+Row = tuple[Any, ...]
+
+
+def drawn(sink: Sink) -> settings:
+    """A DuckDB file is opened anew for each run and each look."""
+    return settings(
+        derandomize=not WIDE,
+        database=None,
+        deadline=None,
+        max_examples=100 if WIDE else 4 if isinstance(sink, Duckdb) else 10,
+        stateful_step_count=30 if WIDE else 12,
+        phases=(Phase.generate, Phase.shrink) if WIDE else (Phase.generate,),
+        suppress_health_check=list(HealthCheck),
+    )
 
 
 class History(RuleBasedStateMachine):
@@ -44,17 +55,23 @@ class History(RuleBasedStateMachine):
 
     Attributes:
         settings: Of every run.
+        struck: What a killed run needs: the core as a library, what kills at a change of a file, a folder.
     """
 
     settings: ClassVar[dict[str, Any]] = {}
     source: ClassVar[tuple[str, psycopg.Connection]]
     sink: ClassVar[Sink]
+    struck: ClassVar[tuple[Path, Path, Path]]
 
-    @initialize()
-    def begin(self) -> None:
+    @initialize(dropped=st.sampled_from(["ignore", "apply"]))
+    def begin(self, dropped: str) -> None:
+        self.make(dropped)
+
+    def make(self, dropped: str) -> None:
         self.pair = Pair(self.sink, *self.source, f"history_{next(numbers)}")
         self.pair.write("CREATE TABLE {t} (id int PRIMARY KEY, v text); INSERT INTO {t} VALUES (1, 'first'), (2, NULL)")
         self.added: list[str] = []
+        self.drawn: dict[str, Any] = {"on_schema_change": {"column_dropped": dropped}}
 
     # ---- what is held ----
 
@@ -64,16 +81,27 @@ class History(RuleBasedStateMachine):
     def holds_at_the_end(self) -> None:
         raise NotImplementedError
 
-    def rows(self) -> tuple[list[tuple[Any, ...]], list[tuple[Any, ...]]]:
+    def saw(self) -> None:
+        """A run has loaded the source as it is now."""
+
+    def source_rows(self, columns: str) -> list[Row]:
+        """As the target is to have them."""
+        return sorted(self.pair.source_rows(columns), key=repr)
+
+    def rows(self) -> tuple[list[Row], list[Row]]:
         """Those of the source and those of the target that are not closed, in all columns of the source."""
         columns = ", ".join(["id", "v", *self.added])
-        return sorted(self.pair.source_rows(columns), key=repr), sorted(self.pair.rows(columns), key=repr)
+        return self.source_rows(columns), sorted(self.pair.rows(columns), key=repr)
 
     # ---- what happens at the source ----
 
     @rule(id=IDS, v=TEXTS)
     def insert_or_update(self, id: int, v: str | None) -> None:
         self._execute("INSERT INTO {t} (id, v) VALUES (%s, %s) ON CONFLICT (id) DO UPDATE SET v = excluded.v", id, v)
+
+    @rule(id=IDS)
+    def update_to_equal_values(self, id: int) -> None:
+        self._execute("UPDATE {t} SET v = v WHERE id >= %s", id)
 
     @rule(id=IDS)
     def delete(self, id: int) -> None:
@@ -88,32 +116,35 @@ class History(RuleBasedStateMachine):
     def change_key(self, old: int, new: int) -> None:
         self._execute("UPDATE {t} SET id = %s WHERE id = %s AND NOT EXISTS (SELECT FROM {t} WHERE id = %s)", new, old, new)
 
-    @rule(default=st.booleans())
-    def add_column(self, default: bool) -> None:
-        name = f"c{next(numbers)}"
-        self.pair.write(f"ALTER TABLE {{t}} ADD {name} int{' DEFAULT 7' if default else ''}")
-        self.added.append(name)
-
-    @precondition(lambda self: self.added)
     @rule()
-    def drop_column(self) -> None:
-        self.pair.write(f"ALTER TABLE {{t}} DROP {self.added.pop()}")
+    def truncate(self) -> None:
+        self.pair.write("TRUNCATE {t}")
+
+    @rule(name=st.sampled_from(COLUMNS), default=st.booleans())
+    def add_column_or_drop_it(self, name: str, default: bool) -> None:
+        if name in self.added:
+            self.added.remove(name)
+            self.pair.write(f"ALTER TABLE {{t}} DROP {name}")
+        else:
+            self.added.append(name)
+            self.pair.write(f"ALTER TABLE {{t}} ADD {name} int{' DEFAULT 7' if default else ''}")
+
+    @rule(default=st.booleans())
+    def drop_the_text_and_add_it_again(self, default: bool) -> None:
+        value = " DEFAULT 'again'" if default else ""
+        self.pair.write(f"ALTER TABLE {{t}} DROP v; ALTER TABLE {{t}} ADD v text{value}")
 
     def _execute(self, sql: str, *values: object) -> None:
         self.pair.at_source.execute(sql.replace("{t}", self.pair.table), values)
 
     # ---- runs ----
 
+    def given(self, **more: Any) -> dict[str, Any]:
+        return {**self.settings, **self.drawn, **more}
+
     def run(self, **more: Any) -> None:
-        """A run that ends well; a column that it refuses is made at the target as its hint says, as often as there are some."""
-        while True:
-            try:
-                self.pair.run(**self.settings, **more)
-                return
-            except errors.SchemaDriftError as error:
-                added = re.search(r'ADD COLUMN "(\w+)" ([^,]+),', error.hint or "")
-                assert added, error.to_dict()
-                self.pair.change(f'ALTER TABLE {{t}} ADD COLUMN "{added[1]}" {added[2]}')
+        self.pair.run(**self.given(**more))
+        self.saw()
 
     @rule()
     def load(self) -> None:
@@ -122,12 +153,35 @@ class History(RuleBasedStateMachine):
 
     @rule(step=st.integers(1, 60), at_target=st.booleans(), asks=st.booleans(), loses=st.booleans())
     def run_that_breaks_off(self, step: int, at_target: bool, asks: bool, loses: bool) -> None:
-        end = "target" if at_target and isinstance(self.sink, Postgres) and self.sink.name == "postgres" else "source"
-        with broken_way(self.pair.settings()[end], end, step, "asks" if asks else "answers", loses) as uri:
+        end = "target" if at_target and self.sink.name == "postgres" else "source"
+        with self.struck_run(), broken_way(self.pair.settings()[end], end, step, "asks" if asks else "answers", loses) as uri:
             try:
-                self.pair.run(**{**self.settings, end: uri})
+                self.pair.run(**self.given(**{end: uri}))
             except errors.RowferryError as error:
-                assert not isinstance(error, errors.InternalError | errors.DataError), error.to_dict()
+                assert not isinstance(error, errors.InternalError | errors.DataError | errors.SchemaDriftError), error.to_dict()
+
+    @precondition(lambda self: self.sink.name in ("postgres", "duckdb"))
+    @rule(step=st.sampled_from(_native.steps()), nth=st.integers(1, 2))
+    def run_that_is_killed(self, step: str, nth: int) -> None:
+        library, _, folder = self.struck
+        with self.struck_run():
+            self.pair.dies_at(library, folder, step, nth, **self.given())
+
+    @precondition(lambda self: self.sink.name == "duckdb")
+    @rule(nth=st.integers(1, 30))
+    def run_that_is_killed_as_it_changes_the_file(self, nth: int) -> None:
+        library, nth_write, folder = self.struck
+        with self.struck_run():
+            self.pair.dies_at(library, folder, "", 1, {"LD_PRELOAD": str(nth_write), "NTH_WRITE": str(nth)}, **self.given())
+
+    @contextmanager
+    def struck_run(self) -> Iterator[None]:
+        """A run that may have committed before it ended, of which its load record tells."""
+        before = len(self.pair.loads())
+        yield
+        self.pair.wait_for_end()
+        if len(self.pair.loads()) > before:
+            self.saw()
 
     def teardown(self) -> None:
         if hasattr(self, "pair"):
@@ -166,10 +220,119 @@ class MergeFull(Merge):
         assert target == source
 
 
-@contextmanager
-def broken_way(uri: str, end: str, nth: int, direction: str, loses: bool) -> Iterator[str]:
+class MergeMasked(Merge):
+    """The text is hidden, now by one mask, now by another or none."""
+
+    @rule(mask=MASKS)
+    def mask_otherwise(self, mask: str | None) -> None:
+        self.drawn["mask"] = {"v": mask} if mask else None
+
+    def source_rows(self, columns: str) -> list[Row]:
+        mask = (self.drawn.get("mask") or {}).get("v")
+        return sorted(((id, masked(v, mask), *others) for id, v, *others in super().source_rows(columns)), key=repr)
+
+
+class Append(History):
+    """The target holds each version of a row that a run saw, once."""
+
+    settings: ClassVar[dict[str, Any]] = {"capture": "xmin", "mode": "append"}
+
+    @initialize()
+    def begin(self) -> None:
+        self.seen: dict[int, list[str | None]] = {}
+        self.make("ignore")  # versions that differ in a column alone would be the same without it
+
+    def saw(self) -> None:
+        for id, v in self.source_rows("id, v"):
+            texts = self.seen.setdefault(id, [])
+            if texts[-1:] != [v]:
+                texts.append(v)
+
+    def holds_after_run(self) -> None:
+        current = {row[0]: row[1:] for row in self.source_rows(", ".join(["id", "v", *self.added]))}
+        versions = self.versions()
+        assert {id: _without_repeats(v for deleted, v, *_ in rows if not deleted) for id, rows in versions.items()} == self.seen
+        for id, rows in versions.items():
+            assert len(rows) == len(_without_repeats(rows)), "a version is there twice"
+            assert not any(before[0] and after[0] for before, after in itertools.pairwise(rows)), "what is gone went again"
+        newest = {id: rows[-1][1 : 2 + len(self.added)] for id, rows in versions.items() if id in current}
+        assert newest == current and not any(versions[id][-1][0] for id in current)
+
+    def holds_at_the_end(self) -> None:
+        self.run(sweep="always", verify=True)
+        self.holds_after_run()
+        there = {id for (id,) in self.source_rows("id")}
+        assert {id for id, rows in self.versions().items() if not rows[-1][0]} == there
+
+    @rule()
+    def load_with_sweep(self) -> None:
+        self.holds_at_the_end()
+
+    def versions(self) -> dict[int, list[Row]]:
+        """Of each key, in the order of their loads: whether it is gone, the text, the columns of the source, those that it had before."""
+        gone = [name for name in COLUMNS if name not in self.added and name in self.sink.columns(self.pair.table)]
+        found = self.pair.rows(", ".join(["id", "_load_id", "_deleted_at", "v", *self.added, *gone]), "true")
+        keys: dict[int, list[Row]] = {}
+        for id, _, deleted, *values in sorted(found, key=lambda row: row[:2]):
+            keys.setdefault(id, []).append((deleted is not None, *values))
+        return keys
+
+
+class Replace(History):
+    """The target is the table as it was last read; nobody ever sees half of it."""
+
+    settings: ClassVar[dict[str, Any]] = {"mode": "replace", "allow_empty": True}
+
+    def holds_after_run(self) -> None:
+        source, target = self.rows()
+        assert target == source
+
+    def holds_at_the_end(self) -> None:
+        self.run(verify=True)
+        self.holds_after_run()
+
+    @contextmanager
+    def struck_run(self) -> Iterator[None]:
+        """Whatever it came to, the rows of before or those of now are there."""
+        before = self.in_the_target()
+        with super().struck_run():
+            yield
+        assert self.in_the_target() in (before, self.source_rows("id, v"))
+
+    @precondition(lambda self: self.sink.name == "postgres")
+    @rule()
+    def load_while_others_read(self) -> None:
+        """A reader looks after every step of the run at the target; while the table is altered there, it cannot."""
+        before, looks = self.in_the_target(), []
+        with psycopg.connect(self.sink.uri, autocommit=True) as reader:
+            reader.execute("SET lock_timeout = '10ms'")
+
+            def look() -> None:
+                try:
+                    looks.append(sorted(reader.execute(f"SELECT id, v FROM raw_postgres.{self.pair.table}").fetchall(), key=repr))
+                except (psycopg.errors.UndefinedTable, psycopg.errors.InvalidSchemaName, psycopg.errors.LockNotAvailable):
+                    pass
+
+            with watched_way(self.sink.uri, look) as uri:
+                self.run(target=uri)
+        assert looks or before is None
+        assert all(seen in (before, self.source_rows("id, v")) for seen in looks)
+        self.holds_after_run()
+
+    def in_the_target(self) -> list[Row] | None:
+        """None when there is no table."""
+        return sorted(self.pair.rows("id, v"), key=repr) if self.sink.columns(self.pair.table) else None
+
+
+def _without_repeats(items: Any) -> list[Any]:
+    return [item for item, _ in itertools.groupby(items)]
+
+
+Strike = Callable[[Way, str, Session, bytes], None]
+
+
+def broken_way(uri: str, end: str, nth: int, direction: str, loses: bool) -> Any:
     """A way to the server on which the nth step of a direction is never passed on, and its session ends."""
-    pump, stop = Pump(), threading.Event()
 
     def strike(way: Way, at: str, session: Session, step: bytes) -> None:
         if at != direction or way.passed[at] != nth:
@@ -179,6 +342,23 @@ def broken_way(uri: str, end: str, nth: int, direction: str, loses: bool) -> Ite
             way.lose_answer(session)
         else:
             way.cut(session)
+
+    return proxied(uri, end, strike)
+
+
+def watched_way(uri: str, look: Callable[[], None]) -> Any:
+    """A way to the target on which somebody looks before each step."""
+
+    def strike(way: Way, at: str, session: Session, step: bytes) -> None:
+        look()
+        way.pass_on(at, session, step)
+
+    return proxied(uri, "target", strike)
+
+
+@contextmanager
+def proxied(uri: str, end: str, strike: Strike) -> Iterator[str]:
+    pump, stop = Pump(), threading.Event()
 
     def work() -> None:
         while not stop.is_set():
@@ -202,10 +382,19 @@ def source(pg18: Server) -> Iterator[tuple[str, psycopg.Connection]]:
         yield made
 
 
+@pytest.fixture(scope="module")
+def struck(program: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path, Path]:
+    folder = tmp_path_factory.mktemp("struck")
+    return program, compile_nth_write(folder), folder
+
+
 sink = sinks(*(SINKS if WIDE else (Postgres, Duckdb)))
 
 
-@pytest.mark.parametrize("mode", [Merge, MergeFull] if WIDE else [Merge], ids=lambda mode: mode.__name__)
-def test_any_history_ends_with_the_target_equal_to_the_source(source: tuple[str, psycopg.Connection], sink: Sink, mode: type[History]) -> None:
-    ours = type(mode.__name__, (mode,), {"source": source, "sink": sink})
-    run_state_machine_as_test(ours, settings=DRAWN)
+@pytest.mark.parametrize("mode", [Merge, MergeMasked, Append, Replace, *([MergeFull] if WIDE else [])], ids=lambda mode: mode.__name__)
+def test_any_history_ends_with_the_target_equal_to_the_source(
+    source: tuple[str, psycopg.Connection], sink: Sink, struck: tuple[Path, Path, Path], mode: type[History], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("ROWFERRY_MASK_KEY", KEY)
+    ours = type(mode.__name__, (mode,), {"source": source, "sink": sink, "struck": struck})
+    run_state_machine_as_test(ours, settings=drawn(sink))

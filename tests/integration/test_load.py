@@ -561,6 +561,13 @@ def test_a_column_that_is_new_is_added_unless_that_is_refused_and_one_that_is_go
     assert warehouse.rows(columns="a, b, c") == [(5, None, 4)]
 
 
+def test_a_column_that_is_new_may_be_left_out_wherever_it_stands(warehouse: Warehouse) -> None:
+    warehouse.load(table(b=["x"], a=[1]), keys=["a"])
+    report = warehouse.load(table(new=[7], b=["y"], other=["z"], a=[1]), keys=["a"], on_schema_change={"column_added": "ignore"})
+    assert [event.column for event in report.drift] == ["new", "other"]
+    assert warehouse.rows(columns="b, a") == [("y", 1)]
+
+
 def test_a_table_that_rowferry_did_not_make_is_left_alone(warehouse: Warehouse) -> None:
     warehouse.load(table(a=[1]), "other")
     warehouse.session.execute("CREATE TABLE raw_stream.things (id int PRIMARY KEY, a bigint)")

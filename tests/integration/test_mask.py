@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
-import hmac
 import itertools
 from collections.abc import Iterator
 from pathlib import Path
@@ -11,22 +9,18 @@ from pathlib import Path
 import psycopg
 import pyarrow
 import pytest
-from conformance import Duckdb, Pair, Postgres, Sink, source_database
+from conformance import SINKS, WIDE, Duckdb, Pair, Postgres, Sink, source_database
+from masks import KEY, digest
 from route import described
 
 import rowferry
 from rowferry import errors
 from rowferry.demo.servers import Server
 
-KEY = "a key of this test: 0123456789abcdef"
 CLEAR = "Clara Nowhere"
 """A value that may be seen at the source alone."""
 MASKS = {"name": "hash", "note": "redact", "born": "redact", "mail": "truncate:3", "secret": "drop"}
 numbers = itertools.count(1)
-
-
-def digest(text: str | None, key: str = KEY) -> str | None:
-    return None if text is None else hmac.new(key.encode(), text.encode(), hashlib.sha256).hexdigest()
 
 
 @pytest.fixture(autouse=True)
@@ -146,3 +140,51 @@ def test_a_plan_shows_what_is_masked_and_how(people: Pair) -> None:
     assert {mask.column: mask.mask for mask in plan.masks} == MASKS
     read = next(statement.sql for statement in plan.statements if statement.role == "read")
     assert '"secret"' not in read and "pg_catalog.left" in read
+
+
+# ---- streams ----
+
+
+def loaded(sink: Sink, rows: pyarrow.Table, table: str, **settings: object) -> rowferry.Report:
+    return rowferry.load(rows, target=sink.uri, table=table, source_name="postgres", **{**sink.settings, "keys": ["id"], **settings})
+
+
+STREAM = {"id": [1, 2, 3], "name": [CLEAR, "", None], "note": ["clear", "", None], "born": [7, 8, None], "mail": ["clara@x", "", None], "secret": [CLEAR, "", None], "n": [1.5, 2.0, None]}
+
+
+@pytest.fixture(params=SINKS if WIDE else (Postgres, Duckdb), ids=lambda sink: sink.__name__)
+def sink(request: pytest.FixtureRequest, pg15: Server, tmp_path: Path) -> Iterator[Sink]:
+    """Not on the server of `postgres`: a server has one database for sinks at a time."""
+    made = request.param(pg15, tmp_path, request.getfixturevalue)
+    yield made
+    made.close()
+
+
+def test_a_stream_is_masked_before_anything_leaves_the_process(sink: Sink) -> None:
+    table = f"stream_{next(numbers)}"
+    report = loaded(sink, pyarrow.table(STREAM), table, mask=MASKS | {"n": "hash"})
+    assert {mask.column: mask.mask for mask in report.masks} == MASKS | {"n": "hash"}
+    assert sink.query(f"SELECT id, name, note, born, mail, n FROM raw_postgres.{table} ORDER BY id") == [
+        (1, digest(CLEAR), "***", None, "cla", digest("1.5")), (2, digest(""), "***", None, "", digest("2")), (3, None, None, None, None, None)]
+    assert "secret" not in sink.columns(table)
+
+
+def test_a_hashed_key_of_a_stream_finds_its_row_again_and_another_key_is_refused(sink: Sink, monkeypatch: pytest.MonkeyPatch) -> None:
+    table, mask = f"stream_{next(numbers)}", {"name": "hash", "secret": "drop"}
+    rows = pyarrow.table({"secret": [CLEAR], "name": [CLEAR], "n": [1]})
+    loaded(sink, rows, table, keys=["name"], mask=mask)
+    report = loaded(sink, rows.set_column(2, "n", [[2]]), table, keys=["name"], mask=mask)
+    assert (report.this_try.inserted, report.this_try.updated) == (0, 1)
+    monkeypatch.setenv("ROWFERRY_MASK_KEY", "another key 0123456789")
+    for other in (mask, {"secret": "drop"}):
+        with pytest.raises(errors.ConfigurationError, match='key column "name"') as refused:
+            loaded(sink, rows, table, keys=["name"], mask=other)
+        assert refused.value.hint
+    assert sink.query(f"SELECT name, n FROM raw_postgres.{table}") == [(digest(CLEAR), 2)]
+
+
+@pytest.mark.parametrize("mask", [{"id": "redact"}, {"id": "drop"}, {"nmae": "hash"}], ids=str)
+def test_a_mask_of_a_stream_that_cannot_be_is_refused_by_name(postgres: Sink, mask: dict[str, str]) -> None:
+    with pytest.raises(errors.ConfigurationError, match=next(iter(mask))) as refused:
+        loaded(postgres, pyarrow.table(STREAM), f"stream_{next(numbers)}", mask=mask)
+    assert refused.value.hint

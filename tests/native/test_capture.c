@@ -56,6 +56,30 @@ TEST(the_rows_of_a_stream_prove_little_and_leave_nothing_to_go_on_from) {
     drop_facts(&facts);
 }
 
+static void masked_key(const char *before, const char *now, enum rf_mode mode, enum rf_code expected) {
+    struct facts facts;
+    make_facts(&facts, "");
+    with_stream(&facts);
+    facts.job.mode = mode;
+    facts.last.fingerprint = before;
+    facts.source.fingerprint = now;
+    enum rf_code code = plan(&facts);
+    if (code == RF_CONFIG) assert_non_null(strstr(facts.err.message, "\"id\""));
+    drop_facts(&facts);
+    assert_code(code, expected, &facts.err);
+}
+
+TEST(a_key_of_a_stream_stays_hidden_as_it_was) {
+    static const char hashed[] = "mask \"a\" redact\nmask \"id\" hash key 0123456789ab\n", by_another[] = "mask \"id\" hash key ab0123456789\n";
+    masked_key(NULL, "", RF_MODE_MERGE, RF_OK);
+    masked_key(hashed, hashed, RF_MODE_MERGE, RF_OK);
+    masked_key(hashed, "mask \"id\" hash key 0123456789ab\nmask \"a\" hash key 0123456789ab\n", RF_MODE_MERGE, RF_OK);
+    masked_key(hashed, by_another, RF_MODE_MERGE, RF_CONFIG);
+    masked_key(hashed, "", RF_MODE_MERGE, RF_CONFIG);
+    masked_key("", hashed, RF_MODE_MERGE, RF_CONFIG);
+    masked_key(hashed, by_another, RF_MODE_REPLACE, RF_OK);
+}
+
 TEST(a_table_that_a_stream_was_loaded_into_is_read_whole) {
     struct facts facts;
     make_facts(&facts, "");
@@ -796,6 +820,7 @@ TEST(the_holder_is_that_of_the_snapshot_or_that_of_the_watermark) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(the_rows_of_a_stream_prove_little_and_leave_nothing_to_go_on_from),
+        cmocka_unit_test(a_key_of_a_stream_stays_hidden_as_it_was),
         cmocka_unit_test(a_table_that_a_stream_was_loaded_into_is_read_whole),
         cmocka_unit_test(auto_takes_the_cursor_for_a_table_beyond_the_limit_alone),
         cmocka_unit_test(auto_takes_no_cursor_of_which_a_column_has_no_index),

@@ -45,7 +45,7 @@ static void add_array(struct rf_text *out, const struct value *elements, int n) 
 static struct casts {
     struct rf_arena arena;
     struct rf_column columns[2];
-    struct rf_form forms[2];
+    struct rf_cast_from from[2];
     struct rf_source_facts facts;
     struct rf_casting casting;
     struct rf_text rows, out;
@@ -56,9 +56,9 @@ static void begin(const char *identity, enum rf_wire wire, enum rf_wire element)
     memset(&it, 0, sizeof it);
     rf_arena_init(&it.arena, 1 << 16);
     it.columns[0] = (struct rf_column){.name = "value", .identity = identity};
-    it.forms[0] = (struct rf_form){.wire = wire, .element = element};
+    it.from[0] = (struct rf_cast_from){.form = {.wire = wire, .element = element}};
     it.facts = (struct rf_source_facts){.columns = it.columns, .n_columns = 1, .sends_csv = true};
-    assert_code(rf_casting_begin(&it.facts, it.forms, &it.arena, &it.casting, &it.err), RF_OK, &it.err);
+    assert_code(rf_casting_begin(&it.facts, it.from, 1, &it.arena, &it.casting, &it.err), RF_OK, &it.err);
 }
 
 static enum rf_code cast(void) {
@@ -201,11 +201,11 @@ static void stays_binary(const char *cast_to, enum rf_wire wire, const char *exp
     rf_casting_end(&it.casting);
     it.columns[0].cast = cast_to;
     it.columns[1] = (struct rf_column){.name = "other", .identity = "int4"};
-    it.forms[1] = (struct rf_form){.wire = RF_WIRE_INT4};
+    it.from[1] = (struct rf_cast_from){.field = 1, .form = {.wire = RF_WIRE_INT4}};
     it.facts.n_columns = 2;
     it.facts.sends_csv = false;
     assert_true(rf_rows_are_cast(&it.facts));
-    enum rf_code code = rf_casting_begin(&it.facts, it.forms, &it.arena, &it.casting, &it.err);
+    enum rf_code code = rf_casting_begin(&it.facts, it.from, 2, &it.arena, &it.casting, &it.err);
     add_number(&it.rows, 2, 2);
     if (wire == RF_WIRE_ARRAY) add_array(&it.rows, numbers, 2);
     else add_field(&it.rows, "\1", 1);
@@ -256,6 +256,59 @@ TEST(what_needs_no_cast_is_not_cast_and_what_is_no_row_is_refused) {
     if (code != RF_NO_MEMORY) assert_code(code, RF_INTERNAL, &it.err);
 }
 
+/* ---- masked ---- */
+
+/* One column under a mask, as CSV or COPY BINARY; the type of the column is what rf_mask_columns has made of it. */
+static void hides(struct rf_mask mask, const char *identity, const char *masked_identity, enum rf_wire wire, const char *bytes, size_t n_bytes, bool csv,
+                  const char *expected, size_t expected_bytes) {
+    begin(masked_identity, wire, wire);
+    it.columns[0].masked = "something";
+    it.from[0].mask = &mask;
+    it.from[0].identity = identity;
+    it.facts.sends_csv = csv;
+    assert_true(rf_rows_are_cast(&it.facts));
+    add_number(&it.rows, 1, 2);
+    if (bytes) add_field(&it.rows, bytes, n_bytes);
+    else add_number(&it.rows, UINT32_MAX, 4);
+    enum rf_code code = cast();
+    if (code == RF_OK) assert_int_equal(it.out.length, expected_bytes);
+    if (code == RF_OK) assert_memory_equal(it.out.data, expected, expected_bytes);
+    end();
+    assert_code(code, RF_OK, &it.err);
+}
+
+#define HIDES(mask, identity, masked, wire, bytes, csv, expected) hides(mask, identity, masked, wire, bytes, sizeof(bytes) - 1, csv, expected, sizeof(expected) - 1)
+
+TEST(a_mask_hides_before_anything_is_cast_and_null_stays_null) {
+    static const struct rf_mask redact = {.kind = RF_MASK_REDACT}, hash = {.kind = RF_MASK_HASH}, two = {.kind = RF_MASK_TRUNCATE, .n_characters = 2};
+    HIDES(redact, "text", "text", RF_WIRE_TEXT, "clear", true, "\"***\",1\n");
+    HIDES(redact, "text", "text", RF_WIRE_TEXT, "", false, "\0\1\0\0\0\3***");
+    HIDES(redact, "int4", "int4", RF_WIRE_INT4, "\0\0\0\7", true, ",1\n");
+    HIDES(redact, "int4", "int4", RF_WIRE_INT4, "\0\0\0\7", false, "\0\1\xff\xff\xff\xff");
+    HIDES(two, "text", "text", RF_WIRE_TEXT, "\xc3\xa9t\xc3\xa9", true, "\"\xc3\xa9t\",1\n");
+    HIDES(two, "text", "text", RF_WIRE_TEXT, "x", false, "\0\1\0\0\0\1x");
+    HIDES(two, "int4", "text", RF_WIRE_INT4, "\0\0\1\0", false, "\0\1\0\0\0\2" "25");
+    HIDES(two, "bool", "text", RF_WIRE_BOOL, "\0", true, "\"fa\",1\n");
+    HIDES(hash, "bool", "text", RF_WIRE_BOOL, "\1", false, "\0\1\0\0\0\4true");
+    hides(redact, "text", "text", RF_WIRE_TEXT, NULL, 0, true, ",1\n", 3);
+    hides(two, "text", "text", RF_WIRE_TEXT, NULL, 0, false, "\0\1\xff\xff\xff\xff", 6);
+}
+
+TEST(a_field_that_is_dropped_is_passed_over) {
+    begin("int4", RF_WIRE_INT4, RF_WIRE_INT4);
+    it.from[0].field = 1;
+    it.facts.sends_csv = false;
+    enum rf_code code = rf_casting_begin(&it.facts, it.from, 2, &it.arena, &it.casting, &it.err);
+    add_number(&it.rows, 2, 2);
+    add_field(&it.rows, "clear", 5);
+    add_field(&it.rows, "\0\0\0\7", 4);
+    if (code == RF_OK) code = cast();
+    if (code == RF_OK) assert_int_equal(it.out.length, 10);
+    if (code == RF_OK) assert_memory_equal(it.out.data, "\0\1\0\0\0\4\0\0\0\7", 10);
+    end();
+    assert_code(code, RF_OK, &it.err);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(values_are_printed_as_postgresql_prints_them),
@@ -267,6 +320,8 @@ int main(void) {
         cmocka_unit_test(rows_of_copy_binary_are_changed_where_a_column_is_cast),
         cmocka_unit_test(a_timestamp_that_is_taken_as_utc_keeps_its_bytes_and_is_printed_with_its_zone),
         cmocka_unit_test(what_needs_no_cast_is_not_cast_and_what_is_no_row_is_refused),
+        cmocka_unit_test(a_mask_hides_before_anything_is_cast_and_null_stays_null),
+        cmocka_unit_test(a_field_that_is_dropped_is_passed_over),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -92,12 +92,25 @@ def test_a_division_in_a_view_that_the_model_reads_is_found_there_and_one_in_a_t
     assert found.title == "division by zero in models/v.sql:1: a / b" and len(found.notes) == 1
 
 
-def test_a_macro_of_a_package_is_named_and_not_patched(project: Path) -> None:
-    macro = {"name": "ratio", "package_name": "utils", "original_file_path": "macros/ratio.sql", "macro_sql": "{% macro ratio(n, d) %}{{ n }} / {{ d }}{% endmacro %}"}
-    model = _node(project, "models/m.sql", "select {{ utils.ratio('a', 'b') }} as r from t", "select a / b as r from t", depends_on={"nodes": [], "macros": ["macro.utils.ratio"]})
+@pytest.mark.parametrize(
+    ("call", "guarded"),
+    [
+        ("utils.ratio('a', 'b')", "utils.ratio('a', 'nullif(b, 0)')"),
+        ("utils.ratio(d='b', n=\"a\")", "utils.ratio(d='nullif(b, 0)', n=\"a\")"),
+        ("utils.ratio('a', d)", None),  # what the variable holds stands elsewhere
+    ],
+)
+def test_a_macro_of_a_package_is_named_and_what_the_model_hands_to_it_is_guarded(project: Path, call: str, guarded: str | None) -> None:
+    macro = {"name": "ratio", "package_name": "utils", "original_file_path": "macros/ratio.sql", "macro_sql": "{% macro ratio(n, d=1) %}{{ n }} / {{ d }}{% endmacro %}"}
+    raw = f"select {{{{ {call} }}}} as r, 'b' as b from t"
+    model = _node(project, "models/m.sql", raw, "select a / b as r, 'b' as b from t", depends_on={"nodes": [], "macros": ["macro.utils.ratio"]})
     found = _one(project, ZERO.format("m", "division by zero"), _manifest(model, macros={"macro.utils.ratio": macro}))
-    assert found.diff is None
     assert any("dbt_packages/utils/macros/ratio.sql is a package's" in note for note in found.notes)
+    if guarded is None:
+        assert found.diff is None
+        return
+    _patched(project, found)
+    assert (project / "models/m.sql").read_text() == raw.replace(call, guarded)
 
 
 def test_what_jinja_put_together_is_shown_in_the_compiled_sql(project: Path) -> None:

@@ -132,6 +132,18 @@ def test_the_command_line_tells_by_its_exit_code_what_it_found(tmp_path: Path, c
     assert cli.main(["diagnose"]) == 2
 
 
+def test_a_target_is_asked_only_when_the_command_line_says_so(tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    log = tmp_path / "task.log"
+    log.write_text('psycopg2.errors.UndefinedColumn: column "price" does not exist')
+    monkeypatch.setenv("ROWFERRY_TARGET", f"duckdb:///{tmp_path}/none/dwh.duckdb")
+    assert cli.main(["diagnose", str(log)]) == cli.DIAGNOSED
+    assert cli.main(["diagnose", str(log), "--table", "orders"]) not in (0, cli.DIAGNOSED, cli.NO_EVIDENCE)
+    assert "dwh.duckdb" in capsys.readouterr().err
+    monkeypatch.delenv("ROWFERRY_TARGET")
+    assert cli.main(["diagnose", str(log), "--table", "orders"]) == cli.USAGE
+    assert "no target" in capsys.readouterr().err
+
+
 def test_the_command_line_reads_a_target_directory_and_run_results_by_any_name(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (tmp_path / "run_results.json").write_text(json.dumps(RUN_RESULTS))
     for place in (tmp_path, (tmp_path / "run_results.json").rename(tmp_path / "of_yesterday.json")):
@@ -158,3 +170,27 @@ def test_without_sqlglot_a_diagnosis_stands_and_says_what_is_missing() -> None:
     code = "import sys; sys.modules['sqlglot'] = None; import rowferry; print([d.cause for d in rowferry.diagnose('ERROR: division by zero')])"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
     assert done.stdout.strip() == "['division_by_zero']", done.stderr
+
+
+@pytest.mark.parametrize(
+    ("log", "causes"),
+    [
+        (None, ["worker_died"]),
+        ('{"level":"info","event":"reading rows"}', ["worker_died"]),
+        ('{"level":"info","event":"reading rows"}\n{"level":"critical","event":"Process terminated by signal","signal_name":"SIGKILL"}', ["killed"]),
+        ("[2026-11-27T01:59:00.062+0000] {x.py:1} ERROR - division by zero", ["division_by_zero"]),
+        ("Traceback (most recent call last):\nshop.errors.OutOfStockError: nothing left", ["insufficient_evidence"]),
+    ],
+)
+def test_a_task_that_failed_without_a_word_died_and_one_that_said_something_did_not(log: str | None, causes: list[str]) -> None:
+    found = diagnose(log, task={"task_id": "load", "state": "failed", "error": None})
+    assert [d.cause for d in found] == causes
+    if causes == ["worker_died"]:
+        assert (found[0].evidence, found[0].node) == ("hypothesis", "load")
+        assert [line.text for line in found[0].lines] == (["reading rows"] if log else [])
+    assert "worker_died" not in [d.cause for d in diagnose(log, task={"task_id": "load", "state": "success"})]
+
+
+def test_a_test_that_fails_beside_a_model_is_named_once_and_by_its_own_name() -> None:
+    said = "dbt invocation completed with errors: refunds: Database Error in model refunds (models/refunds.sql)\n  division by zero\nnot_null_names_name: Got 1 result, configured to fail if != 0"
+    assert {(d.cause, d.node) for d in diagnose(f"ERROR - {said}")} == {("division_by_zero", "refunds"), ("dbt_test_failed", "not_null_names_name")}

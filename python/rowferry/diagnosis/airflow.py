@@ -106,16 +106,17 @@ def sensor(diagnosis: Diagnosis, context: Context) -> Diagnosis:
     pokes = [(line, found["what"].strip(" .'\"")) for line in context.lines if (found := _POKE.match(line.text))]
     named = [(line, re.sub(r" \.\.\.$", "", what)) for line, what in pokes if what]
     notes = [f"it looked {len(pokes)} times"] if pokes else []
+    known = [str(sentence) for sentence in context.task.get("last_came") or ()]
     if named:
         last, what = named[-1]
         return replace(
             diagnosis,
             title=f"A sensor waited too long for {what}",
             lines=(last, *diagnosis.lines),
-            notes=(*diagnosis.notes, *notes, "when that last came is not in this log"),
+            notes=(*diagnosis.notes, *notes, *(known or ["when that last came is not in this log"])),
             captured={**diagnosis.captured, "waited_for": what},
         )
-    return replace(diagnosis, notes=(*diagnosis.notes, *notes, "what it waited for is in the sensor's code, not in this log"))
+    return replace(diagnosis, notes=(*diagnosis.notes, *notes, *(known or ["what it waited for is in the sensor's code, not in this log"])))
 
 
 def pool(diagnosis: Diagnosis, context: Context) -> Diagnosis:
@@ -189,6 +190,28 @@ def states(context: Context, found: Sequence[Diagnosis]) -> Iterator[Diagnosis]:
         ),
         node=failed[0],
         consequences=tuple(f"{task} did not run" for task in not_run),
+    )
+
+
+def died(context: Context, found: Sequence[Diagnosis]) -> Iterator[Diagnosis]:
+    """A task that is known to have failed, of which nothing says why: its process ended before it could."""
+    from rowferry.diagnosis.rules import rule_of
+
+    task, rule = context.task, rule_of("worker_died")
+    if task.get("state") != "failed" or task.get("error") is not None or found or rule is None or any(_RAISED.match(line.text) for line in context.lines):
+        return
+    named = {"node": str(task.get("task_id") or "")}
+    said = [line for line in context.lines if line.text and not line.text.startswith("::")][-1:]
+    yield Diagnosis(
+        cause=rule.cause,
+        title=rule.said(rule.title, named),
+        evidence=rule.evidence,
+        confidence=rule.confidence,
+        transient=rule.transient,
+        lines=tuple(said),
+        fix=rule.said(rule.fix, named),
+        node=named["node"] or None,
+        notes=("what it said last stands above" if said else "its log cannot be read here: only its state is known",),
     )
 
 

@@ -12,6 +12,7 @@ from rowferry.diagnosis.divisions import Reader, Sign
 from rowferry.diagnosis.model import Context, Diagnosis
 from rowferry.diagnosis.sql_source import Edit, Source, UnreadableSql, edited, tokens, unified_diff
 
+_MOST_COLUMNS = 20
 _LONGEST_QUERY = 40  # lines of compiled SQL that are repeated in a query; of a longer one the path is
 
 
@@ -52,7 +53,7 @@ def missing_column(diagnosis: Diagnosis, context: Context) -> Diagnosis:
     parents = project.direct_parents(node) if node else []
     known = {parent["unique_id"]: project.columns(parent) for parent in parents}
     near = nearest(column, [*hinted, *(name for names in known.values() for name in names)])
-    near = [name for name in near if name.lower() != column.lower()] or hinted[:1]
+    near = [name for name in near if name.lower() != column.lower()] or (hinted[:1] if "Candidate bindings" not in text else [])  # DuckDB lists any
     notes = list(_column_notes(project, node, parents, known, column, near))
     notes += _drift_notes(context, parents, column)
     fix = f"Use {near[0]} in its place, or bring {column} back." if near else diagnosis.fix
@@ -76,6 +77,9 @@ def _column_notes(project: Project, node: Node | None, parents: list[Node], know
     if near:
         owners = [project.node(name).get("name") for name, names in known.items() if near[0] in names]  # type: ignore[union-attr]
         yield f"nearest there: {', '.join(near)}" + (f" (of {', '.join(map(str, owners))})" if owners else "")
+    for parent in parents if not near else ():
+        if names := known.get(parent["unique_id"]):
+            yield f"{parent['name']} has {', '.join(names[:_MOST_COLUMNS])}" + (f" and {len(names) - _MOST_COLUMNS} more" if len(names) > _MOST_COLUMNS else "")
     for parent in parents:
         names = known.get(parent["unique_id"], [])
         if any(name.lower() == column.lower() for name in names):
@@ -139,7 +143,9 @@ def _renamed(project: Project, node: Node, column: str, new: str) -> str | None:
         first = i - 2 if before == "." else i
         item = reader.word(first - 1) in ("select", "distinct", ",") and after in (",", "from", "")
         in_list = item and _clause(reader, i) == "select"
-        edits.append(Edit(token.start, token.end, f"{new} as {source.text[token.start : token.end]}" if in_list else new))
+        written = source.text[token.start : token.end]
+        shown = _quoted(new, new != _folded(new, project.dialect), project.dialect)
+        edits.append(Edit(token.start, token.end, f"{shown} as {written}" if in_list else shown))
     if not edits:
         return None
     return unified_diff(source.path, source.text, edited(source.text, edits))
@@ -223,23 +229,28 @@ def failed_test(diagnosis: Diagnosis, context: Context) -> Diagnosis:
     test = _node(project, diagnosis)
     if test is None or test.get("resource_type") != "test":
         return diagnosis
-    model = project.node(test.get("attached_node"))
+    parents = project.direct_parents(test)
+    model = project.node(test.get("attached_node")) or (parents[0] if len(parents) == 1 else None)
     column = test.get("column_name") or test.get("test_metadata", {}).get("kwargs", {}).get("column_name")
     kind = test.get("test_metadata", {}).get("name", "")
     compiled = project.compiled(test)
     relation = model.get("relation_name") if model else None
-    query = _test_query(kind, relation, column, test, project) or (compiled.text.strip() if compiled else None)
+    where = test.get("config", {}).get("where")
+    tested = f"(select * from {relation} where {where}) as tested" if relation and where else relation
+    query = (None if where and "{{" in where else _test_query(kind, tested, column, test, project)) or (compiled.text.strip() if compiled else None)
     if query is None:
         return diagnosis
     notes = [f"the rows:\n{query}"]
     captured = {"query": query}
-    if model and column:
-        for table, name in origins(project, model, column):
-            at_source = _test_query(kind, table, name, test, project)
-            if at_source:
-                notes.append(f"whether {table} has them too:\n{at_source}")
-                captured["source_query"] = at_source
-    title = f"{kind or 'a'} test of {model['name'] if model else test.get('name')}{f'.{column}' if column else ''} failed"
+    for table, name, changed in origins(project, model, column) if model and column else ():
+        listed = f"select {name}, count(*) as n_rows from {table} group by {name} order by n_rows desc"
+        at_source = listed if changed and kind == "accepted_values" else _test_query(kind, table, name, test, project)
+        if at_source:
+            asked = f"the model changes {name} on its way; what {table} has" if at_source is listed else f"whether {table} has them too"
+            notes.append(f"{asked}:\n{at_source}")
+            captured["source_query"] = at_source
+    shown = ".".join(filter(None, (model.get("source_name"), model["name"], column))) if model and kind else test.get("name")
+    title = f"{kind} test of {shown} failed" if kind else f"the test {shown} failed"
     return _more(diagnosis, *notes, title=title, fix=_TEST_FIXES.get(kind, diagnosis.fix), captured=captured)
 
 
@@ -281,30 +292,74 @@ def _arguments(test: Node) -> Mapping[str, Any]:
     return {**kwargs, **(kwargs.get("arguments") or {})}
 
 
-def origins(project: Project, model: Node, column: str, depth: int = 10) -> list[tuple[str, str]]:
-    """The relations and columns at the top of the project that a model's column comes of, by sqlglot's lineage."""
+def origins(project: Project, model: Node, column: str, depth: int = 10) -> list[tuple[str, str, bool]]:
+    """The relations and columns at the top of the project that a model's column comes of, by sqlglot's lineage.
+
+    Each with whether an expression changes it on the way. The names are quoted where the dialect needs it.
+    """
+    compiled = project.compiled(model) if model.get("resource_type") in ("model", "snapshot") else None
+    if compiled is None or depth == 0:
+        return []
+    found: dict[tuple[str, str, bool], None] = {}
+    for relation, name, changed in _lineage(compiled.text, column, project.dialect):
+        parent = project.relation_node(relation)
+        above = origins(project, parent, name, depth - 1) if parent else []
+        shown = parent.get("relation_name") if parent else None
+        known = [(table, at, changed or later) for table, at, later in above]
+        found.update(dict.fromkeys(known or [(shown or relation, name, changed)]))
+    return list(found)
+
+
+def _lineage(sql: str, column: str, dialect: str) -> list[tuple[str, str, bool]]:
+    """The tables of one query that a column comes of: relation, the column there, whether an expression changes it."""
+    import sqlglot
     from sqlglot import exp
     from sqlglot.errors import SqlglotError
     from sqlglot.lineage import lineage
 
-    compiled = project.compiled(model)
-    if compiled is None or depth == 0:
-        return []
     try:
-        root = lineage(column, compiled.text, {}, dialect=project.dialect)
+        root = lineage(column, sql, {}, dialect=dialect)
     except (SqlglotError, ValueError):
+        try:
+            return _starred(sqlglot.parse_one(sql, dialect=dialect), column)
+        except SqlglotError:
+            return []
+    found = []
+    waiting = [(root, column, False)]
+    while waiting:
+        step, name, changed = waiting.pop()
+        own = exp.to_column(step.name, dialect=dialect).parts[-1] if step.name != "*" else None
+        name = _quoted(own.name, own.args.get("quoted"), dialect) if own and step is not root else name
+        if isinstance(step.source, exp.Table) and not step.downstream:
+            found.append((".".join(part.name for part in step.source.parts), name, changed))
+        plain = step.expression.unalias() if isinstance(step.expression, exp.Expression) else None
+        changed = changed or not (plain is None or isinstance(plain, (exp.Column, exp.Star, exp.Table, exp.Select, exp.Union)))
+        waiting += [(below, name, changed) for below in reversed(step.downstream)]
+    return found
+
+
+def _starred(query: Any, column: str) -> list[tuple[str, str, bool]]:
+    """Of `select * from one_table`, which spells no column out."""
+    from sqlglot import exp
+
+    tables = list(query.find_all(exp.Table))
+    if not isinstance(query, exp.Select) or not query.is_star or len(tables) != 1:
         return []
-    found: dict[tuple[str, str], None] = {}
-    for step in root.walk():
-        if step.downstream or not isinstance(step.source, exp.Table):
-            continue
-        table, name = step.source, step.name.rpartition(".")[2].strip('"')
-        parts = [part.name for part in table.parts]
-        parent = project.relation_node(".".join(parts))
-        above = origins(project, parent, name, depth - 1) if parent and parent.get("resource_type") in ("model", "snapshot") else []
-        shown = parent.get("relation_name") if parent else None
-        found.update(dict.fromkeys(above or [(shown or ".".join(parts), name)]))
-    return list(found)
+    return [(".".join(part.name for part in tables[0].parts), column, False)]
+
+
+def _quoted(name: str, quoted: object, dialect: str) -> str:
+    """The name of a column as SQL has to write it."""
+    from sqlglot import exp
+
+    if re.fullmatch(r"[A-Za-z_]\w*", name) and not (quoted and name != _folded(name, dialect)):
+        return name
+    return exp.to_identifier(name, quoted=True).sql(dialect=dialect)
+
+
+def _folded(name: str, dialect: str) -> str:
+    """What a name without quotes means."""
+    return {"postgres": name.lower(), "redshift": name.lower(), "snowflake": name.upper()}.get(dialect, name)
 
 
 # ---- contracts and changed columns ----
@@ -320,9 +375,11 @@ def contract(diagnosis: Diagnosis, context: Context) -> Diagnosis:
     if not found:
         return diagnosis
     notes = []
+    promised = {str(name).lower(): str(said.get("data_type")) for name, said in (node or {}).get("columns", {}).items()}
     for column, model_type, contract_type, reason in found:
+        wanted = promised.get(column.lower(), contract_type)
         words = {
-            "data type mismatch": f"{column}: the model returns {model_type}, the contract says {contract_type}; cast({column} as {contract_type}) in the model, or data_type: {model_type.lower()} in the contract",
+            "data type mismatch": f"{column}: the model returns {model_type}, the contract says {wanted}; cast({column} as {wanted}) in the model, or data_type: {_type(model_type, project.dialect)} in the contract",
             "missing in contract": f"{column} ({model_type}) is returned and not in the contract: take it out of the model, or add it to the contract",
             "missing in definition": f"{column} ({contract_type}) is in the contract and not returned: return it, or take it out of the contract",
         }
@@ -330,6 +387,18 @@ def contract(diagnosis: Diagnosis, context: Context) -> Diagnosis:
     diff = _contract_diff(project, node, list(found)) if node else None
     fix = "Decide which is right. Others rely on the contract: where the model drifted, change the model." + (" The diff makes the contract what the model returns." if diff else "")
     return _more(diagnosis, *notes, fix=fix, diff=diff, captured={"columns": ", ".join(row[0] for row in found)})
+
+
+_DRIVER_TYPES = {
+    "longinteger": "bigint", "float": "double precision", "decimal": "numeric", "datetime": "timestamp", "datetimetz": "timestamptz",
+    "unicode": "text", "string": "text", "integerarray": "integer[]", "longintegerarray": "bigint[]", "stringarray": "text[]", "unicodearray": "text[]",
+}
+"""psycopg2's names of types, which dbt shows for PostgreSQL and Redshift, as SQL has them."""
+
+
+def _type(shown: str, dialect: str) -> str:
+    name = shown.lower()
+    return _DRIVER_TYPES.get(name, name) if dialect in ("postgres", "redshift") else name
 
 
 def _contract_diff(project: Project, node: Node, found: list[tuple[str, str, str, str]]) -> str | None:
@@ -355,7 +424,7 @@ def _contract_diff(project: Project, node: Node, found: list[tuple[str, str, str
         if reason == "missing in contract":
             end = _end_of(lines, columns.value[-1])
             newline = "" if end == 0 or lines[end - 1].endswith("\n") else "\n"
-            edits.append(Edit(starts[end], starts[end], f"{newline}{indent}- name: {column.lower()}\n{indent}  data_type: {model_type.lower()}\n"))
+            edits.append(Edit(starts[end], starts[end], f"{newline}{indent}- name: {column.lower()}\n{indent}  data_type: {_type(model_type, project.dialect)}\n"))
         elif entry is None:
             return None
         elif reason == "missing in definition":
@@ -364,7 +433,7 @@ def _contract_diff(project: Project, node: Node, found: list[tuple[str, str, str
             kind = _yaml_get(entry, "data_type")
             if kind is None:
                 return None
-            edits.append(Edit(kind.start_mark.index, kind.end_mark.index, model_type.lower()))
+            edits.append(Edit(kind.start_mark.index, kind.end_mark.index, _type(model_type, project.dialect)))
     return unified_diff(path, text, _all_edited(text, edits)) or None
 
 

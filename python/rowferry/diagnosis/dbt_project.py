@@ -183,9 +183,13 @@ class Project:
 def _selected(sql: str, dialect: str) -> list[str]:
     """The names of the columns that a query returns, as far as they are spelled out."""
     import sqlglot
+    from sqlglot.optimizer.qualify import qualify
 
     try:
-        names = sqlglot.parse_one(sql, dialect=dialect).named_selects
+        query = sqlglot.parse_one(sql, dialect=dialect)
+        if "*" in query.named_selects:  # of a CTE, whose columns may be spelled out
+            query = qualify(query, dialect=dialect, validate_qualify_columns=False, quote_identifiers=False)
+        names = query.named_selects
     except (sqlglot.errors.SqlglotError, AttributeError):
         return []
     return [name for name in names if name and name != "*"]

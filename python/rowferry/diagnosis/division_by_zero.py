@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from difflib import SequenceMatcher
 from itertools import pairwise
@@ -15,6 +15,7 @@ from rowferry.diagnosis.sql_source import Edit, Source, UnreadableSql, edited, u
 
 COMPUTED_ABOVE = ("view", "ephemeral")  # a query over them computes them
 _MOST_SHOWN = 8
+_LESS_LIKELY_ELSEWHERE = 0.2  # in a view above or a hook than in the node's own SQL
 _NAMED = re.compile(r"division by zero in expression (.*?)\. Use TRY", re.IGNORECASE | re.DOTALL)
 _TYPE_WORDS = {"cast", "as", "double", "float", "integer", "bigint", "hugeint", "smallint", "decimal", "numeric", "varchar", "case", "when", "then", "else", "end"}
 
@@ -29,6 +30,7 @@ class Candidate:
         node: Whose SQL it is: the one that failed, or a view that it reads.
         own: Whether that is the one that failed.
         named: The database's message names this expression.
+        hook: It is in a statement that runs before or after the node's SQL.
     """
 
     computed: Division
@@ -36,9 +38,12 @@ class Candidate:
     node: Node
     own: bool
     named: bool = False
+    hook: bool = False
 
     @property
     def place(self) -> str:
+        if self.written is None and self.hook:
+            return f"a hook of {self.node.get('name')}"
         if self.written is None:
             return f"line {self.computed.line} of the compiled SQL of {self.node.get('name')}"
         return f"{self.written.source.path}:{self.written.line}"
@@ -48,8 +53,8 @@ class Candidate:
         return one_line(self.written or self.computed)
 
     @property
-    def rank(self) -> tuple[bool, bool, float]:
-        return (not self.named, not self.own, -self.computed.likelihood)
+    def rank(self) -> tuple[bool, float]:
+        return (not self.named, (0 if self.own and not self.hook else _LESS_LIKELY_ELSEWHERE) - self.computed.likelihood)
 
 
 def one_line(division: Division) -> str:
@@ -83,7 +88,7 @@ def enrich(diagnosis: Diagnosis, context: Context) -> Diagnosis:
         diff=diff(project, found),
         node=node.get("unique_id", diagnosis.node),
         captured=captured,
-        notes=(*diagnosis.notes, f"{shown[0]}; {which}", *shown[1:_MOST_SHOWN], *_more(len(shown)), *_unwritten(found)),
+        notes=(*diagnosis.notes, f"{shown[0]}; {which}", *shown[1:_MOST_SHOWN], *_more(len(shown)), *_unwritten(project, found)),
     )
 
 
@@ -95,10 +100,12 @@ def _more(n: int) -> list[str]:
     return [f"and {n - _MOST_SHOWN} more"] if n > _MOST_SHOWN else []
 
 
-def _unwritten(found: Iterable[Candidate]) -> Iterator[str]:
+def _unwritten(project: Project, found: Iterable[Candidate]) -> Iterator[str]:
     for c in found:
         if c.written is None:
             yield f"{c.place} comes of Jinja that no line of the project shows as it is; guard it where that text is made"
+        elif _foreign(c.written) and _at_calls(project, c):
+            yield f"{c.written.source.path} is a package's: the diff guards the denominator that {c.node.get('name')} hands to it"
         elif _foreign(c.written):
             yield f"{c.written.source.path} is a package's: pass its macro a guarded denominator, or replace the macro in your project"
 
@@ -122,6 +129,9 @@ def candidates(project: Project, node: Node, log: Iterable[str] = ()) -> list[Ca
 
 def _of_node(project: Project, node: Node, own: bool) -> Iterator[Candidate]:
     written = list(_written(project, node))
+    for hook in _hooks(node) if own else ():
+        for computed in _read(Source(hook), project.dialect):
+            yield Candidate(computed, _match(computed, written), node, own, hook=True)
     compiled = project.compiled(node)
     if compiled is None:
         for w in written:
@@ -131,6 +141,12 @@ def _of_node(project: Project, node: Node, own: bool) -> Iterator[Candidate]:
     for computed in _read(compiled, project.dialect):
         match = _match(computed, written)
         yield Candidate(computed, replace(match, sign=_sign(computed, match)) if match else None, node, own)
+
+
+def _hooks(node: Node) -> Iterator[str]:
+    config = node.get("config", {})
+    for hook in [*(config.get("pre-hook") or ()), *(config.get("post-hook") or ())]:
+        yield str(hook.get("sql") or "") if isinstance(hook, Mapping) else str(hook)
 
 
 def _sign(computed: Division, written: Division) -> Sign:
@@ -200,21 +216,48 @@ def guarded(division: Division) -> str:
     alone = [d for d in _read(flat, "") if d.end == len(flat.text) and d.start == 0]
     if not alone:
         return f"nullif({division.denominator_text}, 0)"
-    return edited(flat.text, guards([replace(alone[-1], sign=division.sign)]))
+    return " ".join(edited(flat.text, guards([replace(alone[-1], sign=division.sign)])).split())
 
 
 def diff(project: Project, found: Iterable[Candidate]) -> str | None:
     """Guards for all of them: which one met the zero is not known before the others are safe."""
     by_path: dict[str, list[Division]] = {}
+    at_calls: dict[str, set[Edit]] = {}
     for c in found:
         if c.written and c.written.source.path and not _foreign(c.written):
             by_path.setdefault(c.written.source.path, []).append(c.written)
+        elif c.written and (own := project.source(c.node)) and own.path:
+            at_calls.setdefault(own.path, set()).update(_at_calls(project, c))
     parts = []
-    for path, chosen in by_path.items():
-        before = project.text(path) or chosen[0].source.text  # dbt kept the text
-        after = edited(before, _edits(chosen))
-        parts.append(unified_diff(path, before, after))
+    for path in dict.fromkeys([*by_path, *at_calls]):
+        chosen = by_path.get(path, [])
+        before = project.text(path) or (chosen[0].source.text if chosen else "")  # dbt kept the text
+        edits = [*_edits(chosen), *at_calls.get(path, ())]
+        parts.append(unified_diff(path, before, edited(before, edits)) if before and edits else "")
     return "".join(parts) or None
+
+
+_SIGNATURE = re.compile(r"\{%-?\s*macro\s+(\w+)\s*\((.*?)\)\s*-?%\}", re.DOTALL)
+
+
+def _at_calls(project: Project, c: Candidate) -> list[Edit]:
+    """Guards for the string that a model hands to a package's macro as the denominator."""
+    written, own = c.written, project.source(c.node)
+    if written is None or own is None or not project.is_ours(c.node):
+        return []
+    within = [part for part in written.source.jinja if written.bare == (part.start, part.end)]
+    signature = next((m for m in _SIGNATURE.finditer(written.source.text) if m.end() <= written.start), None)
+    if not within or signature is None:
+        return []
+    names = [name.partition("=")[0].strip() for name in signature[2].split(",")]
+    if within[0].code not in names:
+        return []
+    wanted = "".join(c.computed.source.text[slice(*c.computed.bare)].split())
+    edits = []
+    for given in own.arguments(signature[1].rpartition("__")[2], names.index(within[0].code), within[0].code):
+        if "".join(given.text.split()) == wanted:
+            edits += [Edit(given.offset, given.offset, "nullif("), Edit(given.offset + len(given.text), given.offset + len(given.text), ", 0)")]
+    return edits
 
 
 def _edits(chosen: list[Division]) -> list[Edit]:

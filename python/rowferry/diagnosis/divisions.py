@@ -68,6 +68,11 @@ class Division:
         return self.source.line(self.start)
 
 
+_MAY_DIVIDE = re.compile(r"/(?!\*)|%(?!})|\b\w*(?:mod|div|remainder)\w*\b", re.IGNORECASE)
+
+Span = tuple[int, int]
+"""From one token to before another, as indexes; or offsets."""
+
 Resolve = Callable[[str], Sign]
 """What is known of the number that a Jinja expression writes."""
 
@@ -78,7 +83,13 @@ def divisions(source: Source, dialect: str = "", resolve: Resolve | None = None)
     Raises:
         UnreadableSql, ModuleNotFoundError: As `tokens`.
     """
-    return Reader(source, tokens(source, dialect), resolve or (lambda code: Sign.UNKNOWN)).read()
+    if not _MAY_DIVIDE.search(source.text):
+        return []
+    found: dict[Span, Division] = {}
+    for reading in source.readings():
+        for division in Reader(source, tokens(reading, dialect), resolve or (lambda code: Sign.UNKNOWN)).read():
+            found.setdefault((division.start, division.end), division)
+    return sorted(found.values(), key=lambda division: (division.end, division.start))
 
 
 def sign_of(source: Source, dialect: str = "") -> Sign:
@@ -96,15 +107,24 @@ def guards(chosen: Iterable[Division]) -> list[Edit]:
     """What puts a guard around each: CASE where the denominator cannot be negative, NULLIF where its sign is free."""
     chosen = sorted(chosen, key=lambda division: (division.end, -division.start))  # the inner first, where both end
     edits: list[Edit] = []
+    guarded: set[tuple[int, int]] = set()  # one denominator may stand behind several branches of an {% if %}
     for division in chosen:
         alone = not any(other is not division and other.start < division.end and division.start < other.end for other in chosen)
-        edits += _case(division) if alone and _suits_case(division) else _nullif(division)
+        if division.denominator not in guarded:
+            edits += _case(division) if alone and _suits_case(division) else _nullif(division)
+        guarded.add(division.denominator)
     return edits
 
 
 def _suits_case(division: Division) -> bool:
-    text = division.denominator_text
-    return division.sign is Sign.NONNEGATIVE and division.operator in ("/", "//", "%") and "\n" not in text and len(text) <= 40
+    text, source = division.denominator_text, division.source
+    return (
+        division.sign is Sign.NONNEGATIVE
+        and division.operator in ("/", "//", "%")
+        and "\n" not in text
+        and len(text) <= 40
+        and not any(part.kind == "{%" and division.start < part.start < division.end for part in source.jinja)
+    )
 
 
 def _case(division: Division) -> list[Edit]:
@@ -141,10 +161,11 @@ def _styled(source: Source, *words: str) -> tuple[str, ...]:
 
 # ---- reading ----
 
-_DIVIDES = {"/", "//", "%", "div"}
+_DIVIDES = {"/", "//", "%", "div", "mod"}
 _MULTIPLIES = _DIVIDES | {"*"}
-_DIVIDING_CALLS = {"mod", "div", "fmod", "remainder", "divide", "intdiv", "pmod"}
-_CONDITIONAL_CALLS = {"if", "iff"}
+_DIVIDING_CALLS = {"mod", "modulo", "div", "fmod", "remainder", "divide", "intdiv", "pmod"}
+_CONDITIONAL_CALLS = {"if", "iff", "iif", "decode"}
+_CATCHING_CALLS = {"try", "safe"}  # an error inside becomes NULL
 _COUNTS = {"count", "count_if", "countif", "count_star", "approx_count_distinct", "approx_distinct", "regr_count", "hll"}
 _NONNEGATIVE_CALLS = set(
     "abs length char_length character_length len octet_length array_length array_size cardinality sqrt position strpos".split()
@@ -168,10 +189,6 @@ _SET_OPERATIONS = {"union", "intersect", "except", "minus"}
 _CLAUSES = {"from", "where", "group", "having", "qualify", "order", "limit", "offset", "window", "fetch", *_SET_OPERATIONS}
 _COUNT_LIKE = re.compile(r"(^|_)(n|num|cnt|count|qty|quantity|total|sum|amount|number|denominator|weight)(_|$)|s$", re.IGNORECASE)
 
-Span = tuple[int, int]
-"""From one token to before another, as indexes."""
-
-
 @dataclass(frozen=True)
 class _Scope:
     """Where an expression stands: what is known there not to be zero, what its SELECT filters, whether rows are grouped."""
@@ -190,6 +207,7 @@ class Reader:
     def __init__(self, source: Source, found: list[Token], resolve: Resolve) -> None:
         self.source = source
         self.tokens = found
+        self.words = ["" if token.kind in ("quoted", "string") else token.text for token in found]
         self.resolve = resolve
         self.partner = _partners(found)
         self.found: list[Division] = []
@@ -202,9 +220,7 @@ class Reader:
 
     def word(self, i: int) -> str:
         """The keyword or sign at `i`; nothing for a name in quotes, a string, or behind the end."""
-        if not 0 <= i < len(self.tokens) or self.tokens[i].kind in ("quoted", "string"):
-            return ""
-        return self.tokens[i].text
+        return self.words[i] if 0 <= i < len(self.words) else ""
 
     def closing(self, i: int, stop: int) -> int:
         """The partner of the bracket or CASE at `i`, or the last index before `stop` when it has none."""
@@ -245,10 +261,19 @@ class Reader:
     def expressions(self, start: int, stop: int, scope: _Scope) -> None:
         i = start
         while i < stop:
+            if self.word(i) == "@" and self.word(i - 1) in ("from", "join", "into", ","):
+                i = self.path_end(i, stop)
             if not self.starts_operand(i):
                 i += 1
                 continue
             i = self.product(i, stop, scope)
+
+    def path_end(self, i: int, stop: int) -> int:
+        """Behind a path such as `@stage/folder/file`, which has no space in it."""
+        i += 1
+        while i < stop and self.tokens[i].start == self.tokens[i - 1].end and self.word(i) not in ("(", ")", ",", ";"):
+            i += 1
+        return i
 
     def product(self, start: int, stop: int, scope: _Scope) -> int:
         """Operands with `*`, `/` and the like between them; returns where they end."""
@@ -289,7 +314,7 @@ class Reader:
         else:
             i += 1
             while self.word(i) == "." and i + 1 < stop:
-                i += 2
+                i += 3 if self.word(i + 1) == "$" else 2
             if self.word(i) == "(":
                 i = self.closing(i, stop) + 1
         return min(self.bound(i, stop), stop)
@@ -338,10 +363,12 @@ class Reader:
             name = self.word(i - 1) if i > start else ""
             if self.word(i) == "case":
                 self.case(i, close, scope)
+            elif self.word(i) == "(" and name in _CATCHING_CALLS:
+                continue
             elif self.word(i) == "(" and name in _CONDITIONAL_CALLS:
-                self.conditional(i + 1, close, scope)
+                self.conditional(i + 1, close, scope, name)
             else:
-                if self.word(i) == "(" and name in _DIVIDING_CALLS:
+                if self.word(i) == "(" and name in _DIVIDING_CALLS and self.word(i - 3) not in _CATCHING_CALLS:
                     self.dividing_call(i, close, scope)
                 kept = scope.with_nonzero(self.filter_facts(close, end)) if name in _COUNTS | {"sum", "avg", "min", "max"} else scope
                 self.query(i + 1, close, kept)
@@ -389,14 +416,25 @@ class Reader:
         is_zero = self.number(*condition) == 0
         return self.cores(*subject) if is_zero != holds and self.number(*condition) is not None else set()
 
-    def conditional(self, start: int, close: int, scope: _Scope) -> None:
-        for span, known in self.conditional_branches(start, close):
+    def conditional(self, start: int, close: int, scope: _Scope, name: str) -> None:
+        for span, known in self.conditional_branches(start, close, name):
             self.query(*span, scope.with_nonzero(known))
 
-    def conditional_branches(self, start: int, close: int) -> list[tuple[Span, set[str]]]:
+    def conditional_branches(self, start: int, close: int, name: str) -> list[tuple[Span, set[str]]]:
+        """Of IF and DECODE: the arguments, with what is known not to be zero when each is computed."""
         arguments = self.split(start, close, ",")
-        known = [set(), self.facts(*arguments[0], True), self.facts(*arguments[0], False)]
-        return list(zip(arguments, known, strict=False))
+        if name != "decode":
+            known = [set(), self.facts(*arguments[0], True), self.facts(*arguments[0], False)]
+            return list(zip(arguments, known, strict=False))
+        branches, apart = [(arguments[0], set[str]())], set[str]()
+        for n in range(1, len(arguments) - 1, 2):  # what is looked for, and the result
+            branches += [(arguments[n], set(apart)), (arguments[n + 1], apart | self.case_facts(arguments[0], arguments[n], True))]
+            apart |= self.case_facts(arguments[0], arguments[n], False)
+        return branches + [(arguments[-1], apart)] * (len(arguments) % 2 == 0)
+
+    def conditional_results(self, start: int, close: int, name: str) -> list[tuple[Span, set[str]]]:
+        branches = self.conditional_branches(start, close, name)
+        return [branch for n, branch in enumerate(branches) if n and (name != "decode" or n % 2 == 0 or n == len(branches) - 1)]
 
     # -- what a condition says --
 
@@ -436,6 +474,9 @@ class Reader:
             if (bound := self.number(*left)) is not None:
                 return self.cores(*right) if _excludes_zero(_FLIPPED.get(sign, sign), bound, holds) else set()
             return set()
+        called = self.call(start, stop)
+        if called and called[0] == "equal_null" and len(called[1]) == 2:
+            return self.case_facts(*called[1], holds)
         for i in self.top(start, stop):
             word = self.word(i)
             if word == "between" and holds:
@@ -448,6 +489,10 @@ class Reader:
                 if holds == negated:
                     return left if 0 in numbers else set()
                 return left if numbers and all(numbers) else set()
+            if word == "is" and "distinct" in (self.word(i + 1), self.word(i + 2)):
+                differs = self.word(i + 1) == "distinct"
+                at = next((k for k in self.top(i, stop) if self.word(k) == "from"), stop - 1)
+                return self.case_facts((start, i), (at + 1, stop), holds != differs)
             if word == "is":
                 return self.null_facts((start, i), self.word(i + 1) == "not", holds)
         return set()
@@ -624,7 +669,7 @@ class Reader:
         if name == "zeroifnull":
             return {Sign.POSITIVE: Sign.NONNEGATIVE, Sign.NONZERO: Sign.UNKNOWN}.get(of(arguments[0]), of(arguments[0]))
         if name in _CONDITIONAL_CALLS:
-            branches = self.conditional_branches(arguments[0][0], close)[1:]
+            branches = self.conditional_results(arguments[0][0], close, name)
             return _same([self.sign(*span, scope.with_nonzero(known)) for span, known in branches])
         if name in ("power", "pow") and of(arguments[0]) is Sign.POSITIVE:
             return Sign.POSITIVE

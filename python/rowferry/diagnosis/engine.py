@@ -19,11 +19,15 @@ from itertools import accumulate
 
 from rowferry.diagnosis.model import INSUFFICIENT, Diagnosis, Line
 from rowferry.diagnosis.peel import Row, rows_of
-from rowferry.diagnosis.rules import Rule, rule_of, rules
+from rowferry.diagnosis.rules import Rule, needed_words, rule_of, rules
 
 MOST_LINES = 8
 """Lines shown of one diagnosis."""
 MOST_CONSEQUENCES = 50
+MOST_ROWS = 100
+"""Rows that a pattern may go over."""
+SMALL = 1 << 18
+"""Characters of a log below which it is quicker to look for every pattern everywhere than to find out what words it needs."""
 
 _ERROR = re.compile(
     r"(?<!\b0 )(?<!\bno )\b(?:errors?|exception|fatal|panic|failed|failure|traceback|killed)\b|\w(?:Error|Exception|Timeout)\b|\berrors\.\w+"
@@ -38,6 +42,8 @@ _ERROR_HEAD = re.compile(
 )
 _PROGRAM = re.compile(r"(?:[\w./-]+(?: \d+)?:\s*)*")
 """What a program says before its message: its name, its file, the line."""
+_FRAME = re.compile(r"(\s*)File \"[^\"]+\", line \d+, in ")
+"""A line of a traceback; a line of source may come after it, whose texts nobody told."""
 _MORE = re.compile(r"\s*(?:DETAIL|HINT|LINE \d+|CONTEXT|QUERY|Detail|Hint|compiled code at)\b|\s*\^\s*$")
 
 
@@ -70,17 +76,27 @@ _WELL = re.compile(
     re.IGNORECASE,
 )
 """What says, in a log of no logger, that it is one, and that all went well so far."""
+_RETRY_WORKED = re.compile(
+    r"\b(?:connected|reconnected|succeeded|success\w*|recovered|worked|passed|ok|finished|completed?|done)\b.{0,40}\b(?:on|after|at|in|by)\b.{0,20}\b(?:attempts?|retry|retries|try|tries)\b"
+    r"|\b(?:attempt|retry|try) (?:no\. ?|#)?\d+\b.{0,30}\b(?:succeeded|worked|ok|success\w*)\b|\b(?:reconnected|connection (?:was )?(?:restored|re-?established))\b",
+    re.IGNORECASE,
+)
+_ENDED_WELL = re.compile(r"\b(?:success\w*|exit(?:ed)?(?: with)?(?: code| status)?[ :=]+0|(?<!=)(?:no|0|without) (?:errors?|failures?)(?!=))\b", re.IGNORECASE)
 _TASK = re.compile(r"\btask_id=([\w.-]+)")
 
 
 @dataclass(frozen=True, slots=True)
 class Log:
-    """The rows of a log, and for each row: whether an error is told there, and whether that was survived."""
+    """The rows of a log, and for each row: whether an error is told there, and whether that was survived.
+
+    `passed` says how many rows a retry that worked has behind it: what is transient there was got over.
+    """
 
     rows: Sequence[Row]
     loud: Sequence[bool]
     survived: Sequence[bool]
     outcomes: Sequence[Outcome]
+    passed: int = 0
 
     @property
     def lines(self) -> tuple[Line, ...]:
@@ -104,24 +120,74 @@ def read_log(text: str) -> Log:
     survived = _survived(len(rows), outcomes)
     for first, last in _noise(rows):
         survived[first : last + 1] = [True] * (last + 1 - first)
-    return Log(rows, _loud(rows), survived, outcomes)
+    loud = _loud(rows)
+    last = 0 if outcomes else _lived_on(rows, loud)
+    survived[:last] = [True] * last
+    passed = next((n for n in reversed(range(len(rows))) if not rows[n].loud and _RETRY_WORKED.search(rows[n].text)), 0)
+    return Log(rows, loud, survived, outcomes, passed)
+
+
+def _lived_on(rows: Sequence[Row], loud: Sequence[bool]) -> int:
+    """How many rows a log has behind it that caught what it printed: its logger went on, called nothing an error, and ended well."""
+    last = next((n for n in reversed(range(len(rows))) if rows[n].text.strip()), -1)
+    caught = max((n for n in range(last + 1) if loud[n]), default=-1)
+    if caught < 0 or caught == last or not (rows[last].quiet and rows[last].known and _ENDED_WELL.search(rows[last].text)):
+        return 0
+    return 0 if any(row.loud for row in rows) or not rows[caught + 1].known else caught + 1
 
 
 def _noise(rows: Sequence[Row]) -> Iterator[tuple[int, int]]:
     """First and last row of what looks like a failure and never is one."""
-    text, starts = _joined(rows)
+    text = Text([row.text for row in rows])
     for pattern in (pattern for rule in rules() if rule.kind == "noise" for pattern in rule.patterns):
-        for match in pattern.finditer(text):
-            yield _rows_of(match, starts)
+        for match in text.matches(pattern):
+            yield text.rows_of(match)
 
 
-def _joined(rows: Sequence[Row]) -> tuple[str, list[int]]:
-    """The rows as one text, and where in it each begins."""
-    return "\n".join(row.text for row in rows), [0, *accumulate(len(row.text) + 1 for row in rows)]
+class Text:
+    """Rows as one text, in which a pattern is looked for only near a word that it cannot do without.
 
+    A log of many megabytes is searched for some hundred patterns, and hardly one of them has a word in it.
+    """
 
-def _rows_of(match: re.Match[str], starts: Sequence[int]) -> tuple[int, int]:
-    return bisect_right(starts, match.start()) - 1, bisect_right(starts, max(match.start(), match.end() - 1)) - 1
+    def __init__(self, rows: Sequence[str]) -> None:
+        self.whole = "\n".join(rows)
+        self.starts = [0, *accumulate(len(row) + 1 for row in rows)]
+        self._lower = self.whole.encode("ascii", "replace").decode().lower()  # as long as the text, whatever its letters
+
+    def rows_of(self, match: re.Match[str]) -> tuple[int, int]:
+        """The first and the last row of a match."""
+        return self._row(match.start()), self._row(max(match.start(), match.end() - 1))
+
+    def matches(self, pattern: re.Pattern[str]) -> Iterator[re.Match[str]]:
+        """What `pattern.finditer` finds in the whole."""
+        words = needed_words(pattern.pattern) if len(self.whole) >= SMALL else ()
+        if not words:
+            yield from pattern.finditer(self.whole)
+            return
+        for first, last in self._near(words):
+            yield from pattern.finditer(self.whole, self.starts[first], self.starts[last + 1] - 1)
+
+    def _near(self, words: Iterable[str]) -> Iterator[tuple[int, int]]:
+        """First and last row of what lies within `MOST_ROWS` of a row that holds one of the words; none overlap."""
+        reach: list[int] = []
+        for word in words:
+            at = self._lower.find(word)
+            while at >= 0:
+                row = self._row(at)
+                reach.append(row)
+                at = self._lower.find(word, self.starts[row + 1])
+        window: tuple[int, int] | None = None
+        for row in sorted(reach):
+            first, last = max(0, row - MOST_ROWS), min(len(self.starts) - 2, row + MOST_ROWS)
+            if window is None or first > window[1] + 1:
+                yield from [window] if window else []
+                window = (first, last)
+            window = (window[0], last)
+        yield from [window] if window else []
+
+    def _row(self, at: int) -> int:
+        return bisect_right(self.starts, at) - 1
 
 
 def _outcome(n: int, text: str) -> Outcome | None:
@@ -163,15 +229,14 @@ def _tried_again(failed: Outcome, later: Sequence[Outcome]) -> bool:
 
 def finds(log: Log) -> list[Find]:
     """All that the rules find, in the order of the log; of finds in the same rows the first rule's."""
-    texts = [_unescaped(row.text) for row in log.rows]
-    text = "\n".join(texts)
-    starts = [0, *accumulate(len(line) + 1 for line in texts)]
+    text = Text([_unescaped(row.text) for row in log.rows])
+    whole, starts = text.whole, text.starts
     taken: dict[int, Rule] = {}
     found: list[Find] = []
     for rule in (rule for rule in rules() if rule.kind != "noise"):
-        for match in (m for pattern in rule.patterns for m in pattern.finditer(text)):
-            first, last = _rows_of(match, starts)
-            if not _counts(rule, log, first, text[starts[first] : match.start()], text[match.end() : starts[first + 1]]):
+        for match in (m for pattern in rule.patterns for m in text.matches(pattern)):
+            first, last = text.rows_of(match)
+            if not _counts(rule, log, first, whole[starts[first] : match.start()], whole[match.end() : starts[first + 1]]):
                 continue
             if rule.kind == "root" and any(row in taken and taken[row] is not rule for row in range(first, last + 1)):
                 continue
@@ -190,7 +255,15 @@ def _unescaped(text: str) -> str:
 def _counts(rule: Rule, log: Log, row: int, before: str, after: str) -> bool:
     if rule.kind == "silent":
         return True
-    return not log.survived[row] and (rule.anywhere or _told(log, row, before, after))
+    if _is_source(log.rows, row):
+        return False
+    return not log.survived[row] and not (rule.transient and row < log.passed) and (rule.anywhere or _told(log, row, before, after))
+
+
+def _is_source(rows: Sequence[Row], row: int) -> bool:
+    """Whether a row is the line of source that a traceback shows below a frame."""
+    frame = _FRAME.match(rows[row - 1].text) if row > 0 else None
+    return frame is not None and rows[row].text.startswith(frame[1] + "  ")
 
 
 def _told(log: Log, row: int, before: str, after: str) -> bool:

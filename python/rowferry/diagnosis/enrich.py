@@ -41,7 +41,7 @@ ENRICHERS: dict[str, tuple[str, ...]] = {
 }
 """cause → `module:function`, in the order in which they are called."""
 
-DETECTORS: tuple[str, ...] = ("rowferry.diagnosis.airflow:states",)
+DETECTORS: tuple[str, ...] = ("rowferry.diagnosis.airflow:states", "rowferry.diagnosis.airflow:died")
 """`module:function`, in the order in which they are called."""
 
 

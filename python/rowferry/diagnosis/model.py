@@ -71,7 +71,7 @@ class Context:
         target_dir: dbt's target directory, or None.
         task: What Airflow knows of the task, or {}: `dag_id`, `task_id`, `run_id`, `map_index`, `try_number`,
             `state`, `operator`, `error` (an exception or its text), `states` (of the run's tasks, by id),
-            `upstream` (ids), whatever of it is known.
+            `upstream` (ids), `last_came` (sentences about what a sensor waited for), whatever of it is known.
     """
 
     lines: tuple[Line, ...] = ()

@@ -38,6 +38,7 @@ _PREFIXES = tuple(
         (rf"- [\w.]+ - {_LEVEL} - ", False),
         (rf"{_LEVEL}:[A-Za-z_][\w.]*:(?=\S)", False),
         (rf"(?<![a-z]){_LEVEL}:? +(?=\[?[\w.]+\]?: )", False),
+        (r"(?P<level>TRACE|DEBUG|INFO|WARN(?:ING)?)\b:?\s+(?=\S)", False),
         (r"\[\d+\] (?:\S+@\S+ )?(?=[A-Z]+: )", False),
         (r"\[(?:base|task|Thread|MainThread)[^\]]*\]:? ?", False),
     )

@@ -11,12 +11,18 @@ from typing import Any, Literal
 
 import yaml
 
+try:
+    from re import _parser  # type: ignore[attr-defined]  # without it a large log takes longer, and nothing else
+except ImportError:  # pragma: no cover
+    _parser = None
+
 from rowferry.diagnosis.model import Evidence
 
 FILE = Path(__file__).with_name("rules.yaml")
 Kind = Literal["root", "wrapper", "consequence", "silent", "noise"]
 
 _CONFIDENCE = {"confirmed": 0.95, "hypothesis": 0.6, "insufficient": 0.2}
+_SHORTEST_WORD = 3
 _PLACEHOLDER = re.compile(r"\{(\w+)\|([^}]*)\}")
 
 
@@ -76,3 +82,32 @@ def _rule(row: Mapping[str, Any]) -> Rule:
         examples=tuple(row.get("examples", ())),
         counter_examples=tuple(row.get("counter_examples", ())),
     )
+
+
+@cache
+def needed_words(pattern: str) -> tuple[str, ...]:
+    """Words in lower case of which whatever matches `pattern` holds one; () where no such words are known."""
+    if _parser is None:
+        return ()
+    words = _words(_parser.parse(pattern, re.IGNORECASE | re.MULTILINE))
+    return words if min(map(len, words), default=0) >= _SHORTEST_WORD else ()
+
+
+def _words(tree: Any) -> tuple[str, ...]:
+    """Of all that each match of a parsed pattern has to hold, what tells most: the longest, or the fewest alternatives."""
+    choices: list[tuple[str, ...]] = []
+    word = ""
+    for kind, value in [*tree, (None, None)]:
+        if kind is _parser.LITERAL and value < 128:
+            word += chr(value).lower()
+            continue
+        choices.append((word,))
+        word = ""
+        if kind is _parser.SUBPATTERN:
+            choices.append(_words(value[3]))
+        elif kind in (_parser.MAX_REPEAT, _parser.MIN_REPEAT) and value[0] > 0:
+            choices.append(_words(value[2]))
+        elif kind is _parser.BRANCH:
+            branches = [_words(branch) for branch in value[1]]
+            choices.append(tuple({word for words in branches for word in words}) if all(map(any, branches)) else ())
+    return max((words for words in choices if words and all(words)), key=lambda words: (min(map(len, words)), -len(words)), default=())

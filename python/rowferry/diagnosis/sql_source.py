@@ -9,8 +9,8 @@ import difflib
 import re
 from bisect import bisect_right
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
-from functools import cached_property
+from dataclasses import dataclass, replace
+from functools import cached_property, lru_cache
 from typing import Any
 
 NEEDS_SQLGLOT = "reading SQL needs sqlglot: pip install 'rowferry[diagnose]'"
@@ -40,7 +40,11 @@ _LITERAL = re.compile(r"""'((?:[^'\\]|\\.)*)'|"((?:[^"\\]|\\.)*)\"""", re.DOTALL
 
 
 class UnreadableSql(ValueError):
-    """The text cannot be split into tokens: a quote or a comment has no end."""
+    """The text cannot be split into tokens: a quote or a comment has no end; `lines` above it."""
+
+    def __init__(self, message: str, lines: int = 0) -> None:
+        super().__init__(message)
+        self.lines = lines
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,12 +83,14 @@ class Source:
         path: Below the project's folder; None for text that is in no file.
         first_line: Of the text in its file, from 1.
         offset: Of the text in its file.
+        branch: Which branch of each `{% if %}` counts, from 0; of one with fewer the last. All of them by default.
     """
 
     text: str
     path: str | None = None
     first_line: int = 1
     offset: int = 0
+    branch: int | None = None
 
     @cached_property
     def jinja(self) -> tuple[Jinja, ...]:
@@ -98,6 +104,49 @@ class Source:
             parts += [self.text[at : part.start], _mask(part, number)]
             at = part.end
         return "".join([*parts, self.text[at:]])
+
+    @property
+    def unended(self) -> tuple[int, str] | None:
+        """Where Jinja begins that has no end, and what it is; None where there is none."""
+        at = self.jinja[-1].end if self.jinja else 0
+        if found := re.compile(r"\{[{%#]").search(self.text, at):
+            return found.start(), found[0]
+        opened: list[tuple[int, str]] = []
+        for part in self.jinja:
+            word = part.code.partition(" ")[0] if part.kind == "{%" else ""
+            if word in ("if", "for"):
+                opened.append((part.start, word))
+            elif word in ("endif", "endfor") and opened:
+                opened.pop()
+        return (opened[0][0], f"{{% {opened[0][1]} %}}") if opened else None
+
+    @cached_property
+    def left_out(self) -> list[tuple[int, int]]:
+        """The branches that do not count."""
+        if self.branch is None:
+            return []
+        return [span for branches in self._branches for n, span in enumerate(branches) if n != min(self.branch, len(branches) - 1)]
+
+    @cached_property
+    def _branches(self) -> list[list[tuple[int, int]]]:
+        """Of each `{% if %}` from where to where its branches go."""
+        found, opened = [], []
+        for part in self.jinja:
+            word = part.code.partition(" ")[0] if part.kind == "{%" else ""
+            if word in ("if", "for"):
+                opened.append((word, [], part.end))
+            elif word in ("elif", "else") and opened:
+                kind, branches, start = opened[-1]
+                opened[-1] = (kind, [*branches, (start, part.start)], part.end)
+            elif word in ("endif", "endfor") and opened:
+                kind, branches, start = opened.pop()
+                found += [[*branches, (start, part.start)]] if kind == "if" else []
+        return found
+
+    def readings(self) -> list[Source]:
+        """The source once for each branch of its `{% if %}`, so that what stands before one is read with each; else as it is."""
+        n = max((len(branches) for branches in self._branches), default=1)
+        return [replace(self, branch=k) for k in range(n)] if n > 1 else [self]
 
     @cached_property
     def _line_starts(self) -> list[int]:
@@ -124,6 +173,37 @@ class Source:
                 group = 1 if found.group(1) is not None else 2
                 start = found.start(group)
                 yield Source(found.group(group), self.path, self.line(start), self.offset + start)
+
+
+    def arguments(self, macro: str, position: int, name: str) -> Iterator[Source]:
+        """What calls of a macro hand to it as a string, in that place or by that name; without the quotes."""
+        for part in self.jinja:
+            if part.kind == "{#":
+                continue
+            for call in re.compile(rf"\b{re.escape(macro)}\s*\(").finditer(self.text, part.start, part.end):
+                for n, (start, end) in enumerate(_argument_spans(self.text, call.end(), part.end)):
+                    named = re.match(r"\s*(?:(\w+)\s*=)?\s*", self.text[start:end])
+                    literal = _LITERAL.fullmatch(self.text, start + (named.end() if named else 0), len(self.text[:end].rstrip()))
+                    if literal and (named[1] == name if named and named[1] else n == position):
+                        group = 1 if literal.group(1) is not None else 2
+                        yield Source(literal.group(group), self.path, self.line(literal.start(group)), self.offset + literal.start(group))
+
+
+def _argument_spans(text: str, at: int, stop: int) -> Iterator[tuple[int, int]]:
+    """Of the arguments of a call, from behind its parenthesis."""
+    start, depth = at, 0
+    while at < stop:
+        char = text[at]
+        if char in "'\"" and (found := _LITERAL.match(text, at)):
+            at = found.end()
+            continue
+        if depth == 0 and char in ",)":
+            yield start, at
+            start = at + 1
+            if char == ")":
+                return
+        depth += (char in "{[(") - (char in "}])")
+        at += 1
 
 
 def _jinja_parts(text: str) -> Iterator[Jinja]:
@@ -167,6 +247,7 @@ def _mask(part: Jinja, number: int) -> str:
     return "j" + digits.rjust(length - 1, "0")
 
 
+@lru_cache(maxsize=32)  # each rule asks for those of the same file
 def tokens(source: Source, dialect: str = "") -> list[Token]:
     """The tokens of the masked text; comments are left out.
 
@@ -174,6 +255,8 @@ def tokens(source: Source, dialect: str = "") -> list[Token]:
         UnreadableSql: A string or comment has no end.
         ModuleNotFoundError: sqlglot is not installed; the message says how to get it.
     """
+    if source.branch is not None:
+        return [token for token in tokens(replace(source, branch=None), dialect) if not any(a <= token.start < b for a, b in source.left_out)]
     masked, starts = source.masked, [part.start for part in source.jinja if part.kind == "{{"]
     ends = {part.start: part.end for part in source.jinja}
 
@@ -209,7 +292,24 @@ def _tokenized(text: str, dialect: str) -> list[Any]:
     try:
         return list(Dialect.get_or_raise(dialect).tokenize(text))
     except TokenError as error:
-        raise UnreadableSql(str(error).splitlines()[0]) from error
+        at = _unclosed(text)
+        if at is None:
+            raise UnreadableSql(f"no SQL of {dialect or 'any dialect'}: {error.__cause__ or error}") from error
+        raise UnreadableSql(f"{text[at : at + 2] if text[at] == '/' else text[at]} has no end", text.count("\n", 0, at)) from error
+
+
+_QUOTED_OR_COMMENT = re.compile(r"--[^\n]*|/\*.*?\*/|'(?:[^'\\]|\\.|'')*'|\"[^\"]*\"|`[^`]*`", re.DOTALL)
+
+
+def _unclosed(text: str) -> int | None:
+    """Where the first quote or comment begins that has no end."""
+    at = 0
+    while found := re.compile(r"--|/\*|['\"`]").search(text, at):
+        whole = _QUOTED_OR_COMMENT.match(text, found.start())
+        if whole is None:
+            return found.start()
+        at = whole.end()
+    return None
 
 
 def parses(sql: str, dialect: str = "") -> bool:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from rowferry.diagnosis.division_by_zero import guarded, one_line, written_as
 from rowferry.diagnosis.divisions import Division, Reader, divisions, guards
 from rowferry.diagnosis.sql_source import Edit, Source, UnreadableSql
-from rowferry.lint.project import LintProject, SqlFile, plain
+from rowferry.lint.project import LintProject, SqlFile
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,11 +58,17 @@ def of_file(project: LintProject, file: SqlFile) -> Iterator[Found]:
     if file.kind == "macro":
         yield from _in_macros(project, file)
         return
+    if str(project.config(file).get("enabled")).lower() == "false":
+        return
     try:
         reader = Reader(file.source, file.tokens, project.resolve)
     except UnreadableSql as error:
-        yield Found(code="RF00", path=file.path, start=1, end=1, message=str(error), fix="Close the quote or comment, or name the dialect: --dialect.")
+        line = file.source.first_line + error.lines
+        yield Found(code="RF00", path=file.path, start=line, end=line, message=str(error), fix="Close the quote or comment, or name the dialect: --dialect.")
         return
+    if unended := file.source.unended:
+        line = file.source.line(unended[0])
+        yield Found(code="RF00", path=file.path, start=line, end=line, message=f"{unended[1]} has no end", fix="Close it; what else is found here may be wrong.")
     yield from _divisions(project, file)
     if file.kind in ("model", "snapshot"):
         yield from _dates(file, reader)
@@ -226,6 +232,8 @@ def _compact_date(reader: Reader, i: int) -> bool:
     """`to_date('20260101', 'YYYYMMDD')` and `date '20260101'`."""
     if not re.match(r"^'(19|20)\d{2}(0\d|1[0-2])([0-2]\d|3[01])'$", reader.tokens[i].text):
         return False
+    if reader.word(i - 1) in (">", ">=", "<", "<=", "between") or (reader.word(i - 1) == "and" and "between" in (reader.word(i - 3), reader.word(i - 2))):
+        return True
     return reader.word(i - 1) in ("date", "timestamp") or (reader.word(i - 1) == "(" and reader.word(i - 2) in ("to_date", "to_timestamp", "strptime", "parse_date", "date"))
 
 
@@ -250,7 +258,7 @@ def _writes(project: LintProject, file: SqlFile) -> Iterator[Found]:
 def writes_in(project: LintProject, path: str, text: str) -> Iterator[Found]:
     """Statements in a text that change a source or a table of a raw schema."""
     bare = _COMMENTS.sub(lambda found: re.sub(r"[^\n]", " ", found[0]), text)
-    schemas = "|".join(re.escape(name) for name in sorted(source_schemas(project)))
+    schemas = "|".join(re.escape(name) for name in sorted(project.source_schemas))
     in_raw = re.compile(_WRITE + rf"((?:[\w\"]+\.)?\"?(?:raw(?:_\w+)?{'|' + schemas if schemas else ''})\"?\.[\w\".]+)", re.IGNORECASE)
     for pattern in (_ON_SOURCE, in_raw):
         for found in pattern.finditer(bare):
@@ -258,18 +266,6 @@ def writes_in(project: LintProject, path: str, text: str) -> Iterator[Found]:
             words, target = " ".join(found[1].lower().split()), found[2].strip("'\"{-~ ")
             fix = "Read raw, write elsewhere: a staging model, or a table of your own that this one joins."
             yield Found(code="RF04", path=path, start=line, end=line, message=f"{words} {target}", fix=fix)
-
-
-def source_schemas(project: LintProject) -> set[str]:
-    """The schemas of the sources, where YAML spells them out; by default a source's name is its schema."""
-    found: set[str] = set()
-    for _, _, tree in project.yaml_files:
-        said = plain(tree) if tree is not None else {}
-        for source in (said.get("sources") or ()) if isinstance(said, dict) else ():
-            name = str(source.get("schema") or source.get("name") or "")
-            if re.match(r"^\w+$", name):
-                found.add(name)
-    return found
 
 
 # ---- RF05, RF06 ----
@@ -289,39 +285,108 @@ def _incremental(project: LintProject, file: SqlFile, reader: Reader) -> Iterato
 
 
 def _late_rows(file: SqlFile, reader: Reader) -> Iterator[Found]:
-    for i, token in enumerate(reader.tokens):
-        if token.text not in (">", ">=") or reader.word(i + 1) != "(":
+    """Comparisons with the newest that {{ this }} has: in a subquery, a join, a CTE, or a variable of Jinja's."""
+    newest = _newest_here(reader)
+    named = {name: column for name, column, _ in newest if name}
+    asked = {opening: column for _, column, opening in newest}
+    for opening, close in reader.partner.items():
+        if close > opening and reader.word(opening) == "(" and reader.word(opening + 1) == "select":
+            source = next((reader.word(k + 1) for k in reader.top(opening + 1, close) if reader.word(k) == "from"), "")
+            if source in named:
+                asked[opening] = named[source]
+    variables = _newest_variables(file)
+    told = set()
+    for i in range(len(reader.tokens)):
+        if reader.word(i) not in (">", ">=", "<", "<=", "between"):
             continue
-        close = reader.closing(i + 1, len(reader.tokens))
-        inside = [reader.word(k) for k in range(i + 2, close)]
-        reads_this = any(part.code.strip() == "this" for part in file.source.jinja_within(token.start, reader.tokens[close].end))
-        if "select" not in inside or "max" not in inside or not reads_this:
+        start, end = _condition(reader, i)
+        name = next((asked[k] for k in range(start, end) if k in asked), None)
+        name = name or next((named[reader.word(k)] for k in range(start, end) if reader.word(k) in named and reader.word(k + 1) == "."), None)
+        jinja = " ".join(part.code for part in file.source.jinja_within(reader.tokens[start].start, reader.tokens[end - 1].end))
+        name = name or next((column for variable, column in variables.items() if re.search(rf"\b{variable}\b", jinja)), None)
+        if not name or name.startswith("_") or start in told or _goes_back(reader, start, end, jinja):
             continue
-        column = reader.tokens[i + 2 + inside.index("max") + 2]
-        name = column.text if column.kind in ("word", "quoted") else ""
-        if name.startswith("_") or _goes_back(reader, i, close):
-            continue
-        start, end = file.source.line(token.start), file.source.line(reader.tokens[close].start)
+        told.add(start)
+        first, last = file.source.line(reader.tokens[start].start), file.source.line(reader.tokens[end - 1].start)
         yield Found(
-            code="RF06", path=file.path, start=start, end=end, message=f"reads only what is newer than max({name})",
+            code="RF06", path=file.path, start=first, end=last,
+            message=f"reads only what is newer than max({name})",
             fix=f"Read by _extracted_at, which only grows, or go back: > max({name}) - interval '3 days', with a unique_key.",
         )
 
 
-_BACK = {"-", "interval", "dateadd", "date_add", "date_sub", "datetime_sub", "timestamp_sub", "timestampadd"}
+def _newest_here(reader: Reader) -> list[tuple[str, str, int]]:
+    """Each query in parentheses that takes a MAX of {{ this }}: its name as a CTE or in a join, the column, where it opens."""
+    found = []
+    for opening, close in reader.partner.items():
+        if close < opening or reader.word(opening) != "(" or reader.word(opening + 1) != "select":
+            continue
+        tops = list(reader.top(opening + 1, close))
+        this = any(reader.word(k) in ("from", "join") and _is_this(reader, k + 1) for k in tops)
+        at = next((k for k in range(opening, close) if reader.word(k) == "max" and reader.word(k + 1) == "("), None)
+        if not this or at is None or any(reader.word(k) in _BACK for k in range(opening, close)) or _jinja_goes_back(reader, opening, close):
+            continue
+        column = reader.tokens[at + 4 if reader.word(at + 3) == "." else at + 2]
+        before, after = reader.word(opening - 1), close + 2 if reader.word(close + 1) == "as" else close + 1
+        name = reader.word(opening - 2) if before == "as" else reader.word(after) if before in ("from", "join", ",") else ""
+        found.append((name, column.text if column.kind in ("word", "quoted") else "", opening))
+    return found
 
 
-def _goes_back(reader: Reader, sign: int, close: int) -> bool:
-    """Something is subtracted on either side, or Jinja between them does it."""
-    start = max((k for k in range(sign) if reader.word(k) in ("where", "and", "or", "on")), default=0)
-    words = {reader.word(k) for k in range(start, min(close + 3, len(reader.tokens)))}
-    jinja = " ".join(part.code for part in reader.source.jinja_within(reader.tokens[start].start, reader.tokens[close].end))
-    return bool(words & _BACK) or re.search(r"dateadd|lookback|interval|timedelta", jinja) is not None
+def _is_this(reader: Reader, i: int) -> bool:
+    token = reader.tokens[i] if i < len(reader.tokens) else None
+    return token is not None and any(part.code.strip() == "this" for part in reader.source.jinja_within(token.start, token.end))
+
+
+def _newest_variables(file: SqlFile) -> dict[str, str]:
+    """The variables that Jinja sets to a MAX of {{ this }}, and the column; `set` with a value or around a text, and from one to the next."""
+    found: dict[str, str] = {}
+    parts = file.source.jinja
+    for n, part in enumerate(parts):
+        setting = re.match(r"set\s+(\w+)\s*(=?)", part.code) if part.kind == "{%" else None
+        if not setting:
+            continue
+        end = next((other.start for other in parts[n:] if re.match(r"endset\b", other.code)), part.end) if not setting[2] else part.end
+        value = file.source.text[part.start : end]
+        newest = re.search(r"\bmax\s*\(\s*(?:\w+\.)?(\w+)", value, re.IGNORECASE)
+        inherited = next((column for name, column in found.items() if re.search(rf"\b{name}\b", value)), None)
+        if (newest and re.search(r"\bthis\b", value) or inherited) and not _BACK_IN_JINJA.search(value):
+            found[setting[1]] = newest[1] if newest else inherited or ""
+    return found
+
+
+_BACK = {"-", "interval", "dateadd", "date_add", "date_sub", "datetime_sub", "timestamp_sub", "timestampadd", "add_months"}
+_BACK_IN_JINJA = re.compile(r"date_?add|date_?sub|_sub\b|lookback|interval|timedelta", re.IGNORECASE)
+
+
+def _jinja_goes_back(reader: Reader, start: int, end: int) -> bool:
+    parts = reader.source.jinja_within(reader.tokens[start].start, reader.tokens[end].end)
+    return any(_BACK_IN_JINJA.search(part.code) for part in parts)
+
+
+def _condition(reader: Reader, sign: int) -> tuple[int, int]:
+    """The one condition that a comparison stands in."""
+    opening = max((a for a, b in reader.partner.items() if a < sign < b), default=-1)
+    stop = reader.partner.get(opening, len(reader.tokens))
+    ends = ("where", "and", "or", "on", "when", "then", "qualify", "having", "group", "order", "select", "union", "limit", "join", "left", "inner", "cross")
+    tops = list(reader.top(opening + 1, stop))
+    start = max((k + 1 for k in tops if k < sign and reader.word(k) in ends), default=opening + 1)
+    between = reader.word(sign) == "between"
+    cuts = [k for k in tops if k > sign and reader.word(k) in ends]
+    if between and cuts and reader.word(cuts[0]) == "and":
+        cuts = cuts[1:]
+    return start, cuts[0] if cuts else stop
+
+
+def _goes_back(reader: Reader, start: int, end: int, jinja: str) -> bool:
+    """Something is subtracted on either side, or Jinja there does it."""
+    return any(reader.word(k) in _BACK for k in range(start, end)) or _BACK_IN_JINJA.search(jinja) is not None
 
 
 # ---- RF07 ----
 
 _STAGING = re.compile(r"^stg_([a-z0-9]+(?:_[a-z0-9]+)*)__([a-z0-9]+(?:_[a-z0-9]+)*)$")
+_BASE = re.compile(_STAGING.pattern.replace("stg_", "base_"))  # what staging models are put together of
 _INTERMEDIATE = re.compile(r"^int_[a-z0-9]+(_[a-z0-9]+)*$")
 _MART = re.compile(r"^(?!stg_|int_)[a-z0-9]+(_[a-z0-9]+)+$")
 _SOURCE_CALL = re.compile(r"source\s*\(\s*['\"](\w+)['\"]")
@@ -331,7 +396,7 @@ def _names(project: LintProject, file: SqlFile) -> Iterator[Found]:
     folders = file.path.split("/")[1:-1]
     message = fix = ""
     if "staging" in folders or file.name.startswith("stg_"):
-        named = _STAGING.match(file.name)
+        named = _STAGING.match(file.name) or (_BASE.match(file.name) if folders[-1:] == ["base"] else None)
         sources = set(_SOURCE_CALL.findall(_COMMENTS.sub("", file.source.text)))
         if named is None:
             message, fix = f"{file.name} is no stg_{{source}}__{{table}}", "Name it after its source and table, with two underscores between them."

@@ -3,6 +3,8 @@
     python tests/diagnosis/airflow/provoke.py 3 OUT                    Airflow of this environment
     python tests/diagnosis/airflow/provoke.py 2 OUT --airflow2 VENV    Airflow 2.11 and what DAGs need, in an environment of its own
 
+`--dbt` names the dbt of an environment of its own, for the DAGs that run one from elsewhere.
+
 What is written to OUT: `DAG.TASK[.MAP].log` for each task and `….TRY.log` for later tries, `DAG.states.log` as the command line shows
 a run, `scheduler.NAME.log` for what the scheduler said of one of them, and `import.NAME.log` for each broken file. Folders, hosts and
 ports are those of no machine. `three/` and `two/` hold what is kept of two such runs, with what it has to be diagnosed as.
@@ -27,7 +29,7 @@ from rowferry.demo.airflow import Airflow, AirflowError
 from rowferry.demo.servers import Server, clean_environment, start_postgres
 
 HERE = Path(__file__).parent
-SECONDS = 180  # that a run may take, all running at once
+SECONDS = 420  # that a run may take, all running at once
 RUN_ID = "manual__1"
 STUCK = ("pool_is_too_small", "no_such_pool", "starts_in_the_future")
 EXCERPTS = {  # of the scheduler's log, which tells of all DAGs at once
@@ -39,6 +41,9 @@ EXCERPTS = {  # of the scheduler's log, which tells of all DAGs at once
     "well_maps": r"well_maps\b",
 }
 _DAG_ID = re.compile(r"""(?:DAG\(|^    ")"?(\w+)"[,:]""", re.M)
+SLOW = "slow_to_import"  # of the files in `broken/`
+IMPORT_S = 3  # that it may take
+MOVED = {"DIAGNOSIS_START": "2099-01-01T00:00:00+00:00", "AIRFLOW__CORE__MIN_SERIALIZED_DAG_UPDATE_INTERVAL": "0"}
 
 
 def main() -> None:
@@ -46,13 +51,14 @@ def main() -> None:
     arguments.add_argument("version", type=int, choices=(2, 3))
     arguments.add_argument("out", type=Path)
     arguments.add_argument("--airflow2", type=Path)
+    arguments.add_argument("--dbt", type=Path, default=Path(sys.prefix) / "bin" / "dbt")
     arguments.add_argument("--only", nargs="*")
     given = arguments.parse_args()
     folder = Path(tempfile.mkdtemp(prefix="rf-diag", dir="/tmp"))
     (folder / "home").mkdir()
     try:
         with start_postgres() as warehouse, start_postgres(settings={"max_connections": 12}) as crowded:
-            environment = make_environment(folder, warehouse, crowded)
+            environment = {**make_environment(folder, warehouse, crowded), "DIAGNOSIS_DBT": str(given.dbt.absolute())}
             if given.version == 3:
                 with_airflow_3(folder, warehouse, environment, given.out, given.only)
             else:
@@ -92,24 +98,31 @@ def dag_ids(only: list[str] | None) -> list[str]:
 def with_airflow_3(folder: Path, server: Server, environment: Mapping[str, str], out: Path, only: list[str] | None) -> None:
     metadata = server.create_database("metadata")
     with Airflow(metadata, dags=HERE / "dags", environment=environment, home=folder / "home") as airflow:
+        airflow._start("triggerer", "--skip-serve-logs")  # Cosmos watches there
         airflow._post("pools", {"name": "one_slot", "slots": 1, "description": "", "include_deferred": False})
         ran = dag_ids(only)
         for dag_id in ran:
             start(airflow, dag_id)
         wait([(dag_id, lambda d=dag_id: airflow.dag_run(d, RUN_ID)["state"]) for dag_id in ran if dag_id not in STUCK])
 
-        def command(*words: str) -> str:
-            return run([sys.executable, "-m", "airflow", *words], airflow._environment)
+        def command(*words: str, **more: str) -> str:
+            return run([sys.executable, "-m", "airflow", *words], {**airflow._environment, **more})
 
         keep(folder, airflow.home, out, command, ran)
         if not only:
             keep_broken(folder, out, [sys.executable, "-m", "airflow"], airflow._environment)
+        if not only or SLOW in only:
+            keep_slow(folder, out, [sys.executable, "-m", "airflow"], airflow._environment)
 
 
 def start(airflow: Airflow, dag_id: str) -> None:
     for _ in range(5):
         try:
-            airflow.trigger(dag_id, RUN_ID)
+            if dag_id == "starts_in_the_future":  # a run without a date is never before one
+                airflow._wait_for_dag(dag_id)
+                airflow._post(f"dags/{dag_id}/dagRuns", {"dag_run_id": RUN_ID, "logical_date": "2026-01-02T00:00:00Z"})
+            else:
+                airflow.trigger(dag_id, RUN_ID)
         except TimeoutError:  # of a busy machine
             continue
         except AirflowError as error:
@@ -145,8 +158,8 @@ def with_airflow_2(folder: Path, server: Server, given: Mapping[str, str], out: 
         }
     )
 
-    def command(*words: str) -> str:
-        return run([str(scripts / "airflow"), *words], environment)
+    def command(*words: str, **more: str) -> str:
+        return run([str(scripts / "airflow"), *words], {**environment, **more})
 
     command("db", "migrate")
     command("pools", "set", "one_slot", "1", "-")
@@ -173,6 +186,8 @@ def with_airflow_2(folder: Path, server: Server, given: Mapping[str, str], out: 
         scheduler.wait()
     if not only:
         keep_broken(folder, out, [str(scripts / "airflow")], environment)
+    if not only or SLOW in only:
+        keep_slow(folder, out, [str(scripts / "airflow")], environment)
 
 
 def wait(runs: list[tuple[str, object]]) -> None:
@@ -207,7 +222,10 @@ def keep(folder: Path, home: Path, out: Path, command: object, ran: list[str]) -
             write(out / f"{dag_id}.states.log", command("tasks", "states-for-dag-run", dag_id, RUN_ID, "-o", "plain"), folder)
     for dag_id, task_id in (("upstream", "publish"), ("no_such_pool", "load"), ("starts_in_the_future", "never"), ("pool_is_too_small", "load")):
         if dag_id in ran:
-            write(out / f"{dag_id}.failed_deps.log", command("tasks", "failed-deps", dag_id, task_id, RUN_ID), folder)
+            moved = MOVED if dag_id == "starts_in_the_future" else {}
+            if moved:
+                command("dags", "reserialize", **moved)
+            write(out / f"{dag_id}.failed_deps.log", command("tasks", "failed-deps", dag_id, task_id, RUN_ID, **moved), folder)
 
 
 def task_logs(logs: Path) -> Iterator[tuple[Path, str]]:
@@ -225,6 +243,32 @@ def keep_broken(folder: Path, out: Path, airflow: list[str], environment: Mappin
     for error in json.loads(told[told.index("[{") :]):
         name = Path(error["filepath"]).stem
         write(out / f"import.{name}.log", f"Broken DAG: [{error['filepath']}]\n{error['error']}\n", folder)
+
+
+def keep_slow(folder: Path, out: Path, airflow: list[str], given: Mapping[str, str]) -> None:
+    """A file that takes too long, for the time-out of its import and for that of the process that parses it."""
+    dags = folder / SLOW
+    dags.mkdir()
+    shutil.copy(HERE / "broken" / f"{SLOW}.py", dags)
+    environment = {**given, "AIRFLOW__CORE__DAGS_FOLDER": str(dags), "AIRFLOW__SCHEDULER__STANDALONE_DAG_PROCESSOR": "True"}
+    settings = {
+        "import": {"AIRFLOW__CORE__DAGBAG_IMPORT_TIMEOUT": str(IMPORT_S)},
+        "processor": {f"AIRFLOW__{section}__DAG_FILE_PROCESSOR_TIMEOUT": str(IMPORT_S) for section in ("CORE", "DAG_PROCESSOR")},
+    }
+    for name, timeout in settings.items():
+        logs = folder / f"{SLOW}_{name}"
+        places = {
+            "AIRFLOW__LOGGING__DAG_PROCESSOR_CHILD_PROCESS_LOG_DIRECTORY": str(logs),
+            "AIRFLOW__SCHEDULER__CHILD_PROCESS_LOG_DIRECTORY": str(logs),  # Airflow 2
+            "AIRFLOW__LOGGING__DAG_PROCESSOR_MANAGER_LOG_LOCATION": str(logs / "manager.log"),  # likewise
+        }
+        said = run([*airflow, "dag-processor", "--num-runs", "1"], {**environment, **timeout, **places})
+        write(out / f"dag_processor.{SLOW}_{name}.log", said.replace(str(dags), "/opt/airflow/dags"), folder)
+        if (logs / "manager.log").is_file():
+            write(out / f"dag_manager.{SLOW}_{name}.log", (logs / "manager.log").read_text().replace(str(dags), "/opt/airflow/dags"), folder)
+        for path in logs.rglob(f"{SLOW}.py.log"):
+            if not path.parent.is_symlink() and path.stat().st_size:
+                write(out / f"dag_file.{SLOW}_{name}.log", path.read_text().replace(str(dags), "/opt/airflow/dags"), folder)
 
 
 def write(path: Path, text: str, folder: Path) -> None:

@@ -1,0 +1,2 @@
+{{ config(tags=["more"]) }}
+select 'ann' as name union all select null

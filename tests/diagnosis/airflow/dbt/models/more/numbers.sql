@@ -1,0 +1,2 @@
+{{ config(tags=["more"]) }}
+select 1 as n

@@ -1,0 +1,2 @@
+{{ config(tags=["more"]) }}
+select * from raw.refunds
