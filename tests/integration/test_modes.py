@@ -15,6 +15,7 @@ from typing import Any
 import psycopg
 import pyarrow as pa
 import pytest
+from between import Between
 from conformance import ROWS, SINKS, TOUCH, Duckdb, Pair, Postgres, Sink, sinks, source_database
 from program import compile_library
 from route import started, until
@@ -286,10 +287,7 @@ def test_what_would_read_rows_without_a_key_again_is_refused_and_what_would_not_
         assert cause in caught.message and caught.hint and not caught.retryable, caught.to_dict()
 
     refused("capture full would append every row again", capture="full")
-    refused("capture cursor may read a row twice", capture="cursor")
-    refused("a window", since="2026-01-01")
     refused("a sweep cannot tell", sweep="always")
-    refused("on_duplicate", on_duplicate="fail")
     assert _append(events) == (EVENTS, 0)
     refused("filter n < 5", where="n < 5")
     refused("new since the last load: mask", mask={"note": "redact"})
@@ -349,6 +347,17 @@ def test_a_partition_without_a_key_is_read_whole_once_and_not_when_it_comes_back
     assert _append(pair) == (0, 0)
     pair.write("ALTER TABLE {t} ATTACH PARTITION {t}_b FOR VALUES FROM (10) TO (20)")
     assert "attached again" in pair.refused(errors.ConfigurationError, mode="append").message
+
+
+@only_postgres
+def test_a_partition_that_is_attached_while_a_run_begins_is_the_next_runs(pair: Pair) -> None:
+    pair.write("CREATE TABLE {t} (n int) PARTITION BY RANGE (n); CREATE TABLE {t}_a PARTITION OF {t} FOR VALUES FROM (0) TO (10); CREATE TABLE {t}_b (n int)")
+    assert _append(pair) == (0, 0)
+    pair.write("INSERT INTO {t}_b VALUES (11), (12)")
+    with Between(pair.source, "_rowferry_xid", lambda: pair.write("ALTER TABLE {t} ATTACH PARTITION {t}_b FOR VALUES FROM (10) TO (20)")) as way:
+        assert pair.run(mode="append", source=way.uri).this_try.inserted == 0
+    assert _append(pair) == (2, 0)
+    assert pair.rows("n") == [(11,), (12,)]
 
 
 @only_postgres

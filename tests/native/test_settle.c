@@ -126,6 +126,20 @@ TEST(settings_that_need_a_key_are_refused_with_it) {
     }
 }
 
+/* One that is attached between the reading of the catalogs and that of the rows would be read twice. */
+TEST(of_a_table_with_leaves_those_are_read_that_the_fingerprint_has) {
+    struct fakes fakes;
+    make_events(&fakes, "", "leaf 16390 5002 heap orders_b\nsettled\n");
+    for (int first = 0; first < 2; first++) {
+        if (first) never_loaded(&fakes.facts);
+        fakes.facts.source.one_heap = false;
+        fakes.facts.source.fingerprint = FINGERPRINT "leaf 16390 5002 heap orders_b\n";
+        assert_code(plan(&fakes.facts), RF_OK, &fakes.facts.err);
+        sends(&fakes, rf_sql_read, NOT_HELD " AND tableoid IN ('16384'::oid, '16390'::oid)", true);
+    }
+    drop_fakes(&fakes);
+}
+
 /* ---- the ground ---- */
 
 static void another_system(struct facts *facts) { facts->source.identity.system = "70002"; }
@@ -286,6 +300,7 @@ int main(void) {
         cmocka_unit_test(without_a_record_the_table_has_to_be_empty),
         cmocka_unit_test(what_a_run_verifies_is_what_it_read_and_appended),
         cmocka_unit_test(settings_that_need_a_key_are_refused_with_it),
+        cmocka_unit_test(of_a_table_with_leaves_those_are_read_that_the_fingerprint_has),
         cmocka_unit_test(what_would_be_read_again_is_refused_and_named),
         cmocka_unit_test(what_leaves_each_version_as_it_was_goes_on_and_is_said),
         cmocka_unit_test(rows_are_looked_at_only_where_one_may_be_held_back_or_aged),
