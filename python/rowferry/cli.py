@@ -413,10 +413,17 @@ def _selftest(tables: Sequence[str], as_json: bool, settings: dict[str, Any]) ->
 @click.option("--dialect", metavar="NAME", help="postgres, snowflake, duckdb, bigquery, …  [of target/manifest.json or profiles.yml]")
 @click.option("--select", metavar="RF01,…", multiple=True, callback=_names, help="Only these rules.  [all]")
 @click.option("--ignore", metavar="RF01,…", multiple=True, callback=_names, help="Not these rules.  [none]")
+@click.option("--skip-outside", is_flag=True, help="Leave files alone that are in no dbt project, as pre-commit hands them.")
 @click.option("--diff", "as_diff", is_flag=True, help="Print all exact fixes as one diff, for patch -p1 in the project.")
 @json_option
 def lint_command(
-    paths: Sequence[str], dialect: str | None, select: list[str] | None, ignore: list[str] | None, as_diff: bool, as_json: bool
+    paths: Sequence[str],
+    dialect: str | None,
+    select: list[str] | None,
+    ignore: list[str] | None,
+    skip_outside: bool,
+    as_diff: bool,
+    as_json: bool,
 ) -> int:
     """Say what in a dbt project would fail, or go wrong without failing. Runs neither dbt nor a query.
 
@@ -426,7 +433,7 @@ def lint_command(
     """
     from rowferry.lint import fixes, lint
 
-    given: dict[str, Any] = {"dialect": dialect, "select": select or (), "ignore": ignore or ()}
+    given: dict[str, Any] = {"dialect": dialect, "select": select or (), "ignore": ignore or (), "skip_outside": skip_outside}
     if as_diff:
         diff = fixes(paths or ["."], **given)
         print(diff, end="")

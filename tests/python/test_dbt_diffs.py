@@ -24,6 +24,9 @@ TABLES = """
     create table payments as select 1 as id, 5.0::double as amount_total;
 """
 DIVISIONS = {
+    "div_branch": ("macros/share.sql:2", "{{ n }} / {{ d }}", "{{ n }} / nullif({{ d }}, 0)"),
+    "div_hook": ("models/div_hook.sql:1", "amount / items", "amount / nullif(items, 0)"),
+    "div_of_ephemeral": ("models/div_nested.sql:2", "amount / nullif(order_id, 0) / (order_id - 1)", "amount / nullif(order_id, 0) / nullif(order_id - 1, 0)"),
     "div_count": ("models/div_count.sql:5", "sum(amount) / count(status)", "case when count(status) > 0 then sum(amount) / count(status) else null end"),
     "div_ctes": ("models/div_ctes.sql:18", "sum(half) over (partition by order_id) / count(case when items > 9 then 1 end) over (partition by order_id)", None),
     "div_literal": ("models/div_literal.sql:1", "amount / items", "amount / nullif(items, 0)"),
@@ -78,6 +81,10 @@ def mended(built: Built) -> Built:
     _dbt(built.root, "run", "--exclude", "merged", "staged", "statuses")
     artifacts = _artifacts(built.root)
     return Built(built.root, built.diagnoses, _states(artifacts), artifacts)
+
+
+def test_each_diff_that_is_proposed_is_one_of_those_applied_below(built: Built) -> None:
+    assert {name for name, diagnosis in built.diagnoses.items() if diagnosis.diff} == MENDED
 
 
 def test_every_failure_has_a_cause(built: Built) -> None:

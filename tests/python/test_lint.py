@@ -79,11 +79,42 @@ MODEL = "models/marts/sales/orders_daily.sql"
         ("{{ config(materialized='incremental', unique_key='a') }} select a from x where u > (select {{ dbt.dateadd('day', -3, 'max(u)') }} from {{ this }})", []),
         ("{{ config(materialized='incremental', unique_key='a') }} select a from x where _extracted_at > (select max(_extracted_at) from {{ this }})", []),
         ("select a from x where u > (select max(u) from {{ this }})", []),
+        ("{{ config(enabled=false) }} select a / b from x", []),
+        ("select a from x where d between '20260101' and '20260131' and b <> '20260101'", [("RF03", 1), ("RF03", 1)]),
+        ("select {{ ref('a' }} from x", [("RF00", 1)]),
+        ("select a from x\n{% if is_incremental() %} where b", [("RF00", 2)]),
+        ("select a from x\nwhere b /* no end", [("RF00", 2)]),
         ("select 'no end", [("RF00", 1)]),
     ],
 )
 def test_a_model_is_told_what_is_wrong_with_it_and_where(project: Path, sql: str, found: list[tuple[str, int]]) -> None:
     assert _codes(project, MODEL, sql) == found
+
+
+INCREMENTAL = "{{{{ config(materialized='incremental', unique_key='a') }}}}\n{}"
+
+
+@pytest.mark.parametrize(
+    ("sql", "lost"),
+    [
+        ("select a from x where u > coalesce((select max(u) from {{ this }}), {{ epoch() }})", True),
+        ("select a from x where (select max(t.u) from {{ this }} as t) <= x.u", True),
+        ("select a from x where u between (select max(u) from {{ this }}) and now()", True),
+        ("select a from x join (select max(u) as last from {{ this }}) as m on x.u > m.last", True),
+        ("with m as (select max(u) as last from {{ this }})\nselect a from x where u > (select last from m)", True),
+        ("{% set last = run_query('select max(u) from ' ~ this) %}select a from x where u > '{{ last }}'", True),
+        ("{% set q %}select max(u) from {{ this }}{% endset %}{% set last = run_query(q)[0] %}select a from x where u > '{{ last }}'", True),
+        ("select a from x where u > (select max(u) from {{ this }}) - interval '2 days'", False),
+        ("select a from x where u + interval '1 day' > (select max(u) from {{ this }})", False),
+        ("select a from x join (select max(u) - interval '1 day' as last from {{ this }}) as m on x.u > m.last", False),
+        ("with m as (select dateadd(day, -3, max(u)) as last from {{ this }})\nselect a from x where u > (select last from m)", False),
+        ("select a from x where u > (select max(u) from {{ ref('other') }})", False),
+        ("select a from x where exists (select 1 from {{ this }} as t where t.a = x.a and t.u < x.u)", False),
+        ("select a from x where u > dateadd('hour', -6, (select max(u) from {{ this }}))", False),
+    ],
+)
+def test_rows_that_come_late_are_lost_however_the_newest_is_asked_for(project: Path, sql: str, lost: bool) -> None:
+    assert [code for code, _ in _codes(project, MODEL, INCREMENTAL.format(sql))] == (["RF06"] if lost else [])
 
 
 @pytest.mark.parametrize(
@@ -100,6 +131,8 @@ def test_a_model_is_told_what_is_wrong_with_it_and_where(project: Path, sql: str
         ("models/marts/sales/orders.sql", "select a from x", False),
         ("models/marts/orders_daily.sql", "select a from x", False),
         ("models/anything.sql", "select a from x", True),
+        ("models/staging/crm/base/base_crm__orders_us.sql", "select a from x", True),
+        ("models/staging/crm/base_crm__orders_us.sql", "select a from x", False),
     ],
 )
 def test_names_follow_the_convention_of_their_folder(project: Path, path: str, sql: str, named: bool) -> None:
@@ -188,9 +221,16 @@ def test_columns_that_are_not_spelled_out_are_not_guessed(project: Path) -> None
         assert [f.diff for f in lint([project], select=["RF02"]) if f.line == 2] == [None]
 
 
-def test_yaml_that_cannot_be_read_is_named(project: Path) -> None:
+def test_what_cannot_be_read_is_named_with_its_line_and_the_rest_is_looked_at(project: Path) -> None:
     _write(project, "models/m.yml", "models:\n  - name: [\n")
-    assert [(f.path, f.code) for f in lint([project])] == [("models/m.yml", "RF00")]
+    (project / "models/latin.sql").write_bytes("select a\nfrom café".encode("latin-1"))
+    (project / "models/latin.yml").write_bytes("models:\n  - name: é".encode("latin-1"))
+    for n, text in enumerate(("- a", "one", "", "models: {a: 1}", "models: [5, {name: int_r, columns: [x, {name: 1}], tests: 3, config: 4}]\nsources: [1]")):
+        _write(project, f"models/{n}.yml", text)  # of no shape that dbt knows
+    _write(project, "target/manifest.json", '{"cut')
+    _write(project, "models/int_r.sql", "select a / b as r from x")
+    told = [(f.path, f.line, f.code) for f in lint([project], ignore=["RF08"])]
+    assert told == [("models/int_r.sql", 1, "RF01"), ("models/latin.sql", 2, "RF00"), ("models/latin.yml", 2, "RF00"), ("models/m.yml", 3, "RF00")]
 
 
 # ---- the command ----
@@ -213,6 +253,15 @@ def test_files_are_looked_at_alone_as_pre_commit_hands_them(project: Path, capsy
     (finding,) = map(json.loads, capsys.readouterr().out.splitlines())
     assert (finding["path"], finding["line"], finding["code"]) == ("models/int_two.sql", 1, "RF01")
     assert finding["diff"].startswith("--- a/models/int_two.sql\n+++ b/models/int_two.sql\n")
+
+
+def test_files_in_no_project_are_left_alone_only_when_asked(project: Path) -> None:
+    outside = project.parent / f"{project.name}_outside.sql"
+    outside.write_text("select a / b from x")
+    assert cli.main(["lint", str(outside)]) == 2
+    assert cli.main(["lint", "--skip-outside", str(outside)]) == 0
+    _write(project, "models/int_r.sql", "select a / b as r from x")
+    assert cli.main(["lint", "--skip-outside", str(outside), str(project / "models/int_r.sql")]) == 1
 
 
 def test_without_sqlglot_it_says_what_to_install(project: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:

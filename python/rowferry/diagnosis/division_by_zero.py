@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from difflib import SequenceMatcher
 from itertools import pairwise
@@ -15,6 +15,7 @@ from rowferry.diagnosis.sql_source import Edit, Source, UnreadableSql, edited, u
 
 COMPUTED_ABOVE = ("view", "ephemeral")  # a query over them computes them
 _MOST_SHOWN = 8
+_LESS_LIKELY_ELSEWHERE = 0.2  # in a view above or a hook than in the node's own SQL
 _NAMED = re.compile(r"division by zero in expression (.*?)\. Use TRY", re.IGNORECASE | re.DOTALL)
 _TYPE_WORDS = {"cast", "as", "double", "float", "integer", "bigint", "hugeint", "smallint", "decimal", "numeric", "varchar", "case", "when", "then", "else", "end"}
 
@@ -29,6 +30,7 @@ class Candidate:
         node: Whose SQL it is: the one that failed, or a view that it reads.
         own: Whether that is the one that failed.
         named: The database's message names this expression.
+        hook: It is in a statement that runs before or after the node's SQL.
     """
 
     computed: Division
@@ -36,9 +38,12 @@ class Candidate:
     node: Node
     own: bool
     named: bool = False
+    hook: bool = False
 
     @property
     def place(self) -> str:
+        if self.written is None and self.hook:
+            return f"a hook of {self.node.get('name')}"
         if self.written is None:
             return f"line {self.computed.line} of the compiled SQL of {self.node.get('name')}"
         return f"{self.written.source.path}:{self.written.line}"
@@ -48,8 +53,8 @@ class Candidate:
         return one_line(self.written or self.computed)
 
     @property
-    def rank(self) -> tuple[bool, bool, float]:
-        return (not self.named, not self.own, -self.computed.likelihood)
+    def rank(self) -> tuple[bool, float]:
+        return (not self.named, (0 if self.own and not self.hook else _LESS_LIKELY_ELSEWHERE) - self.computed.likelihood)
 
 
 def one_line(division: Division) -> str:
@@ -124,6 +129,9 @@ def candidates(project: Project, node: Node, log: Iterable[str] = ()) -> list[Ca
 
 def _of_node(project: Project, node: Node, own: bool) -> Iterator[Candidate]:
     written = list(_written(project, node))
+    for hook in _hooks(node) if own else ():
+        for computed in _read(Source(hook), project.dialect):
+            yield Candidate(computed, _match(computed, written), node, own, hook=True)
     compiled = project.compiled(node)
     if compiled is None:
         for w in written:
@@ -133,6 +141,12 @@ def _of_node(project: Project, node: Node, own: bool) -> Iterator[Candidate]:
     for computed in _read(compiled, project.dialect):
         match = _match(computed, written)
         yield Candidate(computed, replace(match, sign=_sign(computed, match)) if match else None, node, own)
+
+
+def _hooks(node: Node) -> Iterator[str]:
+    config = node.get("config", {})
+    for hook in [*(config.get("pre-hook") or ()), *(config.get("post-hook") or ())]:
+        yield str(hook.get("sql") or "") if isinstance(hook, Mapping) else str(hook)
 
 
 def _sign(computed: Division, written: Division) -> Sign:

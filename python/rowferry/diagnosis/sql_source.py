@@ -40,7 +40,11 @@ _LITERAL = re.compile(r"""'((?:[^'\\]|\\.)*)'|"((?:[^"\\]|\\.)*)\"""", re.DOTALL
 
 
 class UnreadableSql(ValueError):
-    """The text cannot be split into tokens: a quote or a comment has no end."""
+    """The text cannot be split into tokens: a quote or a comment has no end; `lines` above it."""
+
+    def __init__(self, message: str, lines: int = 0) -> None:
+        super().__init__(message)
+        self.lines = lines
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,6 +104,21 @@ class Source:
             parts += [self.text[at : part.start], _mask(part, number)]
             at = part.end
         return "".join([*parts, self.text[at:]])
+
+    @property
+    def unended(self) -> tuple[int, str] | None:
+        """Where Jinja begins that has no end, and what it is; None where there is none."""
+        at = self.jinja[-1].end if self.jinja else 0
+        if found := re.compile(r"\{[{%#]").search(self.text, at):
+            return found.start(), found[0]
+        opened: list[tuple[int, str]] = []
+        for part in self.jinja:
+            word = part.code.partition(" ")[0] if part.kind == "{%" else ""
+            if word in ("if", "for"):
+                opened.append((part.start, word))
+            elif word in ("endif", "endfor") and opened:
+                opened.pop()
+        return (opened[0][0], f"{{% {opened[0][1]} %}}") if opened else None
 
     @cached_property
     def left_out(self) -> list[tuple[int, int]]:
@@ -273,7 +292,24 @@ def _tokenized(text: str, dialect: str) -> list[Any]:
     try:
         return list(Dialect.get_or_raise(dialect).tokenize(text))
     except TokenError as error:
-        raise UnreadableSql(str(error).splitlines()[0]) from error
+        at = _unclosed(text)
+        if at is None:
+            raise UnreadableSql(f"no SQL of {dialect or 'any dialect'}: {error.__cause__ or error}") from error
+        raise UnreadableSql(f"{text[at : at + 2] if text[at] == '/' else text[at]} has no end", text.count("\n", 0, at)) from error
+
+
+_QUOTED_OR_COMMENT = re.compile(r"--[^\n]*|/\*.*?\*/|'(?:[^'\\]|\\.|'')*'|\"[^\"]*\"|`[^`]*`", re.DOTALL)
+
+
+def _unclosed(text: str) -> int | None:
+    """Where the first quote or comment begins that has no end."""
+    at = 0
+    while found := re.compile(r"--|/\*|['\"`]").search(text, at):
+        whole = _QUOTED_OR_COMMENT.match(text, found.start())
+        if whole is None:
+            return found.start()
+        at = whole.end()
+    return None
 
 
 def parses(sql: str, dialect: str = "") -> bool:

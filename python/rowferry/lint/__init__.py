@@ -48,7 +48,12 @@ class Finding:
 
 
 def lint(
-    paths: Sequence[str | Path], *, dialect: str | None = None, select: Iterable[str] = (), ignore: Iterable[str] = ()
+    paths: Sequence[str | Path],
+    *,
+    dialect: str | None = None,
+    select: Iterable[str] = (),
+    ignore: Iterable[str] = (),
+    skip_outside: bool = False,
 ) -> list[Finding]:
     """Look at dbt projects, or at some files of them.
 
@@ -56,20 +61,28 @@ def lint(
         paths: Projects (folders), or files and folders of projects.
         dialect: dbt's name of the adapter, or sqlglot's of the dialect.  [from target/manifest.json or profiles.yml]
         select, ignore: Codes such as `RF01`.  [all; none]
+        skip_outside: Leave files alone that are in no project.
     Returns:
         The findings by file and line, without those that a comment `-- noqa` or `-- noqa: RF01` on their line says are meant.
     Raises:
         ConfigurationError: A path is not there or in no project, there is no such code, or sqlglot is not installed.
     """
-    found = [_finding(one, text) for _, one, text in _found(paths, dialect, select, ignore)]
+    found = [_finding(one, text) for _, one, text in _found(paths, dialect, select, ignore, skip_outside)]
     return sorted(dict.fromkeys(found), key=lambda finding: (finding.path, finding.line, finding.code))
 
 
-def fixes(paths: Sequence[str | Path], *, dialect: str | None = None, select: Iterable[str] = (), ignore: Iterable[str] = ()) -> str:
+def fixes(
+    paths: Sequence[str | Path],
+    *,
+    dialect: str | None = None,
+    select: Iterable[str] = (),
+    ignore: Iterable[str] = (),
+    skip_outside: bool = False,
+) -> str:
     """All exact fixes of `lint` as one diff, for `patch -p1` in the project's folder; arguments and errors are those of `lint`."""
     by_file: dict[tuple[Path, str], list[Found]] = {}
     texts: dict[tuple[Path, str], str] = {}
-    for project, one, text in _found(paths, dialect, select, ignore):
+    for project, one, text in _found(paths, dialect, select, ignore, skip_outside):
         by_file.setdefault((project.root, one.path), []).append(one)
         texts[project.root, one.path] = text
     parts = []
@@ -80,12 +93,14 @@ def fixes(paths: Sequence[str | Path], *, dialect: str | None = None, select: It
     return "".join(parts)
 
 
-def _found(paths: Sequence[str | Path], dialect: str | None, select: Iterable[str], ignore: Iterable[str]) -> Iterator[tuple[LintProject, Found, str]]:
+def _found(
+    paths: Sequence[str | Path], dialect: str | None, select: Iterable[str], ignore: Iterable[str], skip_outside: bool
+) -> Iterator[tuple[LintProject, Found, str]]:
     """Project, finding and text of its file."""
     wanted = (_codes(select) or set(RULES)) - _codes(ignore)
     if find_spec("sqlglot") is None:
         raise ConfigurationError(NEEDS_SQLGLOT)
-    for project, below in _projects(paths, dialect):
+    for project, below in _projects(paths, dialect, skip_outside):
         for one in _all(project, below):
             text = project.text(one.path)
             if one.code in wanted and not _meant(one, text.splitlines()):
@@ -99,12 +114,14 @@ def _codes(given: Iterable[str]) -> set[str]:
     return codes
 
 
-def _projects(paths: Sequence[str | Path], dialect: str | None) -> list[tuple[LintProject, set[str]]]:
+def _projects(paths: Sequence[str | Path], dialect: str | None, skip_outside: bool) -> list[tuple[LintProject, set[str]]]:
     """Each project once, with the files and folders of it that were asked for; nothing means all."""
     asked: dict[Path, tuple[LintProject, set[str]]] = {}
     for path in map(Path, paths):
         if not path.exists():
             raise ConfigurationError(f"{path} is not there")
+        if skip_outside and path.is_file() and not LintProject.is_around(path):
+            continue
         project = LintProject.around(path, dialect)
         _, below = asked.setdefault(project.root, (project, set()))
         below.add(path.resolve().relative_to(project.root).as_posix())

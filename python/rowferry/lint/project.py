@@ -77,6 +77,18 @@ class SqlFile:
         return found
 
 
+def _undecodable(path: Path) -> tuple[int, str]:
+    """The line of what is not UTF-8, and what it is."""
+    try:
+        content = path.read_bytes()
+        content.decode()
+    except UnicodeDecodeError as error:
+        return content.count(b"\n", 0, error.start) + 1, f"no UTF-8: the byte 0x{content[error.start]:02x}"
+    except OSError as error:
+        return 1, f"cannot be read: {error.strerror}"
+    return 1, "cannot be read"
+
+
 def _value(text: str) -> Any:
     if text[0] == "[":
         return re.findall(r"['\"]([^'\"]*)['\"]", text)
@@ -104,19 +116,29 @@ class LintProject:
                 return cls(folder, dialect)
         raise ConfigurationError(f"{path} is in no dbt project: no dbt_project.yml there or above")
 
+    @staticmethod
+    def is_around(path: Path) -> bool:
+        return any((folder / "dbt_project.yml").is_file() for folder in path.resolve().parents)
+
     @cached_property
     def settings(self) -> Mapping[str, Any]:
         import yaml
 
         try:
-            return yaml.safe_load((self.root / "dbt_project.yml").read_text(encoding="utf-8")) or {}
-        except yaml.YAMLError as error:
+            said = yaml.safe_load((self.root / "dbt_project.yml").read_text(encoding="utf-8")) or {}
+            if not isinstance(said, dict):
+                raise ConfigurationError(f"{self.root / 'dbt_project.yml'} holds no settings")
+            return said
+        except (yaml.YAMLError, UnicodeDecodeError) as error:
             raise ConfigurationError(f"{self.root / 'dbt_project.yml'} is no YAML: {error}") from error
 
     @cached_property
     def manifest(self) -> Mapping[str, Any]:
         text = read(self.root / str(self.settings.get("target-path", "target")) / "manifest.json")
-        return json.loads(text) if text else {}
+        try:
+            return json.loads(text) if text else {}
+        except ValueError:  # cut short while dbt wrote it: as if it were not there
+            return {}
 
     @cached_property
     def dialect(self) -> str:
@@ -144,8 +166,13 @@ class LintProject:
         for kind, (setting, default) in _FOLDERS.items():
             for folder in self.settings.get(setting, default):
                 for path in sorted((self.root / folder).rglob("*")):
-                    if path.suffix in suffixes and (text := read(path)) is not None:
-                        yield kind, path.relative_to(self.root).as_posix(), text
+                    if path.suffix not in suffixes or not path.is_file():
+                        continue
+                    below, text = path.relative_to(self.root).as_posix(), read(path)
+                    if text is None:
+                        self.unread.append((below, *_undecodable(path)))
+                    else:
+                        yield kind, below, text
 
     @cached_property
     def yaml_files(self) -> list[tuple[str, str, Any]]:
@@ -167,12 +194,14 @@ class LintProject:
         found: dict[str, Entry] = {}
         for path, _, tree in self.yaml_files:
             for group in ("models", "snapshots"):
-                for node in getattr(_get(tree, group), "value", None) or ():
+                listed = _get(tree, group)
+                for node in listed.value if listed is not None and listed.id == "sequence" else ():
                     name = _get(node, "name")
-                    if name is None:
+                    if name is None or name.id != "scalar":
                         continue
                     said = plain(node)
-                    found[name.value] = Entry(path=path, line=node.start_mark.line + 1, tests=frozenset(_tests(said)), config=said.get("config") or {})
+                    config = said.get("config") if isinstance(said.get("config"), dict) else {}
+                    found[name.value] = Entry(path=path, line=node.start_mark.line + 1, tests=frozenset(_tests(said)), config=config)
         return found
 
     def config(self, file: SqlFile) -> dict[str, Any]:
@@ -204,9 +233,9 @@ class LintProject:
         """The schemas of the sources, where YAML spells them out; by default a source's name is its schema."""
         found: set[str] = set()
         for _, _, tree in self.yaml_files:
-            said = plain(_get(tree, "sources")) if _get(tree, "sources") is not None else ()
-            for source in said if isinstance(said, list) else ():
-                name = str(source.get("schema") or source.get("name") or "") if isinstance(source, dict) else ""
+            said = _get(tree, "sources")
+            for source in dicts(plain(said)) if said is not None else ():
+                name = str(source.get("schema") or source.get("name") or "")
                 if re.match(r"^\w+$", name):
                     found.add(name)
         return found
@@ -281,22 +310,28 @@ def plain(node: Any) -> Any:
 def _tests(said: Mapping[str, Any]) -> Iterator[tuple[str | None, str]]:
     for name in _test_names(said):
         yield None, name
-    for column in said.get("columns") or ():
+    for column in dicts(said.get("columns")):
         for name in _test_names(column):
             yield column.get("name"), name
-        for constraint in column.get("constraints") or ():
+        for constraint in dicts(column.get("constraints")):
             if constraint.get("type") in ("primary_key", "unique"):
                 yield column.get("name"), "unique"
             if constraint.get("type") in ("primary_key", "not_null"):
                 yield column.get("name"), "not_null"
-    if any(constraint.get("type") in ("primary_key", "unique") for constraint in said.get("constraints") or ()):
+    if any(constraint.get("type") in ("primary_key", "unique") for constraint in dicts(said.get("constraints"))):
         yield None, "unique_together"
 
 
 def _test_names(said: Mapping[str, Any]) -> Iterator[str]:
-    for test in [*(said.get("data_tests") or ()), *(said.get("tests") or ())]:
-        if isinstance(test, str):
-            yield test.rpartition(".")[2]
-        elif isinstance(test, dict) and test:
-            named = test.get("test_name") or next(iter(test))
-            yield str(named).rpartition(".")[2]
+    for key in ("data_tests", "tests"):
+        for test in said.get(key) or () if isinstance(said.get(key), list) else ():
+            if isinstance(test, str):
+                yield test.rpartition(".")[2]
+            elif isinstance(test, dict) and test:
+                named = test.get("test_name") or next(iter(test))
+                yield str(named).rpartition(".")[2]
+
+
+def dicts(given: Any) -> list[dict[str, Any]]:
+    """What of a list is a mapping: YAML may hold anything."""
+    return [one for one in given if isinstance(one, dict)] if isinstance(given, list) else []

@@ -63,8 +63,12 @@ def of_file(project: LintProject, file: SqlFile) -> Iterator[Found]:
     try:
         reader = Reader(file.source, file.tokens, project.resolve)
     except UnreadableSql as error:
-        yield Found(code="RF00", path=file.path, start=1, end=1, message=str(error), fix="Close the quote or comment, or name the dialect: --dialect.")
+        line = file.source.first_line + error.lines
+        yield Found(code="RF00", path=file.path, start=line, end=line, message=str(error), fix="Close the quote or comment, or name the dialect: --dialect.")
         return
+    if unended := file.source.unended:
+        line = file.source.line(unended[0])
+        yield Found(code="RF00", path=file.path, start=line, end=line, message=f"{unended[1]} has no end", fix="Close it; what else is found here may be wrong.")
     yield from _divisions(project, file)
     if file.kind in ("model", "snapshot"):
         yield from _dates(file, reader)
@@ -228,6 +232,8 @@ def _compact_date(reader: Reader, i: int) -> bool:
     """`to_date('20260101', 'YYYYMMDD')` and `date '20260101'`."""
     if not re.match(r"^'(19|20)\d{2}(0\d|1[0-2])([0-2]\d|3[01])'$", reader.tokens[i].text):
         return False
+    if reader.word(i - 1) in (">", ">=", "<", "<=", "between") or (reader.word(i - 1) == "and" and "between" in (reader.word(i - 3), reader.word(i - 2))):
+        return True
     return reader.word(i - 1) in ("date", "timestamp") or (reader.word(i - 1) == "(" and reader.word(i - 2) in ("to_date", "to_timestamp", "strptime", "parse_date", "date"))
 
 

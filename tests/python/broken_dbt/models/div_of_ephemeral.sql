@@ -1,0 +1,2 @@
+select order_id, odd from {{ ref('div_nested') }}
+where '/' <> 'a / b'  -- amount / items
