@@ -39,6 +39,7 @@ _PREFIXES = tuple(
         (rf"{_LEVEL}:[A-Za-z_][\w.]*:(?=\S)", False),
         (rf"(?<![a-z]){_LEVEL}:? +(?=\[?[\w.]+\]?: )", False),
         (r"(?P<level>TRACE|DEBUG|INFO|WARN(?:ING)?)\b:?\s+(?=\S)", False),
+        (r"(?P<level>Warning)(?: \(Code \d+\))?: ", True),
         (r"\[\d+\] (?:\S+@\S+ )?(?=[A-Z]+: )", False),
         (r"\[(?:base|task|Thread|MainThread)[^\]]*\]:? ?", False),
     )
