@@ -51,6 +51,29 @@ def test_what_a_later_try_got_over_is_no_failure() -> None:
     assert [found.cause for found in diagnose(f"{failed}\n{succeeded.replace('task_id=load', 'task_id=other')}")] == ["connection_refused"]
 
 
+REFUSED = 'connection failed: connection to server at "10.1.1.4", port 5432 failed: Connection refused'
+
+
+def test_what_a_retry_got_over_is_no_cause_of_what_fails_after_it() -> None:
+    later = 'psycopg.OperationalError: FATAL:  password authentication failed for user "etl"'
+    assert [found.cause for found in diagnose(f"Traceback (most recent call last):\n{REFUSED}\nINFO connected on attempt 2\n{later}")] == ["authentication_failed"]
+    missing = 'psycopg2.errors.UndefinedColumn: column "eta" does not exist'
+    assert [found.cause for found in diagnose(f"{missing}\nINFO connected on attempt 2\n{later}")] == ["missing_column", "authentication_failed"]
+
+
+def test_what_a_program_caught_is_no_failure_when_its_logger_goes_on_and_ends_well() -> None:
+    caught = "2026-11-04 02:00:03 DEBUG cache miss\nTraceback (most recent call last):\nFileNotFoundError: [Errno 2] No such file or directory: '/tmp/cache'\n2026-11-04 02:00:04 INFO rebuilt\n"
+    assert diagnose(f"{caught}2026-11-04 02:00:05 INFO the job finished successfully\n") == []
+    assert [found.cause for found in diagnose(caught)] == ["file_missing"]
+    assert [found.cause for found in diagnose(f"{caught}2026-11-04 02:00:05 ERROR gave up\n2026-11-04 02:00:05 INFO 0 errors\n")] == ["file_missing"]
+
+
+def test_a_line_of_source_in_a_traceback_tells_nothing() -> None:
+    frame = 'Traceback (most recent call last):\n  File "a.py", line 3, in f\n'
+    assert [found.cause for found in diagnose(f'{frame}    raise KeyError("deadlock detected: retry")\nKeyError: 3')] == ["python_error"]
+    assert [found.cause for found in diagnose(f"{frame}psycopg.errors.DeadlockDetected: deadlock detected")] == ["deadlock"]
+
+
 def test_several_failures_are_each_named_with_what_followed_from_them() -> None:
     log = "\n".join(
         ["12:00:01  3 of 3 SKIP relation dwh.report .... [SKIP]", f"12:00:02    {MODEL}", "  division by zero", "12:00:02    Database Error in model users (models/users.sql)",

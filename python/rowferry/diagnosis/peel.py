@@ -39,6 +39,7 @@ _PREFIXES = tuple(
         (rf"{_LEVEL}:[A-Za-z_][\w.]*:(?=\S)", False),
         (rf"(?<![a-z]){_LEVEL}:? +(?=\[?[\w.]+\]?: )", False),
         (r"(?P<level>TRACE|DEBUG|INFO|WARN(?:ING)?)\b:?\s+(?=\S)", False),
+        (r"(?P<level>Warning)(?: \(Code \d+\))?: ", True),
         (r"\[\d+\] (?:\S+@\S+ )?(?=[A-Z]+: )", False),
         (r"\[(?:base|task|Thread|MainThread)[^\]]*\]:? ?", False),
     )
@@ -46,6 +47,8 @@ _PREFIXES = tuple(
 _PREFIX_STARTS = re.compile(r"[\[\d{|\-A-Zsw]|[\w.-]+-\d+ +\|")
 _QUIET = frozenset({"TRACE", "DEBUG", "INFO", "NOTICE", "LOG", "STATEMENT", "WARN", "WARNING"})
 _LOUD = frozenset({"ERROR", "CRITICAL", "FATAL", "PANIC"})
+_CALLED_ERROR = re.compile(r"(?:ERROR|CRITICAL|FATAL|PANIC)\b")
+"""A level that is left where it stands, since rules read on from it: `ERROR 2002 (HY000): …`."""
 _MOST_PREFIXES = 8
 
 
@@ -113,7 +116,7 @@ def _row(number: int, line: str) -> Row:
         text = text[found.end() :]
     level = (level or "").upper().rstrip("12345")
     head = known and (of_dbt or not text[:1].isspace()) and level not in ("DETAIL", "HINT", "CONTEXT", "QUERY")
-    return Row(number, text, level in _QUIET, level in _LOUD, head, known)
+    return Row(number, text, level in _QUIET, level in _LOUD or (not level and _CALLED_ERROR.match(text) is not None), head, known)
 
 
 def _prefix(text: str) -> re.Match[str] | None:
