@@ -1,4 +1,6 @@
-"""When that last came which a sensor waited for: another DAG's run, or a file. Asked of Airflow and of the disk by the sensor's own process.
+"""When that last came which a sensor waited for: another DAG's run, a file, or rows of a table that rowferry loads.
+
+The sensor's own process asks, Airflow or the disk or the target's load records.
 
 Sensors are known by their attributes, so that a subclass is one too, and nothing of their providers is imported here.
 """
@@ -6,17 +8,22 @@ Sensors are known by their attributes, so that a subclass is one too, and nothin
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Iterable, Iterator
 from datetime import datetime, timezone
 from glob import iglob
-from itertools import islice
+from itertools import groupby, islice
 from pathlib import Path
 from typing import Any
+
+from airflow_rowferry.hooks import connection_uri
+from rowferry.job import Call
 
 __all__ = ["last_came"]
 
 _MOST_TASKS = 5
 _MOST_FILES = 10_000
+_CONNECT_S = 5
 
 
 def last_came(sensor: Any) -> list[str]:
@@ -25,6 +32,8 @@ def last_came(sensor: Any) -> list[str]:
         return list(_of_dag(sensor))
     if getattr(sensor, "filepath", None):
         return [_of_file(sensor)]
+    if isinstance(getattr(sensor, "sql", None), str) and getattr(sensor, "conn_id", None):
+        return list(_of_tables(sensor.sql, sensor.conn_id))
     return []
 
 
@@ -92,6 +101,19 @@ def _of_file(sensor: Any) -> str:
         return f"{folder} holds no {kind or 'file '}at all".replace("  ", " ")
     last = max(beside, key=lambda entry: entry.stat().st_mtime)
     return f"the newest {kind}in {folder} is {last.name}, of {_time(_changed(last.path))}"
+
+
+def _of_tables(sql: str, conn_id: str) -> Iterator[str]:
+    """The newest load of each table in `sql` that has load records at that connection."""
+    loads = Call({"target": connection_uri(conn_id), "connect_timeout": _CONNECT_S}).execute("state")["loads"]
+    text = sql.replace('"', "")
+    for table, records in groupby((load for load in loads if load["kind"] == "load"), key=lambda load: str(load["target_table"])):
+        if not re.search(rf"(?<![\w.]){re.escape(table)}(?!\w)", text, re.IGNORECASE):
+            continue
+        newest, *before = records  # newest first
+        with_rows = next((load for load in (newest, *before) if load["rows_read"]), None)
+        last = "none of them brought rows" if with_rows is None else f"rows last came at {with_rows['committed_at']}: {with_rows['rows_read']:,}"
+        yield f"the last of {1 + len(before):,} loads of {table} was at {newest['committed_at']}; {last}"
 
 
 def _changed(path: str) -> datetime:

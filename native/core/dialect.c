@@ -138,7 +138,7 @@ static const struct rf_dialect_row ROWS[RF_DIALECTS] = {
                 " (SELECT " FLAG("COUNT(*) > 0") " FROM " POSTGRES_TABLE " AND c.relkind NOT IN ('r', 'p'))",
         .columns = "SELECT a.attname, format_type(a.atttypid, a.atttypmod), " FLAG("a.attnotnull") ", " FLAG("a.attgenerated <> ''")
                    " FROM pg_attribute a WHERE a.attrelid = (SELECT c.oid FROM " POSTGRES_TABLE ") AND a.attnum > 0 AND NOT a.attisdropped ORDER BY a.attnum",
-        .unique_keys = "SELECT i.indexrelid, a.attname FROM pg_index i JOIN pg_attribute a ON a.attrelid = i.indrelid AND a.attnum = ANY (i.indkey::int2[])"
+        .unique_keys = "SELECT i.indexrelid, a.attname, CASE WHEN i.indisprimary THEN (SELECT relname FROM pg_class WHERE oid = i.indexrelid) END FROM pg_index i JOIN pg_attribute a ON a.attrelid = i.indrelid AND a.attnum = ANY (i.indkey::int2[])"
                        " WHERE i.indrelid = (SELECT c.oid FROM " POSTGRES_TABLE ") AND i.indisunique AND i.indisvalid AND i.indpred IS NULL"
                        " AND i.indexprs IS NULL ORDER BY 1",
         .file = "(SELECT concat(c.oid, '/', pg_relation_filenode(c.oid)) FROM " POSTGRES_TABLE ")",

@@ -89,7 +89,7 @@ struct rf_dialect_row {
     const char *control_exists; /* → are there `loads`, `leases` */
     const char *find;           /* → the clock in ISO 8601, version as a number, is the target a table, is it something else */
     const char *columns;        /* → name, type, may not be NULL, is computed; in order */
-    const char *unique_keys;    /* → constraint, column; those of one constraint together */
+    const char *unique_keys;    /* → constraint, column; those of one constraint together; from PostgreSQL the name too, of a primary key */
     const char *file;           /* an expression: which table this is, and that nobody emptied or replaced it */
 };
 

@@ -560,7 +560,9 @@ static enum rf_code replace_key(struct rf_plan *plan, struct rf_target_facts *af
     RF_TRY(name_keys(plan, arena, &keys, err));
     if (policy_of(plan, RF_KEY_CHANGED) == RF_POLICY_FAIL || !can) {
         rf_fail(err, plan->last->load_id > 0 ? RF_DRIFT : RF_CONFIG, "%s has no unique index over exactly the keys of the job (%s), all of them NOT NULL", plan->job->target_label, keys);
-        rf_hint(err, "The keys changed, or the index was dropped: create the unique index, or load into another target_table.");
+        const char *dialect = rf_alter_dialect(plan->target->dialect), *target = plan->job->target_label;
+        if (rf_can_alter(plan->target->dialect, RF_REPLACE_KEY, NULL, NULL)) rf_hint(err, "The keys changed, or the index was dropped: create the unique index, or load into another target_table.");
+        else rf_hint(err, "The keys changed, or the index was dropped, and in %s no primary key is replaced: drop %s, which the next run makes anew, or load into another target_table.", dialect, target);
         return can ? add_setting(RF_KEY_CHANGED, err) : err->code;
     }
     add_event(plan, RF_KEY_CHANGED, NULL, NULL, keys);

@@ -114,6 +114,11 @@ static enum rf_code check_aged(const struct rf_plan *plan, uint64_t *aged, struc
     return rf_refuse_ground(plan, "rows of more than 2^32 transactions ago have the numbers of those that wrote since the last load", err);
 }
 
+bool rf_needs_survey(const struct rf_plan *plan) {
+    const struct rf_snapshot *snapshot = &plan->source->snapshot;
+    return snapshot->xmin < snapshot->xmax || snapshot->xmax >= UINT64_C(1) << 31;
+}
+
 /* What the rows alone can tell is asked only where there can be something to tell: it takes a look at every page. */
 static enum rf_code survey(const struct rf_plan *plan, struct rf_source *source, int64_t *held_back, uint64_t *aged, struct rf_error *err) {
     enum { MARGIN = 1 << 20 }; /* the server counts on while the run looks */
@@ -121,7 +126,7 @@ static enum rf_code survey(const struct rf_plan *plan, struct rf_source *source,
     bool is_near = *aged < snapshot->xmax + MARGIN; /* by its bits such a row looks like one that is held back */
     if (!is_near) *aged = 0;
     *held_back = 0;
-    if (snapshot->xmin == snapshot->xmax && snapshot->xmax < UINT64_C(1) << 31) return RF_OK;
+    if (!rf_needs_survey(plan)) return RF_OK;
     struct rf_text sql = {0};
     char found[MOST_FIELDS][FIELD_BYTES];
     rf_sql_survey(plan, &sql);

@@ -22,6 +22,9 @@ bool rf_is_note(const char *line);
 /* Does a line of the fingerprint, which may be NULL, begin with it? */
 bool rf_has_note(const char *fingerprint, const char *note);
 
+/* May there be rows to hold back, or whose numbers come again? Only then they are looked at. */
+bool rf_needs_survey(const struct rf_plan *plan);
+
 /* Under the source's snapshot, before anything is read: counts->held_back, and plan->next.fingerprint with its notes. RF_CONFIG, naming why and
  * the ways out, when rows of before may look like new ones. */
 enum rf_code rf_settle(struct rf_plan *plan, struct rf_source *source, struct rf_arena *arena, struct rf_counts *counts, struct rf_error *err);

@@ -22,7 +22,7 @@ static const struct facts {
     [RF_DIALECT_DUCKDB] = {"DuckDB", TYPING_PLAIN, false, true, false, true},
     [RF_DIALECT_MARIADB] = {"MariaDB", TYPING_MODIFY, false, true, true, false},
     [RF_DIALECT_SQLITE] = {"SQLite", NO_TYPING, false, false, false, false},
-    [RF_DIALECT_PSQLODBC] = {"PostgreSQL", TYPING_USING, false, true, false, false},
+    [RF_DIALECT_PSQLODBC] = {"PostgreSQL", TYPING_USING, false, true, true, false},
     [RF_DIALECT_SNOWFLAKE] = {"Snowflake", TYPING_SET_DATA, true, true, false, false},
 };
 

@@ -297,6 +297,7 @@ static void list_source(const struct rf_plan *plan, struct listing *listing) {
     rf_text_add(list(listing, "source", "begin"), RF_SQL_BEGIN_READ);
     rf_sql_lock_source(plan->job, list(listing, "source", "lock"));
     rf_text_add(list(listing, "source", "snapshot"), RF_SQL_SNAPSHOT);
+    if (rf_settles(plan) && rf_needs_survey(plan)) rf_sql_survey(plan, list(listing, "source", "count rows held back"));
     if (plan->n_parts > 0) rf_sql_read_part(plan, 0, list(listing, "source", "read the first of several parts"));
     else rf_sql_read(plan, list(listing, "source", "read"));
     if (plan->sweep) rf_sql_read_keys(plan, list(listing, "source", "read keys"));

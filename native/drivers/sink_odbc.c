@@ -46,6 +46,11 @@ static enum rf_code set_types(struct rf_sink_odbc *sink, struct rf_source_facts 
     return facts->dialect == RF_DIALECT_MARIADB ? shorten_keys(sink, source, err) : RF_OK;
 }
 
+static void name_key(const struct rf_result *unique_keys, struct rf_target_facts *facts) {
+    for (int i = 0; i < unique_keys->n_rows; i++)
+        if (rf_result_cell(unique_keys, i, 2)) facts->key_name = rf_result_cell(unique_keys, i, 2);
+}
+
 static enum rf_code describe_existing(struct rf_sink_odbc *sink, struct rf_source_facts *source, struct rf_target_facts *facts, struct rf_error *err) {
     struct rf_text sql = {0};
     struct rf_result rows;
@@ -55,6 +60,7 @@ static enum rf_code describe_existing(struct rf_sink_odbc *sink, struct rf_sourc
     rf_target_take_nulls(source, facts);
     RF_TRY(rf_odbc_ask(sink, "read the target's keys", sink->row->unique_keys, &rows, err));
     facts->key_unique = rf_target_has_key(sink->job, &rows, source, facts);
+    if (facts->dialect == RF_DIALECT_PSQLODBC) name_key(&rows, facts);
     facts->is_ours = rf_has_metadata(facts);
     if (!facts->is_ours) return RF_OK;
     rf_plain_file(sink->row, sink->job, &sql);

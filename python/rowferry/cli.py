@@ -482,21 +482,25 @@ def drift_command(as_json: bool) -> None:
 @click.option("--target-dir", metavar="FOLDER", help="dbt's target directory, inside its project.")
 @click.option("--run-results", metavar="FILE", help="dbt's run_results.json.  [in --target-dir]")
 @click.option("--manifest", metavar="FILE", help="dbt's manifest.json.  [in --target-dir]")
-@json_option
-def diagnose_command(place: str | None, as_json: bool, **given: str | None) -> int:
+@_options(target_option, table_option, name_options, connection_options, json_option)
+def diagnose_command(place: str | None, as_json: bool, tables: Sequence[str], **given: Any) -> int:
     """Say why a run failed: causes first, what only followed from them below, each with its evidence and its fix.
 
     Reads a log, - for a pipe, dbt's run_results.json or target directory, or the log folder of an Airflow run.
-    Nothing leaves this machine, and no value or secret of a log is printed.
+    Nothing leaves this machine, and no value or secret of a log is printed. Only --target, or --table with ROWFERRY_TARGET, has
+    the target asked which of its loads met a change of a table that explains a missing column and the like.
     """
     from rowferry.diagnosis import INSUFFICIENT
     from rowferry.diagnosis.places import diagnose_place
 
-    if place is None and not any(given.values()):
+    files = {name: given.pop(name) for name in ("target_dir", "run_results", "manifest")}
+    asked = bool(tables) or click.get_current_context().get_parameter_source("target") is ParameterSource.COMMANDLINE
+    if place is None and not any(files.values()):
         raise ConfigurationError("nothing to read: name a log, a folder, or - for a pipe, or say --target-dir")
     try:
         text = sys.stdin.buffer.read().decode(errors="replace") if place == "-" else None
-        found = diagnose_place(place, text, **given)
+        loads = {"target": {"target": _needed(given, "target"), **_said(given)}, "tables": tables} if asked else {}
+        found = diagnose_place(place, text, **files, **loads)
     except (OSError, ValueError) as error:
         raise ConfigurationError(f"cannot read {getattr(error, 'filename', None) or place or 'what was given'}: {error}") from error
     if as_json:
@@ -569,6 +573,10 @@ def _required(tables: Sequence[str]) -> Sequence[str]:
     if not tables:
         raise ConfigurationError("no table: say --table, or name a file of tables")
     return tables
+
+
+def _said(settings: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in settings.items() if value is not None}
 
 
 def _needed(settings: Mapping[str, Any], name: str) -> str:

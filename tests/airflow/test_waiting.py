@@ -8,12 +8,15 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import psycopg
 import pytest
 from airflow.sdk.exceptions import AirflowSensorTimeout
 from airflow.sdk.execution_time import task_runner
 
 from airflow_rowferry import diagnosis
 from airflow_rowferry.waiting import last_came
+from rowferry import Job
+from rowferry.demo.servers import Server
 
 NEW_YEAR = datetime(2026, 1, 1, tzinfo=timezone.utc)
 
@@ -89,6 +92,28 @@ def test_an_airflow_that_does_not_answer_leaves_the_rest_of_the_diagnosis(monkey
     found = diagnosis.of_failure(ti, AirflowSensorTimeout("Sensor has timed out; run duration of 3.02 seconds exceeds the specified timeout of 3.0."))
     assert found[0].cause == "sensor_timeout"
     assert any("could not be found out" in note for note in found[0].notes)
+
+
+def test_rows_that_did_not_come_are_told_with_the_last_load_of_their_table(pg18: Server, monkeypatch):
+    source, target = pg18.create_database("waiting_source"), pg18.create_database("waiting_target")
+    with psycopg.connect(source, autocommit=True) as connection:
+        connection.execute("create table users (id int primary key); insert into users values (1), (2); create table other (id int primary key)")
+    for table in ("users", "users", "other"):
+        Job(source=source, target=target, table=table).run()
+    with psycopg.connect(target) as connection:
+        first, second = (
+            at for (at,) in connection.execute("select committed_at from _rowferry.loads where target_table = 'raw_postgres.users' order by load_id")
+        )
+    monkeypatch.setenv("AIRFLOW_CONN_WAREHOUSE", target.replace("postgresql://", "postgres://"))
+
+    def told(sql: str) -> list[str]:
+        return last_came(SimpleNamespace(conn_id="warehouse", sql=sql))
+
+    assert told("select 1") == told("select count(*) from raw_postgres.users_old") == []
+    assert told('select count(*) from "raw_postgres"."users" where day = current_date') == [
+        f"the last of 2 loads of raw_postgres.users was at {second.isoformat()}; rows last came at {first.isoformat()}: 2"
+    ]
+    assert told("select 1 from raw_postgres.other")[0].endswith("none of them brought rows")
 
 
 def test_an_operator_that_is_no_sensor_waited_for_nothing():

@@ -9,7 +9,8 @@ driver, over HTTP. `DIFFERENCES` is the one list of what is known to be otherwis
 many that match it to let pass, "times": how often it fails, and one of
 "code"+"message" (Snowflake's refusal; nothing is done), "lose": "before" or "after" (no answer of
 Snowflake's comes back, before or after the statement was executed), "seconds" (it takes so long), "rewrite" (the statement that is executed in its place),
-"cut" (the local file that a PUT names loses so many bytes before it is read), "flip" (or has another byte in this place)}.
+"cut" (the local file that a PUT names loses so many bytes before it is read), "flip" (or has another byte in this place),
+"keep" (all that the folder of that file holds is copied into this one)}.
 `GET /statements` gives the statements that were received, as [session, text].
 """
 
@@ -149,8 +150,18 @@ def next_fault(sql: str) -> dict[str, Any] | None:
     return None
 
 
+def local_file(sql: str) -> Path:
+    """That a PUT names."""
+    return Path(sql.split("'")[1].removeprefix("file://"))
+
+
+def keep(sql: str, folder: Path) -> None:
+    for path in local_file(sql).parent.iterdir():
+        (folder / f"{len(list(folder.iterdir()))}_{path.name}").write_bytes(path.read_bytes())
+
+
 def tear(sql: str, fault: dict[str, Any]) -> None:
-    with Path(sql.split("'")[1].removeprefix("file://")).open("r+b") as file:
+    with local_file(sql).open("r+b") as file:
         whole = file.read()
         at = fault.get("flip", 0) % len(whole)
         torn = whole[: len(whole) - fault["cut"]] if "cut" in fault else whole[:at] + bytes([whole[at] ^ 0xFF]) + whole[at + 1 :]
@@ -216,6 +227,8 @@ def make_app() -> Any:
             return lost()
         if "cut" in fault or "flip" in fault:
             tear(sql, fault)
+        if "keep" in fault:
+            keep(sql, Path(fault["keep"]))
         if "seconds" in fault:
             await asyncio.sleep(fault["seconds"])
         asked["sqlText"] = corrected(token, fault.get("rewrite", sql))

@@ -20,6 +20,7 @@ import pyarrow
 import pytest
 import sqlglot
 from account import PASSWORD, Emulator, connect
+from masks import KEY, digest
 from route import until
 
 import rowferry
@@ -263,6 +264,31 @@ def test_files_that_a_dead_run_left_are_removed_and_none_of_them_is_loaded(items
     assert items.run().this_try.inserted == ROWS
     assert items.rows() == items.source_rows() and list(items.spool.iterdir()) == []
     assert not [sql for sql in items.emulator.statements() if dead.name in sql]
+
+
+def test_no_value_that_a_mask_hides_is_in_a_file_or_a_statement_that_is_sent(into: Into, tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nor in any other file of the folder; what is not hidden is there, so that the files were looked into."""
+    monkeypatch.setenv("ROWFERRY_MASK_KEY", KEY)
+    kept = tmp_path_factory.mktemp("kept")
+    hidden = {"name": ("hash", "Clara Nowhere"), "note": ("redact", "a secret note"), "mail": ("truncate:3", "clara@nowhere"), "secret": ("drop", "wholly secret"), "born": ("redact", "1980-02-29")}
+    into.write("CREATE TABLE {t} (id int8 PRIMARY KEY, name text, note text, mail text, secret text, born date, shown text)")
+    masks = {column: mask for column, (mask, _) in hidden.items()}
+    for turn in range(2):
+        into.at_source.execute(
+            f"INSERT INTO {into.table} SELECT i, %s, %s, %s, %s, %s, md5(i::text) || md5((i * 7)::text) FROM generate_series(%s::int, %s::int) i",
+            [*(value for _, value in hidden.values()), turn * 2000, turn * 2000 + 1999],
+        )
+        into.emulator.fault({"match": "^PUT ", "keep": str(kept), "times": 99})
+        assert into.run(mask=masks, spool_file_bytes=65536, batch_bytes=65536, verify=True).this_try.inserted == 2000
+    files = {path.name: path.read_bytes() for path in kept.iterdir()}
+    assert files and all(name.endswith(".csv.zst") for name in files)
+    texts = [pyarrow.input_stream(pyarrow.BufferReader(whole), compression="zstd").read() for whole in files.values()]
+    said = "\n".join(into.emulator.statements()).encode()
+    assert sum(text.count(str(digest(hidden["name"][1])).encode()) for text in texts) >= 4000
+    for _, value in hidden.values():
+        assert not [name for name, text in zip(files, texts, strict=True) if value.encode() in text or value.encode() in files[name]]
+        assert value.encode() not in said
+    assert KEY.encode() not in said and not any(KEY.encode() in text for text in texts)
 
 
 def test_a_folder_that_is_not_there_is_named_with_its_setting(items: Into) -> None:

@@ -132,6 +132,18 @@ def test_the_command_line_tells_by_its_exit_code_what_it_found(tmp_path: Path, c
     assert cli.main(["diagnose"]) == 2
 
 
+def test_a_target_is_asked_only_when_the_command_line_says_so(tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    log = tmp_path / "task.log"
+    log.write_text('psycopg2.errors.UndefinedColumn: column "price" does not exist')
+    monkeypatch.setenv("ROWFERRY_TARGET", f"duckdb:///{tmp_path}/none/dwh.duckdb")
+    assert cli.main(["diagnose", str(log)]) == cli.DIAGNOSED
+    assert cli.main(["diagnose", str(log), "--table", "orders"]) not in (0, cli.DIAGNOSED, cli.NO_EVIDENCE)
+    assert "dwh.duckdb" in capsys.readouterr().err
+    monkeypatch.delenv("ROWFERRY_TARGET")
+    assert cli.main(["diagnose", str(log), "--table", "orders"]) == cli.USAGE
+    assert "no target" in capsys.readouterr().err
+
+
 def test_the_command_line_reads_a_target_directory_and_run_results_by_any_name(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (tmp_path / "run_results.json").write_text(json.dumps(RUN_RESULTS))
     for place in (tmp_path, (tmp_path / "run_results.json").rename(tmp_path / "of_yesterday.json")):

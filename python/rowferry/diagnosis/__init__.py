@@ -1,12 +1,12 @@
 """Why a run failed: from a log, dbt's artifacts and what Airflow knows of a task, to causes and fixes.
 
-Nothing leaves the machine, and nothing that is printed holds a value or a secret.
+Nothing leaves the machine, but for a target that the caller names and that is asked for its load records, and nothing that is printed holds a value or a secret.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +27,9 @@ def diagnose(
     manifest: Json = None,
     task: Mapping[str, Any] | None = None,
     target_dir: str | Path | None = None,
+    *,
+    target: str | Mapping[str, Any] | None = None,
+    tables: Sequence[str] = (),
 ) -> list[Diagnosis]:
     """Say why something failed, the likeliest root cause first.
 
@@ -36,17 +39,21 @@ def diagnose(
         manifest: dbt's manifest.json, parsed or its path.  [in target_dir]
         task: What Airflow knows of the failed task; see `Context.task`.
         target_dir: dbt's target directory, inside its project.
+        target: A warehouse that rowferry loads, as its URI or the settings of a job: it is asked which loads met a change
+            of a table that explains the failure. Nothing else leaves this machine.
+        tables: Tables of the source to ask about.  [all that the target knows]
     Returns:
         The diagnoses; none when nothing failed. When something failed and nothing says why, or when what was
         given is no log at all, one whose cause is `insufficient_evidence`.
     Raises:
         OSError, ValueError: A file cannot be read, or is no JSON.
+        RowferryError: `target` cannot be reached or read.
     """
-    target = Path(target_dir) if target_dir is not None else None
-    results, nodes = (_json(given, target, name) for given, name in ((run_results, "run_results.json"), (manifest, "manifest.json")))
+    folder = Path(target_dir) if target_dir is not None else None
+    results, nodes = (_json(given, folder, name) for given, name in ((run_results, "run_results.json"), (manifest, "manifest.json")))
     text = _text(log, task)
     read = engine.read_log(text) if text is not None else None
-    context = Context(lines=read.lines if read else (), run_results=results, manifest=nodes, target_dir=target, task=task or {})
+    context = Context(lines=read.lines if read else (), run_results=results, manifest=nodes, target_dir=folder, task=task or {})
 
     found = engine.merge([*(engine.causes(read) if read else []), *findings(results)])
     found = engine.ranked([*found, *detect(context, found)])
@@ -54,7 +61,13 @@ def diagnose(
     if not found:
         nothing = engine.undiagnosed(read) if read else None if results or task else engine.insufficient()
         found = [nothing] if nothing else []
-    return [private(enrich(_named(diagnosis, context), context)) for diagnosis in found]
+    deep = [enrich(_named(diagnosis, context), context) for diagnosis in found]
+    if target is not None:
+        from rowferry.diagnosis.loads import read_loads, with_loads
+
+        loads = read_loads(target, tables)
+        deep = [with_loads(diagnosis, loads) for diagnosis in deep]
+    return [private(diagnosis) for diagnosis in deep]
 
 
 def _text(log: str | Path | None, task: Mapping[str, Any] | None) -> str | None:

@@ -26,6 +26,8 @@ MOST_LINES = 8
 MOST_CONSEQUENCES = 50
 MOST_ROWS = 100
 """Rows that a pattern may go over."""
+SMALL = 1 << 18
+"""Characters of a log below which it is quicker to look for every pattern everywhere than to find out what words it needs."""
 
 _ERROR = re.compile(
     r"(?<!\b0 )(?<!\bno )\b(?:errors?|exception|fatal|panic|failed|failure|traceback|killed)\b|\w(?:Error|Exception|Timeout)\b|\berrors\.\w+"
@@ -159,7 +161,7 @@ class Text:
 
     def matches(self, pattern: re.Pattern[str]) -> Iterator[re.Match[str]]:
         """What `pattern.finditer` finds in the whole."""
-        words = needed_words(pattern.pattern)
+        words = needed_words(pattern.pattern) if len(self.whole) >= SMALL else ()
         if not words:
             yield from pattern.finditer(self.whole)
             return

@@ -10,6 +10,7 @@ import re
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 from rowferry.diagnosis import diagnose, engine
 from rowferry.diagnosis.model import INSUFFICIENT, Diagnosis
@@ -18,25 +19,25 @@ _PART = re.compile(r"(dag_id|run_id|task_id|map_index|attempt)=(.+)")
 
 
 def diagnose_place(
-    place: str | None, text: str | None = None, target_dir: str | None = None, run_results: str | None = None, manifest: str | None = None
+    place: str | None, text: str | None = None, target_dir: str | None = None, run_results: str | None = None, manifest: str | None = None, **loads: Any
 ) -> list[Diagnosis]:
-    """Diagnose what `place` names, or `text` when it is given; the others as in `diagnose`.
+    """Diagnose what `place` names, or `text` when it is given; the others, and `target` and `tables` as `loads`, as in `diagnose`.
 
     Raises:
         OSError, ValueError: Nothing is there, or it cannot be read.
     """
     if text is not None or place is None:
-        return diagnose(text, run_results, manifest, target_dir=target_dir)
+        return diagnose(text, run_results, manifest, target_dir=target_dir, **loads)
     path = Path(place)
     if not path.is_dir():
         artifact = _artifact(path)
-        return diagnose(None if artifact else path, path if artifact else run_results, manifest, target_dir=target_dir or (path.parent if artifact else None))
+        return diagnose(None if artifact else path, path if artifact else run_results, manifest, target_dir=target_dir or (path.parent if artifact else None), **loads)
     if any((path / name).is_file() for name in ("run_results.json", "manifest.json")):
-        return diagnose(None, run_results, manifest, target_dir=path)
+        return diagnose(None, run_results, manifest, target_dir=path, **loads)
     logs = list(_newest(path))
     if not logs:
         raise ValueError("the folder holds neither run_results.json nor a log")
-    found = [d for task, log in logs for d in _of_task(task, log, run_results, manifest, target_dir)]
+    found = [d for task, log in logs for d in _of_task(task, log, run_results, manifest, target_dir, loads)]
     known = [d for d in found if d.cause != INSUFFICIENT]
     return engine.ranked(known or found)
 
@@ -66,7 +67,7 @@ def _newest(folder: Path) -> Iterator[tuple[dict[str, str], Path]]:
         yield {found[1]: found[2] for found in parts}, log
 
 
-def _of_task(task: dict[str, str], log: Path, run_results: str | None, manifest: str | None, target_dir: str | None) -> Iterator[Diagnosis]:
+def _of_task(task: dict[str, str], log: Path, run_results: str | None, manifest: str | None, target_dir: str | None, loads: dict[str, Any]) -> Iterator[Diagnosis]:
     name = task.get("task_id", log.name) + (f"[{task['map_index']}]" if "map_index" in task else "")
-    for found in diagnose(log, run_results, manifest, task={"try_number": task.get("attempt"), **task}, target_dir=target_dir):
+    for found in diagnose(log, run_results, manifest, task={"try_number": task.get("attempt"), **task}, target_dir=target_dir, **loads):
         yield replace(found, captured={**found.captured, "task": name})
