@@ -216,3 +216,60 @@ def test_what_postgresql_takes_for_the_column_that_was_meant_is_heard(project: P
     log = ZERO.format("m", 'column "totl" does not exist\n  LINE 2: select totl\n                 ^\n  HINT:  Perhaps you meant to reference the column "t.total_cents" or the column "t.total".')
     found = _one(project, log, _manifest(_node(project, "models/m.sql", "select totl as a from {{ ref('t') }}")))
     assert found.captured["nearest"].split(", ")[0] == "total"
+
+
+# ---- whether the source has the rows too ----
+
+
+def _of_failed_test(root: Path, raw: str, kind: str, column: str, adapter: str = "postgres", where: str | None = None) -> Diagnosis:
+    source = {"unique_id": "source.shop.crm.orders", "resource_type": "source", "source_name": "crm", "name": "orders", "schema": "crm", "relation_name": '"crm"."orders"'}
+    model = _node(root, "models/m.sql", raw.format("{{ source('crm', 'orders') }}"), raw.format("crm.orders"), depends_on={"nodes": [source["unique_id"]], "macros": []})
+    arguments = {"values": ["a", "b"]} if kind == "accepted_values" else {}
+    test = _node(
+        root, "models/a_test.sql", "select 1", "select 1", kind="test", column_name=column, attached_node="model.shop.m",
+        test_metadata={"name": kind, "kwargs": {"column_name": column, "arguments": arguments}}, config={"where": where},
+        depends_on={"nodes": ["model.shop.m"], "macros": []},
+    )
+    manifest = _manifest(model, test, adapter=adapter, sources={source["unique_id"]: source})
+    return _one(root, f"Failure in test a_test (models/m.yml)\n  Got 2 results, configured to fail if != 0", manifest)
+
+
+@pytest.mark.parametrize(
+    ("raw", "column", "asked"),
+    [
+        ("select id from {}", "id", 'select * from "crm"."orders" where id is null'),
+        ("select * from {}", "id", 'select * from "crm"."orders" where id is null'),
+        ("with o as (select * from {}), r as (select o.n as id from o) select * from r", "id", 'select * from "crm"."orders" where n is null'),
+        ('select "orderId" as id from {}', "id", 'select * from "crm"."orders" where "orderId" is null'),
+        ("select coalesce(a, b) as id from {}", "id", 'select * from "crm"."orders" where b is null'),
+    ],
+)
+def test_the_source_is_asked_by_the_name_that_the_column_has_there(project: Path, raw: str, column: str, asked: str) -> None:
+    assert _of_failed_test(project, raw, "not_null", column).captured["source_query"] == asked
+
+
+def test_values_that_the_model_changes_are_listed_as_the_source_has_them(project: Path) -> None:
+    plain = _of_failed_test(project, "select status from {}", "accepted_values", "status")
+    assert "where status not in ('a', 'b')" in plain.captured["source_query"]
+    changed = _of_failed_test(project, "select lower(s) as status from {}", "accepted_values", "status")
+    assert changed.captured["source_query"] == 'select s, count(*) as n_rows from "crm"."orders" group by s order by n_rows desc'
+
+
+def test_the_rows_of_a_test_with_a_filter_are_those_within_it(project: Path) -> None:
+    found = _of_failed_test(project, "select id from {}", "not_null", "id", where="day > 3")
+    assert found.captured["query"] == 'select * from (select * from "w"."main"."m" where day > 3) as tested where id is null'
+
+
+def test_a_renamed_column_is_quoted_where_the_dialect_needs_it_and_without_a_likely_name_those_there_are_listed(project: Path) -> None:
+    parent = _node(project, "models/t.sql", "x", 'with o as (select "userId", total from u) select * from o')
+    model = _node(project, "models/m.sql", 'select "user_Id" from {{ ref(\'t\') }}', depends_on={"nodes": ["model.shop.t"], "macros": []})
+    _patched(project, _one(project, ZERO.format("m", 'column "user_Id" does not exist'), _manifest(parent, model)))
+    assert (project / "models/m.sql").read_text() == 'select "userId" as "user_Id" from {{ ref(\'t\') }}'
+    found = _one(project, ZERO.format("m", 'column "zebra" does not exist'), _manifest(parent, model))
+    assert found.diff is None and any(note.endswith("has userId, total") for note in found.notes)
+
+
+def test_what_duckdb_lists_is_no_likely_name(project: Path) -> None:
+    log = ZERO.format("m", 'Binder Error: Referenced column "amount" not found in FROM clause!\nCandidate bindings: "status"')
+    found = _one(project, log, _manifest(_node(project, "models/m.sql", "select amount as a from {{ ref('t') }}"), adapter="duckdb"))
+    assert found.diff is None

@@ -476,7 +476,7 @@ class Reader:
             return set()
         called = self.call(start, stop)
         if called and called[0] == "equal_null" and len(called[1]) == 2:
-            return self.case_facts(*called[1], holds)
+            return self.case_facts(called[1][0], called[1][1], holds)
         for i in self.top(start, stop):
             word = self.word(i)
             if word == "between" and holds:

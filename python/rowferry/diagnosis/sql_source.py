@@ -130,7 +130,8 @@ class Source:
     @cached_property
     def _branches(self) -> list[list[tuple[int, int]]]:
         """Of each `{% if %}` from where to where its branches go."""
-        found, opened = [], []
+        found: list[list[tuple[int, int]]] = []
+        opened: list[tuple[str, list[tuple[int, int]], int]] = []
         for part in self.jinja:
             word = part.code.partition(" ")[0] if part.kind == "{%" else ""
             if word in ("if", "for"):
