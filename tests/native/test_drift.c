@@ -235,7 +235,7 @@ TEST(a_key_that_has_another_name_is_asked_for_under_the_one_of_before) {
     make_facts(&facts, ",\"on_schema_change\":\"apply\"");
     lay_lines(&facts);
     facts.source_columns[0].name = "number";
-    assert_code(rf_keys_as_before(&facts.last, &facts.target, &facts.source, facts.arena, &before, &any, &facts.err), RF_OK, &facts.err);
+    assert_code(rf_keys_as_before(&facts.last, &facts.target, &facts.source, &facts.arena, &before, &any, &facts.err), RF_OK, &facts.err);
     assert_true(any);
     assert_string_equal(before.columns[0].name, "id");
     assert_string_equal(facts.source.columns[0].name, "number");
