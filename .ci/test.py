@@ -55,7 +55,7 @@ def main(arguments: list[str]) -> int:
     signal.signal(signal.SIGTERM, lambda *_: [process.send_signal(signal.SIGINT) for process in list(running)])
     total = compiled() + native_programs()
     if not native_only:
-        total += python_tests(arguments)
+        total += python_linted() + python_tests(arguments)
     print(f"{total} in {time.monotonic() - started:.0f} s", flush=True)
     return 0 if total.passed and not total.failed else 1
 
@@ -123,6 +123,13 @@ def fixed_addresses() -> tuple[str, ...]:
     command = ("setarch", "--addr-no-randomize")
     allowed = subprocess.run([*command, "true"], stderr=subprocess.DEVNULL, check=False).returncode == 0
     return command if allowed else ()
+
+
+def python_linted() -> Figures:
+    """All Python by the rules of pyproject.toml; stands for one test."""
+    headline("Python without a finding")
+    code, _ = run([sys.executable, "-E", "-m", "ruff", "check", "--no-cache", "."])
+    return Figures(passed=1) if code == 0 else Figures(failed=1)
 
 
 def python_tests(arguments: list[str]) -> Figures:

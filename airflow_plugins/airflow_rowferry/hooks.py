@@ -133,9 +133,9 @@ def _odbc_string(conn_id: str) -> str:
 
 def _snowflake_uri(conn_id: str, conn: Connection) -> str:
     # The provider is wanted by those alone who have such a connection.
-    from airflow.providers.snowflake.hooks.snowflake import SnowflakeHook  # noqa: PLC0415
+    from airflow.providers.snowflake.hooks.snowflake import SnowflakeHook
 
-    known = SnowflakeHook(snowflake_conn_id=conn_id)._get_conn_params()  # noqa: SLF001  # what its get_conn signs in with
+    known = SnowflakeHook(snowflake_conn_id=conn_id)._get_conn_params()  # what its get_conn signs in with
     if not known.get("account"):
         raise AirflowFailException(f"connection {conn_id!r} of type 'snowflake' names no account in its extra")
     account = ".".join(part for part in (known["account"], known.get("region")) if part)

@@ -72,7 +72,7 @@ _lock = threading.Lock()
 
 def correct_fakesnow() -> None:
     """Reads CSV as Snowflake does with the options of a load."""
-    from fakesnow import copy_into  # noqa: PLC0415  # only the server's process has it
+    from fakesnow import copy_into  # only the server's process has it
 
     def handle_csv(options: dict[str, Any]) -> copy_into.ReadCSV:
         if options.get("NULL_IF") != [] or str(options.get("ESCAPE_UNENCLOSED_FIELD")).upper() != "NONE":
@@ -95,7 +95,7 @@ def correct_fakesnow() -> None:
     plain_times = arrow.timestamp_to_sf_struct
 
     def times_with_nulls(times: Any) -> Any:
-        import pyarrow as pa  # noqa: PLC0415
+        import pyarrow as pa
 
         times = times.combine_chunks() if isinstance(times, pa.ChunkedArray) else times
         made = plain_times(times)
@@ -111,7 +111,7 @@ column_names: dict[int, list[str]] = {}
 
 def sqlglot_columns(names: list[str]) -> Any:
     """columns = {'a': 'VARCHAR', …}: how many there are has to be known where nothing is guessed."""
-    import sqlglot  # noqa: PLC0415
+    import sqlglot
 
     columns = ", ".join(f"'c{i}': 'VARCHAR'" for i, _ in enumerate(names))
     return sqlglot.parse_one(f"columns = {{{columns}}}", read="duckdb")
@@ -120,7 +120,7 @@ def sqlglot_columns(names: list[str]) -> Any:
 def remember_columns(conn: Any, sql: str) -> None:
     """A CSV is read with as many columns as its table has."""
     if found := re.match(r'COPY INTO "?(\w+)"?', sql):
-        described = conn._duck_conn.execute(f'DESCRIBE "{found[1]}"').fetchall()  # noqa: SLF001
+        described = conn._duck_conn.execute(f'DESCRIBE "{found[1]}"').fetchall()
         column_names[threading.get_ident()] = [row[0] for row in described]
 
 
@@ -177,18 +177,18 @@ def refusal(code: str, message: str, sqlstate: str = "57014") -> dict[str, Any]:
 def make_app() -> Any:
     """The server's application, with what stands between it and the driver."""
     server = importlib.import_module("fakesnow.server")  # its package has a function of that name
-    import duckdb  # noqa: PLC0415
-    from snowflake.connector.errors import ProgrammingError  # noqa: PLC0415
-    from starlette.applications import Starlette  # noqa: PLC0415
-    from starlette.requests import Request  # noqa: PLC0415
-    from starlette.responses import JSONResponse, PlainTextResponse  # noqa: PLC0415
-    from starlette.routing import Route  # noqa: PLC0415
+    import duckdb
+    from snowflake.connector.errors import ProgrammingError
+    from starlette.applications import Starlette
+    from starlette.requests import Request
+    from starlette.responses import JSONResponse, PlainTextResponse
+    from starlette.routing import Route
 
     correct_fakesnow()
 
     def end_session(token: str) -> None:
         if conn := server.sessions.pop(token, None):
-            conn._duck_conn.interrupt()  # noqa: SLF001
+            conn._duck_conn.interrupt()
             conn.close()
 
     def corrected(token: str, sql: str) -> str | None:
@@ -254,8 +254,8 @@ def make_app() -> Any:
 
                 def execute_with_columns(command: str, *more: Any, **kw: Any) -> Any:
                     remember_columns(conn, command)
-                    if command.startswith("MERGE") and conn._in_transaction:  # noqa: SLF001
-                        made._duck_conn = Within(conn._duck_conn)  # noqa: SLF001
+                    if command.startswith("MERGE") and conn._in_transaction:
+                        made._duck_conn = Within(conn._duck_conn)
                     try:
                         return run(command, *more, **kw)
                     except duckdb.Error as error:
@@ -303,9 +303,9 @@ def make_app() -> Any:
 
 
 def main() -> None:
-    import socket  # noqa: PLC0415
+    import socket
 
-    import uvicorn  # noqa: PLC0415
+    import uvicorn
 
     # Named TCP: of such alone asyncio turns Nagle's wait off, which costs 40 ms at each answer.
     listening = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)

@@ -24,7 +24,7 @@ SHAPES = {
     "partitions": f"CREATE TABLE items ({COLUMNS}, PRIMARY KEY (id)) PARTITION BY HASH (id); CREATE INDEX ON items (updated_at);"
     + "".join(f"CREATE TABLE items_{n} PARTITION OF items FOR VALUES WITH (MODULUS {PARTS}, REMAINDER {n});" for n in range(PARTS)),
 }
-JOURNAL = f"""
+JOURNAL = """
 CREATE SEQUENCE versions;
 CREATE TABLE journal (
     seq bigserial PRIMARY KEY, id bigint, version bigint, op text NOT NULL, digest text,
@@ -51,7 +51,7 @@ END $$;
 CREATE TRIGGER stamp BEFORE INSERT OR UPDATE ON items FOR EACH ROW EXECUTE FUNCTION stamp();
 CREATE TRIGGER journalise AFTER INSERT OR UPDATE OR DELETE ON items FOR EACH ROW EXECUTE FUNCTION journalise();
 CREATE TRIGGER empty AFTER TRUNCATE ON items FOR EACH STATEMENT EXECUTE FUNCTION journalise();
-INSERT INTO items (id, note) SELECT n, repeat(chr(97 + n % 26), {{note}}) FROM generate_series(1, {{rows}}) n;
+INSERT INTO items (id, note) SELECT n, repeat(chr(97 + n % 26), {note}) FROM generate_series(1, {rows}) n;
 """
 
 VISIBLE = """

@@ -37,8 +37,8 @@ FAULTS_A_ROUND = 100
 MOST_CALLS = {"malloc": 800, "recv": 90, "send": 60, "poll": 120}
 LEAST_SECONDS = 60
 MOST_CHANGES_OF_A_FILE = 40
-WEIGHTS = {kind: 4.0 for kind in TO_THE_STEP + BESIDE_THE_STEP} | {kind: 2.0 for kind in CALLS} | {"malloc": 6.0, "crash": 0.6, "delay": 1.0}
-FILE_WEIGHTS = {kind: 1.0 for kind in AT_THE_SOURCE_OF_A_FILE} | {"file kill": 4.0, "holder": 1.0, "crash": 0.15}
+WEIGHTS = dict.fromkeys(TO_THE_STEP + BESIDE_THE_STEP, 4.0) | dict.fromkeys(CALLS, 2.0) | {"malloc": 6.0, "crash": 0.6, "delay": 1.0}
+FILE_WEIGHTS = dict.fromkeys(AT_THE_SOURCE_OF_A_FILE, 1.0) | {"file kill": 4.0, "holder": 1.0, "crash": 0.15}
 TARGETS = ["postgres", "postgres", "postgres", "duckdb", "mariadb", "sqlite"]
 
 Places = tuple[Server, Server, MariaDb]

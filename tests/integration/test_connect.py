@@ -15,7 +15,6 @@ import psycopg
 import pytest
 from route import Route, described, started, until, waits_for
 
-import rowferry
 from rowferry.demo.servers import Server, free_port, start_postgres
 from rowferry.errors import AuthenticationError, ConfigurationError, RowferryError, SourceError, TargetError
 

@@ -252,7 +252,7 @@ class Append(History):
         current = {row[0]: row[1:] for row in self.source_rows(", ".join(["id", "v", *self.added]))}
         versions = self.versions()
         assert {id: _without_repeats(v for deleted, v, *_ in rows if not deleted) for id, rows in versions.items()} == self.seen
-        for id, rows in versions.items():
+        for rows in versions.values():
             assert len(rows) == len(_without_repeats(rows)), "a version is there twice"
             assert not any(before[0] and after[0] for before, after in itertools.pairwise(rows)), "what is gone went again"
         newest = {id: rows[-1][1 : 2 + len(self.added)] for id, rows in versions.items() if id in current}

@@ -145,7 +145,7 @@ def test_an_empty_text_is_not_null(file: File) -> None:
 
 @pytest.mark.parametrize("value", ["a\0b", "broken \udcff"])
 def test_a_text_that_no_database_here_holds_is_named_with_column_and_row(file: File, value: str) -> None:
-    raw = pa.array(["good".encode(), value.encode("utf-8", "surrogateescape")])
+    raw = pa.array([b"good", value.encode("utf-8", "surrogateescape")])
     text = pa.Array.from_buffers(pa.string(), 2, raw.buffers())
     assert 'column "text" of row 2' in file.refused(errors.DataError, table(text=text)).message
 
@@ -168,7 +168,7 @@ def test_a_key_that_is_null_is_refused(file: File) -> None:
 def test_of_rows_that_share_a_key_the_later_one_wins_whatever_its_values(file: File) -> None:
     rows = pa.table({"id": [1, 2, 1, 1, 2], "n": [1, 2, 3, None, -0.0], "l": [[1], None, [2], [], [None]]})
     for _ in range(2):
-        counts = file.load((batch for batch in rows.to_batches(max_chunksize=2))).this_try
+        counts = file.load(batch for batch in rows.to_batches(max_chunksize=2)).this_try
         assert (counts.read, counts.duplicates, counts.inserted + counts.updated) == (5, 3, 2)
         assert file.rows("id, n, signbit(n), l") == [(1, None, None, []), (2, 0.0, True, [None])]
 

@@ -203,7 +203,7 @@ def test_what_snowflake_has_no_room_for_goes_as_text(account: Account) -> None:
 
 @pytest.mark.parametrize("value", ["a\0b", "broken \udcff"])
 def test_a_text_that_no_database_here_holds_is_named_with_column_and_row(account: Account, value: str) -> None:
-    raw = pa.array(["good".encode(), value.encode("utf-8", "surrogateescape")])
+    raw = pa.array([b"good", value.encode("utf-8", "surrogateescape")])
     text = pa.Array.from_buffers(pa.string(), 2, raw.buffers())
     assert 'column "text" of row 2' in account.refused(errors.DataError, table(text=text)).message
 

@@ -168,7 +168,7 @@ def test_a_with_block_raises_the_failure_itself(route: Route, consumer: Any) -> 
         consumer(rows)
     assert caught.value.__cause__ is not None
     with pytest.raises(ZeroDivisionError), things(route) as rows:
-        1 / 0  # noqa: B018
+        1 / 0
     nobody_is_left(route)
 
 

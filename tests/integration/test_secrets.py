@@ -10,7 +10,6 @@ import base64
 import json
 import logging
 import os
-import subprocess
 import traceback
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass

@@ -19,7 +19,7 @@
 #include <time.h>
 #include <unistd.h>
 
-enum { MOST_BLOCKS = 16384, MOST_ALLOCATIONS = 20000, SECONDS_PER_TEST = 60, THREADS_END_MS = 2000 };
+enum { MOST_BLOCKS = 16384, MOST_ALLOCATIONS = 20000, SECONDS_PER_TEST = 300, THREADS_END_MS = 2000 };
 
 static atomic_int granted; /* allocations until one fails */
 static atomic_bool denied; /* one failed */

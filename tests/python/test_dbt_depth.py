@@ -231,7 +231,7 @@ def _of_failed_test(root: Path, raw: str, kind: str, column: str, adapter: str =
         depends_on={"nodes": ["model.shop.m"], "macros": []},
     )
     manifest = _manifest(model, test, adapter=adapter, sources={source["unique_id"]: source})
-    return _one(root, f"Failure in test a_test (models/m.yml)\n  Got 2 results, configured to fail if != 0", manifest)
+    return _one(root, "Failure in test a_test (models/m.yml)\n  Got 2 results, configured to fail if != 0", manifest)
 
 
 @pytest.mark.parametrize(

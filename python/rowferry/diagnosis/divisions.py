@@ -609,7 +609,7 @@ class Reader:
         factors = self.terms(start, stop, ("*", "/"))
         if len(factors) > 1:
             signs = [self.sign(*span, scope) for span in factors]
-            return Sign.ZERO if Sign.ZERO in signs else _same([s for s in signs])
+            return Sign.ZERO if Sign.ZERO in signs else _same(signs)
         if any(self.word(i) in _MULTIPLIES for i in self.top(start + 1, stop)):
             return Sign.UNKNOWN
         return self.operand_sign(start, stop, scope)

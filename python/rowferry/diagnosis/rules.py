@@ -56,7 +56,7 @@ LEVELS = {"airflow": 1, "cosmos": 2, "dbt": 3, "adapter": 4, "server": 5}
 def rules() -> tuple[Rule, ...]:
     """All rows, in their order of precedence."""
     loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
-    return tuple(_rule(row) for row in yaml.load(FILE.read_text(encoding="utf-8"), loader))  # noqa: S506, a safe loader
+    return tuple(_rule(row) for row in yaml.load(FILE.read_text(encoding="utf-8"), loader))
 
 
 @cache

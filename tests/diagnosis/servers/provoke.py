@@ -91,8 +91,6 @@ def log(cause: str | None) -> Callable[[Make], Make]:
 def main() -> None:
     chosen = sys.argv[1:] or list(LOGS)
     os.environ.update(DBT_SEND_ANONYMOUS_USAGE_STATS="0")
-    import dbt.adapters.duckdb
-    import dbt.adapters.postgres
     folder = Path(tempfile.mkdtemp(prefix="rf-provoke", dir="/tmp"))
     folder.chmod(0o755)
     try:
