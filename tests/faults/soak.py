@@ -73,8 +73,9 @@ def conform_and_soak(seconds: float, program: Path, folder: Path) -> int:
 def conform(folder: Path) -> tuple[str, bool]:
     """The full product: its figures, and whether all of it holds."""
     report = folder / "conformance.xml"
-    workers = [f"--numprocesses={WORKERS}", "--dist=worksteal"]  # not a worker a file: they are two files
-    command = [sys.executable, "-E", "-m", "pytest", "-q", "--require-servers", *workers, f"--junitxml={report}", "tests/integration/test_conformance.py", "tests/integration/test_histories.py", "tests/integration/test_drift_modes.py"]
+    workers = [f"--numprocesses={WORKERS}", "--dist=worksteal"]  # not a worker a file: they are a few files
+    files = [f"tests/integration/test_{name}.py" for name in ("conformance", "histories", "drift_modes", "mask")]
+    command = [sys.executable, "-E", "-m", "pytest", "-q", "--require-servers", *workers, f"--junitxml={report}", *files]
     done = subprocess.run(command, cwd=ROOT, env=os.environ | {"CONFORMANCE": "full"}, check=False)
     suite = xml.parse(report).getroot().find("testsuite") if report.exists() else None
     if suite is None:
