@@ -43,8 +43,8 @@ def drawn(sink: Sink) -> settings:
         derandomize=not WIDE,
         database=None,
         deadline=None,
-        max_examples=100 if WIDE else 4 if isinstance(sink, Duckdb) else 10,
-        stateful_step_count=30 if WIDE else 12,
+        max_examples=20 if WIDE else 4 if isinstance(sink, Duckdb) else 10,
+        stateful_step_count=25 if WIDE else 12,
         phases=(Phase.generate, Phase.shrink) if WIDE else (Phase.generate,),
         suppress_health_check=list(HealthCheck),
     )
@@ -391,6 +391,7 @@ def struck(program: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Pat
 sink = sinks(*(SINKS if WIDE else (Postgres, Duckdb)))
 
 
+@pytest.mark.timeout(3600 if WIDE else 600)
 @pytest.mark.parametrize("mode", [Merge, MergeMasked, Append, Replace, *([MergeFull] if WIDE else [])], ids=lambda mode: mode.__name__)
 def test_any_history_ends_with_the_target_equal_to_the_source(
     source: tuple[str, psycopg.Connection], sink: Sink, struck: tuple[Path, Path, Path], mode: type[History], monkeypatch: pytest.MonkeyPatch
