@@ -90,7 +90,9 @@ class MariaDb:
         return self
 
     def _as_owner(self) -> dict[str, Any]:
-        place: dict[str, Any] = {"cwd": self._folder, "env": {**clean_environment(), "PATH": os.environ.get("PATH", os.defpath) + ":/usr/sbin"}}
+        """Its temporary files too lie where the owner may write, whatever TMPDIR is ours."""
+        environment = {**clean_environment(), "PATH": os.environ.get("PATH", os.defpath) + ":/usr/sbin", "TMPDIR": str(self._folder)}
+        place: dict[str, Any] = {"cwd": self._folder, "env": environment}
         if self._owner:
             account = pwd.getpwnam(self._owner)
             place.update(user=account.pw_uid, group=account.pw_gid, extra_groups=[])
