@@ -241,7 +241,7 @@ def _of_failed_test(root: Path, raw: str, kind: str, column: str, adapter: str =
         ("select * from {}", "id", 'select * from "crm"."orders" where id is null'),
         ("with o as (select * from {}), r as (select o.n as id from o) select * from r", "id", 'select * from "crm"."orders" where n is null'),
         ('select "orderId" as id from {}', "id", 'select * from "crm"."orders" where "orderId" is null'),
-        ("select coalesce(a, b) as id from {}", "id", 'select * from "crm"."orders" where b is null'),
+        ("select coalesce(b, a) as id from {}", "id", 'select * from "crm"."orders" where b is null'),
     ],
 )
 def test_the_source_is_asked_by_the_name_that_the_column_has_there(project: Path, raw: str, column: str, asked: str) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -248,7 +248,7 @@ def failed_test(diagnosis: Diagnosis, context: Context) -> Diagnosis:
         if at_source:
             asked = f"the model changes {name} on its way; what {table} has" if at_source is listed else f"whether {table} has them too"
             notes.append(f"{asked}:\n{at_source}")
-            captured["source_query"] = at_source
+            captured.setdefault("source_query", at_source)
     shown = ".".join(filter(None, (model.get("source_name"), model["name"], column))) if model and kind else test.get("name")
     title = f"{kind} test of {shown} failed" if kind else f"the test {shown} failed"
     return _more(diagnosis, *notes, title=title, fix=_TEST_FIXES.get(kind, diagnosis.fix), captured=captured)
@@ -334,8 +334,17 @@ def _lineage(sql: str, column: str, dialect: str) -> list[tuple[str, str, bool]]
             found.append((".".join(part.name for part in step.source.parts), name, changed))
         plain = step.expression.unalias() if isinstance(step.expression, exp.Expression) else None
         changed = changed or not (plain is None or isinstance(plain, (exp.Column, exp.Star, exp.Table, exp.Select, exp.Union)))
-        waiting += [(below, name, changed) for below in reversed(step.downstream)]
+        waiting += [(below, name, changed) for below in sorted(step.downstream, key=_place_in(step.expression), reverse=True)]
     return found
+
+
+def _place_in(expression: Any) -> Callable[[Any], int]:
+    """Of a step below: where the expression has its column. sqlglot keeps them in a set, whose order is another in each process."""
+    from sqlglot import exp
+
+    names = [column.name for column in expression.find_all(exp.Column)] if isinstance(expression, exp.Expression) else []
+    places = {name: place for place, name in reversed(list(enumerate(names)))}
+    return lambda step: places.get(exp.to_column(step.name).name, len(names))
 
 
 def _starred(query: Any, column: str) -> list[tuple[str, str, bool]]:
