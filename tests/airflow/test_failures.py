@@ -32,9 +32,9 @@ def test_a_cosmos_task_has_the_node_and_the_root_cause_of_its_failure_in_its_own
 
 
 def test_a_sensor_that_waited_in_vain_says_when_that_last_came(world: World):
-    green = world.airflow.trigger("green")
-    assert world.airflow.wait("green", green, timeout=60) == "success"
-    ended = next(i["end_date"] for i in world.airflow.task_instances("green", green) if i["task_id"] == "check")
+    came = world.airflow.trigger("comes_once")
+    assert world.airflow.wait("comes_once", came, timeout=60) == "success"
+    ended = next(i["end_date"] for i in world.airflow.task_instances("comes_once", came) if i["task_id"] == "check")
     folder = world.folder / "exports"
     folder.mkdir()
     (folder / "orders_of_yesterday.csv").write_text("1")
@@ -44,7 +44,7 @@ def test_a_sensor_that_waited_in_vain_says_when_that_last_came(world: World):
     assert world.airflow.wait("waits_in_vain", run_id, timeout=60) == "failed"
     of_dag, of_file = (world.airflow.logs("waits_in_vain", run_id, task_id) for task_id in ("for_a_dag", "for_a_file"))
     assert "[sensor_timeout: confirmed" in of_dag
-    assert f"the last success of the task check of DAG green: run {green}" in of_dag
+    assert f"the last success of the task check of DAG comes_once: run {came}" in of_dag
     assert f"ended at {datetime.fromisoformat(ended):%Y-%m-%d %H:%M:%S} UTC" in of_dag
     assert f"the newest *.csv in {folder} is orders_of_yesterday.csv, of 2026-01-01 00:00:00 UTC" in of_file
 

@@ -48,9 +48,16 @@ with DAG("workers_die", schedule=None):
     [killed(), lost()] >> after()
     notify_outcome()
 
+with DAG("comes_once", schedule=None):
+
+    @task
+    def check(): ...
+
+    check()
+
 WAITS = {"poke_interval": 0.5, "timeout": 1}
 
 with DAG("waits_in_vain", schedule=None):
-    ExternalTaskSensor(task_id="for_a_dag", external_dag_id="green", external_task_id="check", **WAITS)
+    ExternalTaskSensor(task_id="for_a_dag", external_dag_id="comes_once", external_task_id="check", **WAITS)
     FileSensor(task_id="for_a_file", fs_conn_id="files", filepath="exports/orders.csv", **WAITS)
     notify_outcome()
