@@ -110,25 +110,32 @@ def test_a_masked_column_that_drifts_stays_masked(items: Pair, mask: str) -> Non
         is_text = items.source_rows("pg_typeof(price)::text")[0][0] == "text"
         return [(id, masked(text, mask) if is_text or mask != "redact" else None) for id, text in texts.items()]
 
+    def shown() -> list[tuple[int, str | None]]:
+        """As texts: where digits are kept as such, they are read as numbers whatever they are of."""
+        return [(id, None if price is None else str(price)) for id, price in items.rows("id, price")]
+
     items.run(**settings)
-    assert items.rows("id, price") == hidden()
+    assert shown() == hidden()
     items.write("ALTER TABLE {t} DROP price")
     unmasked: dict[str, Any] = {"verify": True}
+    if isinstance(items.sink, Sqlite) and mask != "redact":
+        items.refused(SchemaDriftError, **unmasked, on_schema_change={"column_dropped": "ignore"})  # it takes no NOT NULL away
+        return
     assert kinds(items.run(**unmasked, on_schema_change={"column_dropped": "ignore"})) == ["column_dropped"]
     items.write("ALTER TABLE {t} ADD price numeric(12,2) DEFAULT 7.25")
     report = items.run(**settings)
     assert (report.drift, report.reconciled) == ((), True)
-    assert items.rows("id, price") == hidden()
-    items.write("ALTER TABLE {t} ALTER price TYPE numeric(20,3)")
+    assert shown() == hidden()
+    items.write("ALTER TABLE {t} ALTER price TYPE numeric(20,2)")
     changes = mask == "redact" and not isinstance(items.sink, Sqlite)
     assert kinds(items.run(**settings)) == (["type_widened"] if changes else [])
-    assert items.rows("id, price") == hidden()
+    assert shown() == hidden()
     items.write("ALTER TABLE {t} ALTER price TYPE text USING 'clear ' || price")
     if isinstance(items.sink, Snowflake) and changes:
         items.refused(SchemaDriftError, **settings, on_schema_change="apply")
         return
     assert kinds(items.run(**settings, on_schema_change={"type_changed": "apply"})) == (["type_changed"] if changes else [])
-    assert items.rows("id, price") == hidden() and "clear" not in repr(items.rows("price") if mask != "truncate:3" else "")
+    assert shown() == hidden() and "clear" not in repr(items.rows("price") if mask != "truncate:3" else "")
 
 
 def test_another_mask_reads_everything_and_appends_what_then_comes(items: Pair) -> None:

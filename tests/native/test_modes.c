@@ -140,11 +140,11 @@ TEST(a_row_is_known_by_its_transaction_but_in_a_full_read_by_its_values_alone) {
     struct facts facts;
     plan_versions(&facts, "");
     mentions(&facts, rf_sql_append, "t.\"_source_xid\" = s.\"_rowferry_xid\"", true);
-    mentions(&facts, rf_sql_append, "newer.\"id\" = t.\"id\" AND newer.\"_load_id\" > t.\"_load_id\")", true);
-    mentions(&facts, rf_sql_append, "t.\"_deleted_at\" IS NULL", true);
+    mentions(&facts, rf_sql_append, "t.\"id\" = s.\"id\" ORDER BY t.\"_load_id\" DESC LIMIT 1) t WHERE t.\"_deleted_at\" IS NULL", true);
     drop_facts(&facts);
     plan_versions(&facts, ",\"capture\":\"full\"");
     mentions(&facts, rf_sql_append, "t.\"_source_xid\" = s.\"_rowferry_xid\"", false);
+    mentions(&facts, rf_sql_append, "newer.\"id\" = t.\"id\" AND newer.\"_load_id\" > t.\"_load_id\") AND t.\"_deleted_at\" IS NULL", true);
     mentions(&facts, rf_sql_append, "ROW(t.\"id\", t.\"amount\", t.\"note\")::text <> ROW(s.\"id\"", true);
     drop_facts(&facts);
 }
