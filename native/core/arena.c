@@ -58,3 +58,10 @@ char *rf_arena_copy(struct rf_arena *arena, const char *text) {
     if (copy) memcpy(copy, text, n_bytes);
     return copy;
 }
+
+enum rf_code rf_arena_text(struct rf_arena *arena, struct rf_text *text, const char **out, struct rf_error *err) {
+    enum rf_code code = rf_text_check(text, err);
+    if (code == RF_OK && !(*out = rf_arena_copy(arena, text->data ? text->data : ""))) code = rf_no_memory(err);
+    rf_text_free(text);
+    return code;
+}

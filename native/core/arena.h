@@ -7,6 +7,7 @@
 #define RF_ARENA_H
 
 #include "core/error.h"
+#include "core/text.h"
 
 #include <stddef.h>
 
@@ -26,5 +27,8 @@ void *rf_arena_take(struct rf_arena *arena, size_t n_bytes);
 
 /* A copy of `text` in the arena; NULL stays NULL, and NULL on exhaustion. */
 char *rf_arena_copy(struct rf_arena *arena, const char *text);
+
+/* Moves a text that was written into the arena, as "" when nothing was; it is freed. RF_NO_MEMORY when it failed or does not fit. */
+enum rf_code rf_arena_text(struct rf_arena *arena, struct rf_text *text, const char **out, struct rf_error *err);
 
 #endif

@@ -1,6 +1,7 @@
 #include "core/capture.h"
 
 #include "core/ground.h"
+#include "core/settle.h"
 #include "core/timestamp.h"
 
 #include <inttypes.h>
@@ -284,14 +285,13 @@ static enum rf_code read_window(struct rf_plan *plan, struct rf_arena *arena, st
 
 /* Numbers of transactions are compared modulo 2^32; what can no longer be compared cannot be told from what is there either. */
 static enum rf_code read_settled(struct rf_plan *plan, struct rf_arena *arena, struct rf_error *err) {
-    enum { MARGIN = 1 << 20 }; /* the server counts on while the run looks */
     plan->reading = RF_READ_VERSIONS;
     if (!find_base(plan)) {
         plan->since = plan->as_of = 0;
         return plan->first_load ? explain_missing_base(plan, arena, err) : RF_OK;
     }
     RF_TRY(rf_find_ground(plan, arena, err));
-    if (plan->source->snapshot.xmax < plan->since + (UINT64_C(1) << 31) - MARGIN) return RF_OK;
+    if (plan->source->snapshot.xmax < plan->since + (UINT64_C(1) << 31) - RF_COUNTS_ON) return RF_OK;
     return rf_refuse_ground(plan, "more than 2^31 transactions passed since the last load: row versions can no longer be compared", err);
 }
 

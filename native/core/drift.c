@@ -540,10 +540,7 @@ static enum rf_code drop_column(struct rf_plan *plan, int at, struct rf_target_f
 static enum rf_code name_keys(const struct rf_plan *plan, struct rf_arena *arena, const char **out, struct rf_error *err) {
     struct rf_text names = {0};
     for (int k = 0; k < plan->source->n_keys; k++) rf_text_addf(&names, "%s%s", k > 0 ? ", " : "", plan->source->columns[plan->source->keys[k]].name);
-    enum rf_code code = rf_text_check(&names, err);
-    if (code == RF_OK && !(*out = rf_arena_copy(arena, names.data))) code = rf_no_memory(err);
-    rf_text_free(&names);
-    return code;
+    return rf_arena_text(arena, &names, out, err);
 }
 
 /* Of columns that hold values already; a server that enforces no key would take the same row twice. */

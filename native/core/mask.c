@@ -77,11 +77,9 @@ static void set_type(struct rf_column *column, const struct rf_mask *mask) {
 static enum rf_code mask_column(struct rf_column *column, const struct rf_mask *mask, struct rf_arena *arena, struct rf_error *err) {
     struct rf_text expression = {0};
     add_expression(column, mask, &expression);
-    enum rf_code code = rf_text_check(&expression, err);
-    if (code == RF_OK && !(column->masked = rf_arena_copy(arena, expression.data))) code = rf_no_memory(err);
-    rf_text_free(&expression);
-    if (code == RF_OK) set_type(column, mask);
-    return code;
+    RF_TRY(rf_arena_text(arena, &expression, &column->masked, err));
+    set_type(column, mask);
+    return RF_OK;
 }
 
 static enum rf_code check_names(const struct rf_job *job, const struct rf_source_facts *facts, struct rf_error *err) {

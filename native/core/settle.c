@@ -58,13 +58,7 @@ static enum rf_code note_all(struct rf_plan *plan, uint64_t aged, struct rf_aren
     rf_text_addf(&whole, "%s%s" RF_NOTE_SETTLED "\n", now, *now && now[strlen(now) - 1] != '\n' ? "\n" : "");
     note_left(plan, &whole);
     if (aged > 0) rf_text_addf(&whole, RF_NOTE_AGED "%" PRIu64 "\n", aged);
-    enum rf_code code = rf_text_check(&whole, err);
-    if (code == RF_OK) {
-        plan->next.fingerprint = rf_arena_copy(arena, whole.data);
-        if (!plan->next.fingerprint) code = rf_no_memory(err);
-    }
-    rf_text_free(&whole);
-    return code;
+    return rf_arena_text(arena, &whole, &plan->next.fingerprint, err);
 }
 
 /* ---- asking the source ---- */
@@ -121,9 +115,8 @@ bool rf_needs_survey(const struct rf_plan *plan) {
 
 /* What the rows alone can tell is asked only where there can be something to tell: it takes a look at every page. */
 static enum rf_code survey(const struct rf_plan *plan, struct rf_source *source, int64_t *held_back, uint64_t *aged, struct rf_error *err) {
-    enum { MARGIN = 1 << 20 }; /* the server counts on while the run looks */
     const struct rf_snapshot *snapshot = &plan->source->snapshot;
-    bool is_near = *aged < snapshot->xmax + MARGIN; /* by its bits such a row looks like one that is held back */
+    bool is_near = *aged < snapshot->xmax + RF_COUNTS_ON; /* by its bits such a row looks like one that is held back */
     if (!is_near) *aged = 0;
     *held_back = 0;
     if (!rf_needs_survey(plan)) return RF_OK;

@@ -16,6 +16,8 @@
 #define RF_NOTE_LEFT "left "       /* "left <oid>": of a leaf that is detached; its rows were read */
 #define RF_NOTE_AGED "aged "       /* "aged <xid8>": from this transaction on a row of more than 2^31 before looks like a new one */
 
+enum { RF_COUNTS_ON = 1 << 20 }; /* transactions, at most, that the server counts while a run looks */
+
 /* Is the line, which may go on after its end, one of these? */
 bool rf_is_note(const char *line);
 

@@ -710,13 +710,16 @@ static void add_signed_zeros(const struct rf_plan *plan, struct rf_text *out) {
  * the key's index when it is asked for one; of a full read the join is the shorter way, and DuckDB makes one of either. */
 static void add_newest_of_key(const struct rf_plan *plan, struct rf_text *out) {
     bool looks_up = !plan->full_read && !dialect_of(plan)->names_rows;
-    rf_text_add(out, looks_up ? "(SELECT * FROM " : "");
+    if (looks_up) rf_text_add(out, "(SELECT * FROM ");
     rf_sql_add_target(plan, out);
     rf_text_add(out, " t WHERE ");
     rf_sql_add_key_match(plan, out);
-    if (looks_up) rf_text_add(out, " ORDER BY t.\"_load_id\" DESC LIMIT 1) t WHERE ");
-    else rf_sql_add_newest_version(plan, out);
-    rf_text_add(out, looks_up ? "" : " AND ");
+    if (looks_up) {
+        rf_text_add(out, " ORDER BY t.\"_load_id\" DESC LIMIT 1) t WHERE ");
+        return;
+    }
+    rf_sql_add_newest_version(plan, out);
+    rf_text_add(out, " AND ");
 }
 
 /* Is the staged row `s` the newest version of its key? The transaction tells, and the values where none can: in what was rewritten by an ALTER, read

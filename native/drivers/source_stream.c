@@ -80,8 +80,7 @@ static enum rf_code set_keys(struct rf_source_stream *source, struct rf_source_f
 static enum rf_code set_fingerprint(struct rf_source_stream *source, struct rf_source_facts *facts, struct rf_error *err) {
     struct rf_text fingerprint = {0};
     enum rf_code code = rf_mask_fingerprint(source->job, source->hasher, &fingerprint, err);
-    if (code == RF_OK) code = rf_text_check(&fingerprint, err);
-    if (code == RF_OK && !(facts->fingerprint = rf_arena_copy(source->arena, fingerprint.length > 0 ? fingerprint.data : ""))) code = rf_no_memory(err);
+    if (code == RF_OK) return rf_arena_text(source->arena, &fingerprint, &facts->fingerprint, err);
     rf_text_free(&fingerprint);
     return code;
 }

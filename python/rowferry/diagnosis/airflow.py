@@ -202,17 +202,7 @@ def died(context: Context, found: Sequence[Diagnosis]) -> Iterator[Diagnosis]:
         return
     named = {"node": str(task.get("task_id") or "")}
     said = [line for line in context.lines if line.text and not line.text.startswith("::")][-1:]
-    yield Diagnosis(
-        cause=rule.cause,
-        title=rule.said(rule.title, named),
-        evidence=rule.evidence,
-        confidence=rule.confidence,
-        transient=rule.transient,
-        lines=tuple(said),
-        fix=rule.said(rule.fix, named),
-        node=named["node"] or None,
-        notes=("what it said last stands above" if said else "its log cannot be read here: only its state is known",),
-    )
+    yield rule.diagnosis(named, said, ("what it said last stands above" if said else "its log cannot be read here: only its state is known",))
 
 
 def _states(context: Context) -> tuple[dict[str, str], dict[str, Line], dict[str, tuple[str, str]]]:

@@ -304,18 +304,7 @@ def _diagnosis(log: Log, find: Find, around: Mapping[str, str]) -> Diagnosis:
     rows = [int(around["_row"])] if "_row" in around and int(around["_row"]) < find.first else []
     rows += range(find.first, find.last + 1)
     rows += _following(log, find.last)
-    rule = find.rule
-    return Diagnosis(
-        cause=rule.cause,
-        title=rule.said(rule.title, captured),
-        evidence=rule.evidence,
-        confidence=rule.confidence,
-        transient=rule.transient,
-        lines=tuple(log.rows[n].line for n in rows[:MOST_LINES]),
-        fix=rule.said(rule.fix, captured),
-        node=captured.get("node"),
-        captured={name: value for name, value in captured.items() if name != "node"},
-    )
+    return find.rule.diagnosis(captured, [log.rows[n].line for n in rows[:MOST_LINES]])
 
 
 def _unknown(wrapper: Diagnosis) -> Diagnosis:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -16,7 +16,7 @@ try:
 except ImportError:  # pragma: no cover
     _parser = None
 
-from rowferry.diagnosis.model import Evidence
+from rowferry.diagnosis.model import Diagnosis, Evidence, Line
 
 FILE = Path(__file__).with_name("rules.yaml")
 Kind = Literal["root", "wrapper", "consequence", "silent", "noise"]
@@ -43,6 +43,21 @@ class Rule:
     follows: frozenset[str]
     examples: tuple[str, ...]
     counter_examples: tuple[str, ...]
+
+    def diagnosis(self, captured: Mapping[str, str], lines: Iterable[Line], notes: tuple[str, ...] = ()) -> Diagnosis:
+        """What is said of a find; `captured` has the words of the log by name, of which `node` is dbt's or the task."""
+        return Diagnosis(
+            cause=self.cause,
+            title=self.said(self.title, captured),
+            evidence=self.evidence,
+            confidence=self.confidence,
+            transient=self.transient,
+            lines=tuple(lines),
+            fix=self.said(self.fix, captured),
+            node=captured.get("node") or None,
+            captured={name: value for name, value in captured.items() if name != "node"},
+            notes=notes,
+        )
 
     def said(self, template: str, captured: Mapping[str, str]) -> str:
         """`template` with `{name|what stands there when it is not known}` filled in."""
