@@ -1,5 +1,6 @@
 #include "drivers/odbc.h"
 
+#include "drivers/odbc_connect.h"
 #include "drivers/odbc_load.h"
 
 #include <dlfcn.h>
@@ -68,7 +69,7 @@ bool rf_odbc_read_said(struct rf_odbc *odbc, int handle_type, void *handle, stru
     }
 }
 
-static bool is_cancelled(const struct rf_odbc *odbc) {
+bool rf_odbc_is_cancelled(const struct rf_odbc *odbc) {
     return odbc->cancel && !odbc->past_cancel && rf_cancel_requested(odbc->cancel);
 }
 
@@ -80,7 +81,7 @@ static enum rf_code fail_as_said(struct rf_odbc *odbc, const char *role, int han
     struct rf_odbc_said said;
     if (!rf_odbc_read_said(odbc, handle_type, handle, &said)) rf_copy_text(said.text, sizeof said.text, "the driver gave no reason");
     odbc->is_lost |= rf_odbc_says_lost(odbc->dialect, &said);
-    if (is_cancelled(odbc)) return cancelled(err);
+    if (rf_odbc_is_cancelled(odbc)) return cancelled(err);
     rf_odbc_diagnose(odbc->dialect, role, &said, err);
     return err->code;
 }
@@ -219,9 +220,9 @@ static enum rf_code explain_missing(const char *text, struct rf_error *err) {
 }
 
 static enum rf_code connect_driver(struct rf_odbc *odbc, struct rf_text *string, struct rf_error *err) {
-    SQLSMALLINT ignored;
+    int returned;
     (void)odbc->api->SQLSetConnectAttr(odbc->connection, SQL_ATTR_LOGIN_TIMEOUT, (SQLPOINTER)(SQLULEN)odbc->connect_timeout_s, 0);
-    SQLRETURN returned = odbc->api->SQLDriverConnect(odbc->connection, NULL, (SQLCHAR *)string->data, SQL_NTS, NULL, 0, &ignored, SQL_DRIVER_NOPROMPT);
+    RF_TRY(rf_odbc_connect_in_time(odbc, string, &returned, err));
     enum rf_code code = judge_connection(odbc, "connect", returned, err);
     odbc->is_open = code == RF_OK;
     return code != RF_OK && strstr(err->server_message, "Can't open lib") ? explain_missing(err->server_message, err) : code;
@@ -297,7 +298,7 @@ static enum rf_code open_session(void *self, struct rf_error *err) {
     close_session(odbc);
     odbc->is_lost = false;
     odbc->dialect = odbc->uri->dialect;
-    if (is_cancelled(odbc)) return cancelled(err);
+    if (rf_odbc_is_cancelled(odbc)) return cancelled(err);
     enum rf_code code = open_steps(odbc, err);
     if (code != RF_OK) close_session(odbc);
     return code;
@@ -307,7 +308,7 @@ static enum rf_code open_session(void *self, struct rf_error *err) {
 
 enum rf_code rf_odbc_begin_statement(struct rf_odbc *odbc, const char *role, void **statement, struct rf_error *err) {
     *statement = NULL;
-    if (is_cancelled(odbc)) return cancelled(err);
+    if (rf_odbc_is_cancelled(odbc)) return cancelled(err);
     if (!odbc->is_open) return rf_fail(err, RF_TARGET, "target: %s: the session is closed", role);
     RF_TRY(judge_connection(odbc, role, odbc->api->SQLAllocHandle(SQL_HANDLE_STMT, odbc->connection, statement), err));
     rf_odbc_watch(odbc, *statement);
@@ -440,7 +441,7 @@ static enum rf_code set_autocommit(struct rf_odbc *odbc, const char *role, bool 
 static enum rf_code begin(void *self, struct rf_error *err) {
     struct rf_odbc *odbc = self;
     odbc->past_cancel = false;
-    if (is_cancelled(odbc)) return cancelled(err);
+    if (rf_odbc_is_cancelled(odbc)) return cancelled(err);
     if (!odbc->is_open) return rf_fail(err, RF_TARGET, "target: begin: the session is closed");
     RF_TRY(odbc->by_statement ? run_fixed(odbc, "begin", "BEGIN IMMEDIATE", err) : set_autocommit(odbc, "begin", false, err));
     odbc->in_transaction = true;
@@ -458,7 +459,7 @@ static enum rf_code end(struct rf_odbc *odbc, const char *role, bool commits, st
 
 static enum rf_code commit(void *self, struct rf_error *err) {
     struct rf_odbc *odbc = self;
-    if (is_cancelled(odbc)) return cancelled(err);
+    if (rf_odbc_is_cancelled(odbc)) return cancelled(err);
     if (!odbc->is_open) return rf_fail(err, RF_TARGET, "target: commit: the session is closed");
     odbc->past_cancel = true;
     return end(odbc, "commit", true, err);

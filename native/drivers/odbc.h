@@ -42,7 +42,10 @@ struct rf_odbc {
 /* Borrows *odbc, whose first part is filled and the rest zeroed, and which must outlive the session. */
 struct rf_session rf_session_over_odbc(struct rf_odbc *odbc);
 
-/* ---- between odbc.c, odbc_rows.c and odbc_scan.c ---- */
+/* ---- between odbc.c, odbc_connect.c, odbc_rows.c and odbc_scan.c ---- */
+
+/* Asked to stop, and not past the point where the outcome is waited for. */
+bool rf_odbc_is_cancelled(const struct rf_odbc *odbc);
 
 /* Makes a statement, which the cancel token interrupts while it is busy. */
 enum rf_code rf_odbc_begin_statement(struct rf_odbc *odbc, const char *role, void **statement, struct rf_error *err);

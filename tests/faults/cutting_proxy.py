@@ -86,8 +86,13 @@ class CuttingProxy:
         with contextlib.suppress(OSError):
             while True:
                 client, _ = self._listener.accept()
-                server = socket.create_connection((self._parts.hostname, self._parts.port))
-                self._sockets += [client, server]
+                self._sockets.append(client)
+                try:
+                    server = socket.create_connection((self._parts.hostname, self._parts.port))
+                except OSError:  # it is down, and refuses the client as it would without us
+                    shut(client)
+                    continue
+                self._sockets.append(server)
                 muted = threading.Event()  # the client gets no more answers
                 self._start(self._to_server, client, server, muted)
                 self._start(self._to_client, client, server, muted)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import json
+import socket
 import sqlite3
 import subprocess
 import sys
@@ -94,6 +95,41 @@ def test_a_driver_whose_own_library_is_missing_names_that_library(into: Into, tm
     (tmp_path / "odbcinst.ini").write_text(f"[MariaDB]\nDriver={library}\n")
     refused = in_a_process(into, tmp_path, {"ODBCSYSINI": str(tmp_path)})
     assert refused["code"] == "configuration" and "libneeded.so" in refused["message"] and "ldd" in refused["hint"]
+
+
+# ---- a server that takes connections and says nothing ----------------------------------------------------
+
+
+@pytest.fixture
+def silent() -> Iterator[socket.socket]:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        listener.settimeout(60)
+        yield listener
+
+
+def job_into(silent: socket.socket, scheme: str, **settings: Any) -> rowferry.Job:
+    port = silent.getsockname()[1]
+    uris = {"mariadb": f"mariadb://loader@127.0.0.1:{port}/", "psqlodbc": f"odbc:Driver={driver_library('psqlodbcw.so')};Server=127.0.0.1;Port={port};Database=x;UID=x"}
+    return rowferry.Job(source="postgresql:///none", target=uris[scheme], table="t", **settings)
+
+
+@pytest.mark.parametrize(("scheme", "said"), [("mariadb", "no answer within 1 s"), ("psqlodbc", "timeout expired")])
+def test_a_server_that_says_nothing_is_given_up_after_the_connect_timeout(silent: socket.socket, scheme: str, said: str) -> None:
+    """By the driver, in its own words, or by us."""
+    with pytest.raises(errors.TargetError) as caught:
+        job_into(silent, scheme, connect_timeout=1).state()
+    assert caught.value.retryable and said in caught.value.message
+
+
+@pytest.mark.parametrize("scheme", ["mariadb", "psqlodbc"])
+def test_a_run_that_waits_for_a_server_that_says_nothing_can_be_cancelled(silent: socket.socket, scheme: str) -> None:
+    """What the driver still holds ends with the line, and nobody waits for it."""
+    job = job_into(silent, scheme, connect_timeout=600)
+    outcome = started(job.state)
+    with silent.accept()[0]:
+        job.cancel()
+        with pytest.raises(errors.CancelledError):
+            outcome.result(60)
 
 
 # ---- a driver that does as it is told --------------------------------------------------------------------
