@@ -59,7 +59,7 @@ char *rf_line_name(const struct rf_line *line, struct rf_arena *arena) {
     at += at < end;
     bool quoted = at < end && *at == '"';
     for (at += quoted; at < end && (quoted || *at != ' '); at++) {
-        if (quoted && *at == '"' && (++at == end || *at != '"')) break;
+        if (quoted && *at == '"' && *++at != '"') break;
         name[n++] = *at;
     }
     return name;
