@@ -98,7 +98,8 @@ def _drift_notes(context: Context, parents: list[Node], column: str) -> Iterator
     sources = [parent for parent in parents if parent.get("resource_type") == "source"]
     said = False
     for record in load_records(context):
-        report = record.get("report") if isinstance(record.get("report"), Mapping) else record
+        inner = record.get("report")
+        report = inner if isinstance(inner, Mapping) else record
         for event in report.get("drift") or ():
             if isinstance(event, Mapping) and str(event.get("column", "")).lower() == column.lower():
                 said = True
