@@ -33,16 +33,16 @@ RUNS = {  # in the folders that several logs share; in the last run all fails th
     "shop": (NARROW, WIDE),
     "shop_pg": ("run --target pg", "run --target pg"),
 }
-ROWS: dict[tuple[str, str], list[tuple[object, ...]]] = {  # of each model that a diff is proposed for, by its folder and name
-    ("airflow", "averages"): [(1, None)],
-    ("clinic", "avg_wait"): [(20.0,)],
-    ("clinic", "c"): [(1,)],
-    ("clinic", "i"): [(1, 20), (1, None)],
-    ("clinic_noref", "x"): [(1, 20)],
-    ("shop", "totals"): [(1, 10)],
-    ("shop", "widened"): [(1, 2), (1, None)],
-    ("shop_pg", "averages"): [(1, None)],
-    ("shop_ref_not_found", "totals"): [(1, 10, 0, "new")],
+ROWS: dict[tuple[str, str], list[dict[str, object]]] = {  # of each model that a diff is proposed for, by its folder and name
+    ("airflow", "averages"): [{"day": 1, "average_cents": None}],
+    ("clinic", "avg_wait"): [{"wait": 20.0}],
+    ("clinic", "c"): [{"id": 1}],
+    ("clinic", "i"): [{"id": 1, "minutes": 20}, {"id": 1, "minutes": None}],
+    ("clinic_noref", "x"): [{"id": 1, "minutes": 20}],
+    ("shop", "totals"): [{"order_id": 1, "total_amount": 10}],
+    ("shop", "widened"): [{"order_id": 1, "total": 2}, {"order_id": 1, "total": None}],
+    ("shop_pg", "averages"): [{"order_id": 1, "mean_total": None}],
+    ("shop_ref_not_found", "totals"): [{"order_id": 1, "total": 10, "items": 0, "status": "new"}],
 }
 POSTGRES = {"airflow": "dwh", "shop_pg": "dwh"}  # the schemas there; of the others a DuckDB file has the rows
 AIRFLOW = {str(path.relative_to(HERE / "airflow/dbt")): path.read_text() for path in (HERE / "airflow/dbt").rglob("*.*")} | {
@@ -166,13 +166,15 @@ def folders(pg18: Server, tmp_path_factory: pytest.TempPathFactory) -> Iterator[
         pg18.admin(f'drop database "diffs_{os.getpid()}_{name}" with (force)')
 
 
-def _rows(folder: Folder, name: str, model: str, server: Server) -> list[tuple[object, ...]]:
+def _rows(folder: Folder, name: str, model: str, server: Server) -> list[dict[str, object]]:
     if name in POSTGRES:
-        with psycopg.connect(server.uri(f"diffs_{os.getpid()}_{name}")) as connection:
-            return connection.execute(f"select * from {POSTGRES[name]}.{model}").fetchall()  # type: ignore[arg-type]
-    (file,) = folder.path.glob("*.duckdb")
-    with duckdb.connect(file) as connection:
-        return connection.execute(f"select * from {model}").fetchall()
+        connection, table = psycopg.connect(server.uri(f"diffs_{os.getpid()}_{name}")), f"{POSTGRES[name]}.{model}"
+    else:
+        connection, table = duckdb.connect(next(folder.path.glob("*.duckdb"))), model
+    with connection:
+        cursor = connection.execute(f"select * from {table}")
+        columns = [column[0] for column in cursor.description]
+        return sorted((dict(zip(columns, row, strict=True)) for row in cursor.fetchall()), key=repr)
 
 
 def test_each_diff_that_is_proposed_is_one_of_those_applied_below(folders: dict[str, Folder]) -> None:
@@ -191,7 +193,7 @@ def test_the_diff_applies_and_the_model_then_runs(folders: dict[str, Folder], pg
     folder = folders[name]
     assert (folder.before[model]["status"] if name in RUNS else "error") == "error"
     assert folder.after[model]["status"] == "success"
-    assert sorted(_rows(folder, name, model, pg18), key=repr) == ROWS[name, model]
+    assert _rows(folder, name, model, pg18) == ROWS[name, model]
 
 
 def test_what_waited_for_a_mended_model_runs_too(folders: dict[str, Folder]) -> None:
