@@ -23,7 +23,6 @@ from dbt_projects import HELD_OUT, SERVERS, write
 
 from rowferry import diagnose
 from rowferry.demo.servers import Server
-from rowferry.diagnosis import Diagnosis
 from rowferry.diagnosis.enrich import ENRICHERS
 
 HERE = Path(__file__).parent
@@ -34,18 +33,21 @@ RUNS = {  # in the folders that several logs share; in the last run all fails th
     "shop": (NARROW, WIDE),
     "shop_pg": ("run --target pg", "run --target pg"),
 }
-ROWS: dict[tuple[str, str], list[tuple[object, ...]]] = {  # of each model that a diff is proposed for, by its folder and name
-    ("airflow", "averages"): [(1, None)],
-    ("clinic", "avg_wait"): [(20.0,)],
-    ("clinic", "c"): [(1,)],
-    ("clinic", "i"): [(1, 20), (1, None)],
-    ("clinic_noref", "x"): [(1, 20)],
-    ("shop", "totals"): [(1, 10)],
-    ("shop", "widened"): [(1, 2), (1, None)],
-    ("shop_pg", "averages"): [(1, None)],
-    ("shop_ref_not_found", "totals"): [(1, 10, 0, "new")],
+ROWS: dict[tuple[str, str], list[dict[str, object]]] = {  # of each model that a diff is proposed for, by its folder and name
+    ("airflow", "averages"): [{"day": 1, "average_cents": None}],
+    ("clinic", "avg_wait"): [{"wait": 20.0}],
+    ("clinic", "c"): [{"id": 1}],
+    ("clinic", "i"): [{"id": 1, "minutes": 20}, {"id": 1, "minutes": None}],
+    ("clinic_noref", "x"): [{"id": 1, "minutes": 20}],
+    ("shop", "totals"): [{"order_id": 1, "total_amount": 10}],
+    ("shop", "widened"): [{"order_id": 1, "total": 2}, {"order_id": 1, "total": None}],
+    ("shop_pg", "averages"): [{"order_id": 1, "mean_total": None}],
+    ("shop_ref_not_found", "totals"): [{"order_id": 1, "total": 10, "items": 0, "status": "new"}],
 }
 POSTGRES = {"airflow": "dwh", "shop_pg": "dwh"}  # the schemas there; of the others a DuckDB file has the rows
+AIRFLOW = {str(path.relative_to(HERE / "airflow/dbt")): path.read_text() for path in (HERE / "airflow/dbt").rglob("*.*")} | {
+    "profiles.yml": "small: {{outputs: {{dev: {{type: postgres, host: 127.0.0.1, port: {port}, user: {user}, password: '', dbname: {dbname}, schema: dwh}}}}, target: dev}}"
+}
 HELD = {log["name"]: log["log"] for log in map(json.loads, (HERE / "held_out.jsonl").read_text(encoding="utf-8").splitlines())}
 
 Dbt = Callable[[Path, str], str]
@@ -93,9 +95,11 @@ class Folder:
         return {result["unique_id"].split(".")[2]: result for result in self.artifact("run_results").get("results", ())}
 
 
-def _may_get_a_diff(log: str) -> list[Diagnosis]:
-    """The diagnoses that something is added to, which is the only way to a diff."""
-    return [found for found in diagnose(log) if found.cause in ENRICHERS]
+def _leading_to_diffs(folder: str, prefix: str) -> dict[str, str]:
+    """The logs of a folder of the corpus with a cause that enrich.py adds to, which is the only way to a diff; test_corpus finds no other cause in them."""
+    expected = json.loads((HERE / folder / "expected.json").read_text())
+    causes = {name: causes if isinstance(causes, list) else [causes] for name, causes in expected.items() if name.startswith(prefix)}
+    return {name: (HERE / folder / f"{name}.log").read_text() for name, found in causes.items() if ENRICHERS.keys() & set(found)}
 
 
 def _folders(root: Path) -> dict[str, Folder]:
@@ -106,16 +110,14 @@ def _folders(root: Path) -> dict[str, Folder]:
         folder = name if alone else shared
         folders.setdefault(folder, Folder(root / folder, ("run",) if alone else RUNS[shared])).add(name, log, files)
 
-    for name, project in SERVERS.items():
-        log = (HERE / f"servers/{name}.log").read_text()
-        if project.cause and _may_get_a_diff(log):
-            add("shop_pg" if "--target pg" in project.commands[-1] else "shop", name.replace("dbt", "shop"), log, project.files)
+    for name, log in _leading_to_diffs("servers", "dbt_").items():
+        project = SERVERS[name]
+        add("shop_pg" if "--target pg" in project.commands[-1] else "shop", name.replace("dbt", "shop"), log, project.files)
     for name, files in HELD_OUT.items():
         add("clinic", name.replace("dbt", "clinic"), HELD[name], files)
-    airflow = {str(path.relative_to(HERE / "airflow/dbt")): path.read_text() for path in (HERE / "airflow/dbt").rglob("*.*")}
-    profiles = "small: {{outputs: {{dev: {{type: postgres, host: 127.0.0.1, port: {port}, user: {user}, password: '', dbname: {dbname}, schema: dwh}}}}, target: dev}}"
-    for path in (HERE / "airflow").glob("*/cosmos_*.log"):
-        add("airflow", f"{path.parent.name}/{path.stem}", path.read_text(), {**airflow, "profiles.yml": profiles})
+    for version in ("two", "three"):
+        for name, log in _leading_to_diffs(f"airflow/{version}", "cosmos_").items():
+            add("airflow", f"{version}/{name}", log, AIRFLOW)
     return folders
 
 
@@ -164,13 +166,15 @@ def folders(pg18: Server, tmp_path_factory: pytest.TempPathFactory) -> Iterator[
         pg18.admin(f'drop database "diffs_{os.getpid()}_{name}" with (force)')
 
 
-def _rows(folder: Folder, name: str, model: str, server: Server) -> list[tuple[object, ...]]:
+def _rows(folder: Folder, name: str, model: str, server: Server) -> list[dict[str, object]]:
     if name in POSTGRES:
-        with psycopg.connect(server.uri(f"diffs_{os.getpid()}_{name}")) as connection:
-            return connection.execute(f"select * from {POSTGRES[name]}.{model}").fetchall()  # type: ignore[arg-type]
-    (file,) = folder.path.glob("*.duckdb")
-    with duckdb.connect(file) as connection:
-        return connection.execute(f"select * from {model}").fetchall()
+        connection, table = psycopg.connect(server.uri(f"diffs_{os.getpid()}_{name}")), f"{POSTGRES[name]}.{model}"
+    else:
+        connection, table = duckdb.connect(next(folder.path.glob("*.duckdb"))), model
+    with connection:
+        cursor = connection.execute(f"select * from {table}")
+        columns = [column[0] for column in cursor.description]
+        return sorted((dict(zip(columns, row, strict=True)) for row in cursor.fetchall()), key=repr)
 
 
 def test_each_diff_that_is_proposed_is_one_of_those_applied_below(folders: dict[str, Folder]) -> None:
@@ -180,7 +184,7 @@ def test_each_diff_that_is_proposed_is_one_of_those_applied_below(folders: dict[
 
 def test_each_held_out_log_about_a_project_has_one() -> None:
     """None is proposed without; a log of dbt names the file."""
-    about_files = {name for name, log in HELD.items() if "dbt" in log and any("path" in found.captured for found in _may_get_a_diff(log))}
+    about_files = {name for name, log in HELD.items() if "dbt" in log and any("path" in found.captured and found.cause in ENRICHERS for found in diagnose(log))}
     assert about_files <= set(HELD_OUT)
 
 
@@ -189,7 +193,7 @@ def test_the_diff_applies_and_the_model_then_runs(folders: dict[str, Folder], pg
     folder = folders[name]
     assert (folder.before[model]["status"] if name in RUNS else "error") == "error"
     assert folder.after[model]["status"] == "success"
-    assert sorted(_rows(folder, name, model, pg18), key=repr) == ROWS[name, model]
+    assert _rows(folder, name, model, pg18) == ROWS[name, model]
 
 
 def test_what_waited_for_a_mended_model_runs_too(folders: dict[str, Folder]) -> None:
