@@ -316,6 +316,6 @@ def test_no_process_is_forked_beside_another_thread() -> None:
     ended = threading.Event()
     threading.Thread(target=ended.wait).start()
     try:
-        assert {pid for pid in side_by_side(lambda n: os.getpid(), MANY, 3)} == {os.getpid()}
+        assert set(side_by_side(lambda n: os.getpid(), MANY, 3)) == {os.getpid()}
     finally:
         ended.set()
