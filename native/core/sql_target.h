@@ -32,6 +32,8 @@ void rf_sql_add_live_condition(const struct rf_plan *plan, struct rf_text *out);
 void rf_sql_add_unless_in(const struct rf_plan *plan, rf_statement_maker *stage, struct rf_text *out);
 /* Where the target keeps versions: AND t is the newest of its key. */
 void rf_sql_add_newest_version(const struct rf_plan *plan, struct rf_text *out);
+/* The load records to list: `loads` names those to choose from, and is freed; the condition, behind `word`, leaves the newest of each table. */
+void rf_sql_add_listed_loads(const struct rf_job *job, struct rf_text *loads, const char *word, struct rf_text *out);
 /* The rows of the stage to merge, one for each key; with "_rowferry_xid" where the target keeps versions. */
 void rf_sql_add_live_rows(const struct rf_plan *plan, struct rf_text *out);
 

@@ -342,14 +342,14 @@ def state_group() -> None:
 
 @state_group.command("show")
 @_options(target_option, table_option, name_options, connection_options, json_option)
-@click.option("--limit", type=click.IntRange(min=1), default=20, metavar="N", help="Newest loads of a table.  [20]")
+@click.option("--limit", type=click.IntRange(min=1), default=20, metavar="N", help="Newest loads of each table; no others are read.  [20]")
 def state_show(tables: Sequence[str], limit: int, as_json: bool, **settings: Any) -> None:
     """Print the loads of each table, newest first; without --table those of all that the target knows."""
-    for table, loads in _loads(tables, settings):
+    for table, loads in _loads(tables, {**settings, "newest": limit}):
         if as_json:
-            _print_json({"table": table, "loads": [load.to_dict() for load in loads[:limit]]})
+            _print_json({"table": table, "loads": [load.to_dict() for load in loads]})
         else:
-            terminal.print_loads(table, loads[:limit])
+            terminal.print_loads(table, loads)
 
 
 @state_group.command("reset")
