@@ -83,7 +83,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def airflow(request: pytest.FixtureRequest, folder: Path, pg18: Server) -> Iterator[Airflow | Airflow2]:
     name = f"others_{request.param[0]}"
     project, parsed = parsing(folder / name)
-    warehouse = pg18.create_database(name)
+    warehouse = pg18.create_database(name).replace("postgres@", "postgres:none@")  # Cosmos wants a password, PostgreSQL here none
     assert parsed.wait() == 0
     environment = {"ROWFERRY_TEST_DBT_PROJECT": str(project)}
     metadata = pg18.create_database(f"{name}_metadata")
