@@ -44,7 +44,7 @@ ROWS: dict[tuple[str, str], list[dict[str, object]]] = {  # of each model that a
     ("shop_pg", "averages"): [{"order_id": 1, "mean_total": None}],
     ("shop_ref_not_found", "totals"): [{"order_id": 1, "total": 10, "items": 0, "status": "new"}],
 }
-POSTGRES = {"airflow": "dwh", "shop_pg": "dwh"}  # the schemas there; of the others a DuckDB file has the rows
+POSTGRES = ("airflow", "shop_pg")  # each in a database of its own; of the others a DuckDB file has the rows
 AIRFLOW = {str(path.relative_to(HERE / "airflow/dbt")): path.read_text() for path in (HERE / "airflow/dbt").rglob("*.*")} | {
     "profiles.yml": "small: {{outputs: {{dev: {{type: postgres, host: 127.0.0.1, port: {port}, user: {user}, password: '', dbname: {dbname}, schema: dwh}}}}, target: dev}}"
 }
@@ -168,7 +168,7 @@ def folders(pg18: Server, tmp_path_factory: pytest.TempPathFactory) -> Iterator[
 
 def _rows(folder: Folder, name: str, model: str, server: Server) -> list[dict[str, object]]:
     if name in POSTGRES:
-        connection, table = psycopg.connect(server.uri(f"diffs_{os.getpid()}_{name}")), f"{POSTGRES[name]}.{model}"
+        connection, table = psycopg.connect(server.uri(f"diffs_{os.getpid()}_{name}")), f"dwh.{model}"
     else:
         connection, table = duckdb.connect(next(folder.path.glob("*.duckdb"))), model
     with connection:

@@ -5,7 +5,7 @@
 
 PostgreSQL, MariaDB, DuckDB, SQLite, dbt, psql, psycopg 2 and 3, pymysql, requests and rowferry are real. Snowflake is tests/faults/emulator.py, told which
 of the errors that Snowflake documents to answer; the driver that prints them is Snowflake's. `expected.json` says of each
-log which cause comes first, or null for one that ran well. Folders, ports and pids are those of no machine.
+log which cause comes first, or null for one that ran well. Folders, ports and pids are those of no machine. dbt's projects stand in ../dbt_projects.py.
 """
 
 from __future__ import annotations
