@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from rowferry.diagnosis import engine
+from rowferry.diagnosis.decode import text_of
 from rowferry.diagnosis.dbt_results import findings
 from rowferry.diagnosis.enrich import detect, enrich
 from rowferry.diagnosis.model import INSUFFICIENT, Context, Diagnosis, Line
@@ -72,7 +73,7 @@ def diagnose(
 
 def _text(log: str | Path | None, task: Mapping[str, Any] | None) -> str | None:
     if isinstance(log, Path):
-        return log.read_text(encoding="utf-8", errors="replace")
+        return text_of(log.read_bytes())
     error = (task or {}).get("error")
     if log is not None or error is None:
         return log
