@@ -12,6 +12,7 @@ import json
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from os.path import commonprefix
 from typing import Any
 
 from rowferry.diagnosis.model import Line
@@ -22,7 +23,7 @@ MOST_OF_LINE = 1 << 14
 """Of a longer line, in characters, likewise; of an entry in JSON each line of its message."""
 
 _ANSI = re.compile(r"\x1b\[[0-9;?]*[ -/]*[@-~]|\x1b[()][A-Z0-9]|\r(?=$)")
-_STAMP = r"\d{4}-\d\d-\d\d[T ]\d\d:\d\d(?::\d\d)?(?:[.,]\d+)?(?: ?(?:Z|UTC|GMT|CET|CEST|[+-]\d\d:?\d\d))?"
+_STAMP = r"\d{4}-\d\d-\d\d(?:T|,? )\d\d:\d\d(?::\d\d)?(?:[.,]\d+)?(?: ?(?:Z|UTC|GMT|CET|CEST|[+-]\d\d:?\d\d))?"
 _LEVEL = r"(?P<level>TRACE|DEBUG[1-5]?|INFO|NOTICE|LOG|WARN(?:ING)?|ERROR|CRITICAL|FATAL|PANIC|STATEMENT|DETAIL|HINT|CONTEXT|QUERY)"
 _PROGRAM = r"[\w.@/-]+\[\d+\]:(?: |$)"
 _STREAM = r"(?:[^\s/]+/)+(?:[\w.$\[\]-]*[0-9a-f-]{8,}|attempt=\d+\.log)(?: |$)"
@@ -98,8 +99,9 @@ def rows_of(text: str) -> list[Row]:
     if whole is not None:
         return [row for number, entry in enumerate(whole, 1) for row in _rows_of_json(number, entry)]
     lines = [(number, _ANSI.sub("", line).rstrip()) for number, line in _numbered(text)]
-    n_shared = _shared([line for _, line in lines if line])
-    return [row for number, line in lines for row in _rows(number, line[n_shared:])]
+    shared = _shared([line for _, line in lines if line])
+    space = " " if shared and not shared[-1].isspace() else ""  # of a line without text it was stripped with the line's end
+    return [row for number, line in lines for row in _rows(number, line[len(shared) :].removeprefix(space))]
 
 
 def _rows(number: int, line: str) -> Iterator[Row]:
@@ -121,16 +123,16 @@ def _cut(line: str) -> str:
 _QUOTE = re.compile(r"(?:\[[\w./:-]+\]|>|\||\w+ \|)(?: |$)|\s+")
 
 
-def _shared(lines: Sequence[str]) -> int:
-    """How many characters stand before each line because somebody quoted the log, or indented it: `> `, `[pod/etl-1/base] `."""
+def _shared(lines: Sequence[str]) -> str:
+    """What stands before each line because somebody quoted the log, or indented it: `> `, `[pod/etl-1/base] `."""
     if len(lines) < _FEWEST_QUOTED:
-        return 0
+        return ""
     first, last = min(lines), max(lines)
-    n_same = next((n for n, (one, other) in enumerate(zip(first, last, strict=False)) if one != other), len(first))
-    n_shared, found = 0, _QUOTE.match(first)
-    while found is not None and found.end() <= n_same and _prefix(found[0]) is None:
-        n_shared, found = found.end(), _QUOTE.match(first, found.end())
-    return n_shared
+    same = commonprefix([first, last])
+    n_shared, found = 0, _QUOTE.match(same)
+    while found is not None and found.end() > n_shared and _prefix(found[0]) is None:
+        n_shared, found = found.end(), _QUOTE.match(same, found.end())
+    return same[:n_shared]
 
 
 def _numbered(text: str) -> Iterator[tuple[int, str]]:
