@@ -494,6 +494,7 @@ def diagnose_command(place: str | None, as_json: bool, tables: Sequence[str], **
     the target asked which of its loads met a change of a table that explains a missing column and the like.
     """
     from rowferry.diagnosis import INSUFFICIENT
+    from rowferry.diagnosis.decode import text_of
     from rowferry.diagnosis.places import diagnose_place
 
     files = {name: given.pop(name) for name in ("target_dir", "run_results", "manifest")}
@@ -501,7 +502,7 @@ def diagnose_command(place: str | None, as_json: bool, tables: Sequence[str], **
     if place is None and not any(files.values()):
         raise ConfigurationError("nothing to read: name a log, a folder, or - for a pipe, or say --target-dir")
     try:
-        text = sys.stdin.buffer.read().decode(errors="replace") if place == "-" else None
+        text = text_of(sys.stdin.buffer.read()) if place == "-" else None
         loads: dict[str, Any] = {"target": {"target": _needed(given, "target"), **_said(given)}, "tables": tables} if asked else {}
         found = diagnose_place(place, text, **files, **loads)
     except (OSError, ValueError) as error:

@@ -11,7 +11,8 @@ from pathlib import Path
 from typing import Any
 
 from rowferry.diagnosis import engine
-from rowferry.diagnosis.dbt_results import findings
+from rowferry.diagnosis.decode import text_of
+from rowferry.diagnosis.dbt_results import findings, stale
 from rowferry.diagnosis.enrich import detect, enrich
 from rowferry.diagnosis.model import INSUFFICIENT, Context, Diagnosis, Line
 from rowferry.diagnosis.privacy import private
@@ -55,7 +56,8 @@ def diagnose(
     read = engine.read_log(text) if text is not None else None
     context = Context(lines=read.lines if read else (), run_results=results, manifest=nodes, target_dir=folder, task=task or {})
 
-    found = engine.merge([*(engine.causes(read) if read else []), *findings(results)])
+    ran = findings(results) + stale(_json(None, folder, "sources.json"), results)
+    found = engine.merge([*(engine.causes(read) if read else []), *ran])
     found = engine.ranked([*found, *detect(context, found)])
     found = [diagnosis for diagnosis in found if diagnosis.cause != INSUFFICIENT] or found
     if not found:
@@ -72,7 +74,7 @@ def diagnose(
 
 def _text(log: str | Path | None, task: Mapping[str, Any] | None) -> str | None:
     if isinstance(log, Path):
-        return log.read_text(encoding="utf-8", errors="replace")
+        return text_of(log.read_bytes())
     error = (task or {}).get("error")
     if log is not None or error is None:
         return log

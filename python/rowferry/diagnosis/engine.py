@@ -82,6 +82,7 @@ _RETRY_WORKED = re.compile(
     re.IGNORECASE,
 )
 _ENDED_WELL = re.compile(r"\b(?:success\w*|exit(?:ed)?(?: with)?(?: code| status)?[ :=]+0|(?<!=)(?:no|0|without) (?:errors?|failures?)(?!=))\b", re.IGNORECASE)
+_FAILED_ANYWHERE = re.compile(r"\bDone\. PASS=\d+ WARN=\d+ ERROR=[1-9]|\bCompleted with \d+ errors?\b|Traceback \(most recent call last\)|\d of \d+ (?:ERROR|FAIL)\b")
 _TASK = re.compile(r"\btask_id=([\w.-]+)")
 
 
@@ -284,7 +285,7 @@ def causes(log: Log) -> list[Diagnosis]:
     if not merged and others:
         innermost = max(others, key=lambda find: (find.rule.kind == "wrapper", find.rule.level))
         merged = [_unknown(_diagnosis(log, innermost, nodes.get(innermost.first, {})))]
-        others.remove(innermost)
+        others = [find for find in others if (find.rule, find.first) != (innermost.rule, innermost.first)]
     return attach(merged, _consequences(log, others))
 
 
@@ -392,8 +393,14 @@ def undiagnosed(log: Log) -> Diagnosis | None:
     exits = [n for n, row in enumerate(log.rows) if _EXIT.search(row.text) and not log.survived[n]]
     well = any(o.ok for o in log.outcomes) or any(row.known or _WELL.search(row.text) for row in log.rows)
     if well and not (errors or failed or exits):
-        return None
+        return None if log.outcomes or not (behind := _behind_a_prefix(log)) else insufficient(log.rows[n].line for n in behind)
     return insufficient(log.rows[n].line for n in dict.fromkeys([*errors[: MOST_LINES - 2], *failed, *exits][:MOST_LINES]))
+
+
+def _behind_a_prefix(log: Log) -> list[int]:
+    """Rows that tell of a failure behind a prefix that nobody knows, where no pattern that begins at a line's start can see it."""
+    found = ((n, _FAILED_ANYWHERE.search(row.text)) for n, row in enumerate(log.rows) if not row.quiet and not log.survived[n])
+    return [n for n, match in found if match and log.rows[n].text[: match.start()].strip()][:MOST_LINES]
 
 
 def insufficient(lines: Iterable[Line] = (), node: str | None = None) -> Diagnosis:
