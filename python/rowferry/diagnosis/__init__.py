@@ -57,7 +57,7 @@ def diagnose(
 
     found = engine.merge([*(engine.causes(read) if read else []), *findings(results)])
     found = engine.ranked([*found, *detect(context, found)])
-    found = [diagnosis for diagnosis in found if diagnosis.cause != INSUFFICIENT] or found
+    found = [diagnosis for diagnosis in found if diagnosis.cause != INSUFFICIENT or diagnosis.node] or found
     if not found:
         nothing = engine.undiagnosed(read) if read else None if results or task else engine.insufficient()
         found = [nothing] if nothing else []

@@ -38,7 +38,7 @@ _NAMED_ERROR = re.compile(r"(?:\w(?:Error|Exception)|\b[Ee]rror\b|\berrors\.\w+|
 """The same in a line that a logger does not call an error: there it has to introduce what follows."""
 _ERROR_HEAD = re.compile(
     r"\s*>?(?:(?:\w+ ){0,2}(?:Error|Failure|Exception)\b|Encountered an error|Traceback \(most recent|(?:ERROR|FATAL|PANIC|CRITICAL)\b|[\w.]*(?:Error|Exception)\b|\d+ of \d+ (?:ERROR|FAIL)\b"
-    r"|(?:\S*/)?(?:ba|da|z)?sh: (?:line )?\d+: (?!warning)|(?:ssh|scp|wget): (?!warning)|curl: \(\d+\) "
+    r"|(?:\S*/)?(?:ba|da|z)?sh: (?:line )?\d+: (?!warning)|(?:ssh|scp|wget): (?!warning)|curl: \(\d+\) |[\w.-]+: No such option "
     r"|(?:[a-z_]\w*\.)+[A-Z]\w+(?:: |$))"  # an exception whose name says nothing, as jinja2.exceptions.TemplateNotFound
 )
 _PROGRAM = re.compile(r"(?:[\w./-]+(?: \d+)?:\s*)*")

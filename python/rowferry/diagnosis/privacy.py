@@ -27,6 +27,8 @@ _MASKED = (
     (re.compile(r"-----BEGIN [A-Z ]*PRIVATE KEY-----.*?(?:-----END [A-Z ]*PRIVATE KEY-----|$)", re.DOTALL), MASK),
     (re.compile(r"^\s*[A-Za-z0-9+/]{40,}={0,2}\s*$", re.MULTILINE), MASK),  # a line of a key, which the log has split
     (re.compile(r"(Key \((?:[^()]|\([^()]*\))*\)=)\(.*?\)(?= (?:already|is (?:not|still)|conflicts|with|violates)|\.|$)", re.MULTILINE), rf"\1({MASK})"),
+    (re.compile(r"(Partition key of the failing row contains \([^)]*\) = )\(.*\)"), rf"\1({MASK})"),
+    (re.compile(r"(JSON data, line \d+: ).*|(?<=Token )\".*\"(?= is invalid)"), rf"\1{MASK}"),
     (re.compile(r"((?:Failing row contains|existing key|conflicting key|with existing key) )\(.*\)"), rf"\1({MASK})"),
     (re.compile(r"((?:duplicate key|\bvalue) (?:is )?)(?:\"[^\"\n]*\"|\\\"[^\"\n]*\\\"|\([^()\n]*\))", re.IGNORECASE), rf"\1{MASK}"),
     (re.compile(r"(\bCOPY [^\n]*?, line \d+(?:, column [^:\n]+)?: )\".*\""), rf"\1{MASK}"),
