@@ -234,6 +234,7 @@ void rf_plain_find_load(const struct rf_dialect_row *row, const struct rf_job *j
 }
 
 void rf_plain_list_loads(const struct rf_dialect_row *row, const struct rf_job *job, struct rf_text *out) {
+    struct rf_text loads = {0};
     rf_text_add(out, "SELECT ");
     for (int i = 0; i < RF_LOAD_COLUMNS; i++) {
         const struct rf_load_column *column = &rf_load_columns[i];
@@ -243,8 +244,9 @@ void rf_plain_list_loads(const struct rf_dialect_row *row, const struct rf_job *
         else rf_text_add(out, column->name);
     }
     rf_text_add(out, " FROM ");
-    if (job->target_label) add_of_target(row, job, "loads", out);
-    else add_control(row, job, "loads", out);
+    if (job->target_label) add_of_target(row, job, "loads", &loads);
+    else add_control(row, job, "loads", &loads);
+    rf_sql_add_listed_loads(job, &loads, job->target_label ? "AND" : "WHERE", out);
     rf_text_add(out, " ORDER BY target_table, load_id DESC");
 }
 

@@ -171,10 +171,24 @@ void rf_sql_find_load(const struct rf_job *job, struct rf_text *out) {
     rf_text_add(out, " WHERE target_table = $1 AND load_id = $2::bigint");
 }
 
+/* By their keys, which an index has: years of records are not read for the newest ten. */
+void rf_sql_add_listed_loads(const struct rf_job *job, struct rf_text *loads, const char *word, struct rf_text *out) {
+    out->failed |= loads->failed;
+    if (!out->failed) rf_text_add(out, loads->data);
+    if (!out->failed && job->newest > 0)
+        rf_text_addf(out,
+                     " %s (target_table, load_id) IN (SELECT target_table, load_id FROM (SELECT target_table, load_id,"
+                     " row_number() OVER (PARTITION BY target_table ORDER BY load_id DESC) AS place FROM %s) n WHERE place <= %d)",
+                     word, loads->data, job->newest);
+    rf_text_free(loads);
+}
+
 void rf_sql_list_loads(const struct rf_job *job, struct rf_text *out) {
+    struct rf_text loads = {0};
+    add_control(job, "loads", &loads);
+    rf_text_add(&loads, " l WHERE ($1::text IS NULL OR target_table = $1)");
     rf_text_add(out, "SELECT json_build_object('loads', coalesce(json_agg(to_jsonb(l) ORDER BY target_table, load_id DESC), '[]')) FROM ");
-    add_control(job, "loads", out);
-    rf_text_add(out, " l WHERE $1::text IS NULL OR target_table = $1");
+    rf_sql_add_listed_loads(job, &loads, "AND", out);
 }
 
 /* ---- the load ---- */

@@ -33,6 +33,8 @@ void rf_sql_add_newest_version(const struct rf_plan *plan, struct rf_text *out);
 /* Is the staged row `s` the newest version of its key, `t`? The transaction tells, and the values where none can, which `differ` asks: in what was
  * rewritten by an ALTER, read anew after a restore, or filled in without a new version. A full read may follow any of these. */
 void rf_sql_add_is_known(const struct rf_plan *plan, rf_statement_maker *differ, struct rf_text *out);
+/* The load records to list: `loads` names those to choose from, and is freed; the condition, behind `word`, leaves the newest of each table. */
+void rf_sql_add_listed_loads(const struct rf_job *job, struct rf_text *loads, const char *word, struct rf_text *out);
 /* The rows of the stage to merge, one for each key; with "_rowferry_xid" where the target keeps versions. */
 void rf_sql_add_live_rows(const struct rf_plan *plan, struct rf_text *out);
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import gzip
 import io
 import json
+import random
 import subprocess
 import sys
 from pathlib import Path
@@ -12,7 +14,10 @@ import pytest
 
 import rowferry
 from rowferry import cli
-from rowferry.diagnosis import INSUFFICIENT, diagnose, peel
+from rowferry.diagnosis import INSUFFICIENT, Line, diagnose, peel
+from rowferry.diagnosis.places import diagnose_place
+from rowferry.diagnosis.privacy import masked
+from rowferry.diagnosis.rules import rules
 
 MODEL = "Database Error in model orders_daily (models/marts/orders_daily.sql)"
 DBT = [f"12:00:01    {MODEL}", "  division by zero", "  compiled code at target/run/shop/models/marts/orders_daily.sql", "12:00:01  Done. PASS=0 WARN=0 ERROR=1 SKIP=0 TOTAL=1"]
@@ -28,10 +33,30 @@ STAMP = "[2026-11-27T01:00:00.123+0000]"
         "\n".join(json.dumps({"timestamp": "2026-11-27T01:00:00Z", "level": "info", "event": line, "logger": "task.stdout"}) for line in DBT),
         json.dumps({"content": [{"event": line, "level": "info"} for line in DBT]}),
         "\n".join(f"etl-1  | {line}" for line in DBT),
+        "\n".join(f"[2026-11-27, 01:00:00 UTC] {{pod_manager.py:468}} INFO - [base] {line}" for line in DBT),
+        "\n".join(f"Nov 27 01:00:00 etl dbt[4121]: {line}" for line in DBT),
+        "\n".join(f"2026-11-27T01:00:00+0000 etl run-dbt.sh[4121]: {line}" for line in DBT),
+        "\n".join(f"<134>1 2026-11-27T01:00:00.003Z etl dbt 4121 ID47 - {line}" for line in DBT),
+        "\n".join(f"2026-11-27T01:00:00.123000+00:00 ecs/dbt/0a1b2c3d4e5f {line}" for line in DBT),
+        "\n".join(f"2026-11-27T01:00:00+00:00 dag_id=d/run_id=scheduled__2026-11-27T00_00_00+00_00/task_id=t/attempt=1.log {line}" for line in DBT),
+        "\n".join(f"2026-11-27T01:00:00.123456Z 01O {line}" for line in DBT),
+        "\n".join(f"build\tRun dbt\t2026-11-27T01:00:00.1234567Z {line}" for line in DBT),
+        "\n".join(json.dumps({"log": f"\x1b[0m{line}\n", "stream": "stderr", "time": "2026-11-27T01:00:00Z"}) for line in DBT),
+        "\n".join(json.dumps({"textPayload": line, "severity": "ERROR", "timestamp": "2026-11-27T01:00:00Z"}) for line in DBT),
+        "\n".join("2026-11-27T01:00:00.123456789Z stdout F " + json.dumps({"event": line, "level": "info"}) for line in DBT),
+        "\n".join(json.dumps({"log": json.dumps({"event": line, "level": "info"}) + "\n"}) for line in DBT),
+        json.dumps({"events": [{"timestamp": 1795741200000, "message": line} for line in DBT]}, indent=1),
+        json.dumps([{"textPayload": line} for line in DBT]),
+        "\n".join(f"[pod/dbt-run-x7f2k/base] {line}" for line in DBT),
+        "\n".join(f"> {line}".rstrip() for line in [*DBT, ""]),
+        "\n".join(f"    {line}" for line in DBT),
     ],
-    ids=["dbt", "airflow 2", "airflow 3", "airflow 3, json", "airflow's api", "compose"],
+    ids=(
+        "dbt, airflow 2, airflow 3, json of airflow 3, airflow's api, compose, a pod in airflow's page, syslog, journald, syslog 5424, cloudwatch, mwaa, gitlab, github, docker, google, "
+        "json in a container, json in docker, cloudwatch's document, google's document, kubectl, mail, indented"
+    ).split(", "),
 )
-def test_a_failure_of_dbt_is_found_below_every_logger_that_wraps_it(log: str) -> None:
+def test_a_failure_of_dbt_is_found_below_everything_that_wraps_it(log: str) -> None:
     (found,) = diagnose(log)
     assert (found.cause, found.node, found.captured["path"]) == ("division_by_zero", "orders_daily", "models/marts/orders_daily.sql")
     assert "dbt's orders_daily failed" in found.consequences
@@ -168,6 +193,84 @@ def test_a_log_of_many_megabytes_is_read_at_both_ends(monkeypatch: pytest.Monkey
     assert len(rows) < 300
 
 
+def test_a_line_longer_than_half_of_what_is_read_hides_nothing_behind_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(peel, "MOST_BYTES", 4096)
+    monkeypatch.setattr(peel, "MOST_OF_LINE", 100)
+    rows = peel.rows_of("x" * 9000 + "\npsycopg2.errors.DivisionByZero: division by zero\n" + json.dumps({"sql": "y" * 1000}))
+    assert rows[-2].line == Line(2, "psycopg2.errors.DivisionByZero: division by zero")
+    assert all(len(row.text) <= 110 for row in rows)
+
+
+WRITTEN = "\n".join(["12:00:00  Größe wird geladen", *DBT])
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        gzip.compress(WRITTEN.encode()),
+        gzip.compress(WRITTEN[:30].encode()) + gzip.compress(WRITTEN[30:].encode()),
+        gzip.compress(f"{WRITTEN}\n{random.Random(1).randbytes(5000).hex()}".encode())[:-400],
+        b"\xef\xbb\xbf" + WRITTEN.encode(),
+        WRITTEN.encode("utf-16"),
+        WRITTEN.encode("utf-16-le"),
+        WRITTEN.encode("utf-16-be"),
+        WRITTEN.encode("latin-1"),
+        WRITTEN.encode().replace(b"compiled", b"\0compiled"),
+    ],
+    ids=["gzip", "two of them", "cut off", "utf-8 with a mark", "utf-16 with a mark", "utf-16-le", "utf-16-be", "latin-1", "with a NUL"],
+)
+def test_a_log_is_read_in_the_bytes_that_it_was_kept_in(data: bytes, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "dbt.log").write_bytes(data)
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(data)))
+    for place in (str(tmp_path / "dbt.log"), "-"):
+        assert cli.main(["diagnose", place, "--json"]) == 1
+        assert json.loads(capsys.readouterr().out)["cause"] == "division_by_zero"
+
+
+@pytest.mark.parametrize("data", [Path(sys.executable).resolve().read_bytes()[:200_000], random.Random(2).randbytes(50_000), gzip.compress(bytes(5000))], ids=["a program", "noise", "zeros"])
+def test_binary_data_is_no_log_and_never_well(data: bytes, tmp_path: Path) -> None:
+    (tmp_path / "x.log").write_bytes(data)
+    assert [found.cause for found in diagnose(tmp_path / "x.log")] == [INSUFFICIENT]
+
+
+def test_a_failure_behind_a_prefix_that_nobody_knows_is_not_called_well() -> None:
+    log = "\n".join(f"%{n}% ~ {line}" for n, line in enumerate(["12:00:00  Finished running 1 table model", *DBT]))
+    (found,) = diagnose(log)
+    assert found.cause == INSUFFICIENT
+    assert "Done. PASS=0 WARN=0 ERROR=1" in found.lines[-1].text
+    assert diagnose(log.replace("ERROR=1", "ERROR=0")) == []
+
+
+OLD = {"unique_id": "source.shop.raw.orders", "status": "error", "max_loaded_at": "2026-11-24T09:58:29+00:00", "snapshotted_at": "2026-11-27T09:59:29+00:00"}
+SOURCES = {"metadata": {"generated_at": "2026-11-27T09:59:29Z"}, "results": [OLD, {**OLD, "unique_id": "source.shop.raw.users", "status": "warn"}]}
+
+
+def test_sources_that_are_too_old_are_told_of_a_target_directory_until_dbt_ran_again(tmp_path: Path) -> None:
+    (tmp_path / "sources.json").write_text(json.dumps(SOURCES))
+    (found,) = diagnose_place(str(tmp_path))
+    assert (found.cause, found.captured["source"]) == ("dbt_source_stale", "raw.orders")
+    assert "2026-11-24" in found.lines[0].text
+    assert [d.cause for d in diagnose_place(str(tmp_path / "sources.json"))] == ["dbt_source_stale"]
+    ran = {"metadata": {"generated_at": "2026-11-27T10:30:00Z"}, "args": {"which": "run"}, "results": [{"unique_id": "model.shop.orders", "status": "success"}]}
+    (tmp_path / "run_results.json").write_text(json.dumps(ran))
+    assert diagnose_place(str(tmp_path)) == []
+
+
+@pytest.mark.parametrize(("which", "causes"), [("run", ["dbt_nothing_selected"]), ("test", ["dbt_nothing_selected"]), ("generate", [])])
+def test_run_results_without_a_result_are_a_silent_failure_of_what_was_to_do_something(which: str, causes: list[str]) -> None:
+    found = diagnose(run_results={"metadata": {}, "args": {"which": which, "select": ["tag:nightly"]}, "results": []})
+    assert [d.cause for d in found] == causes
+    assert all(d.lines[0].text == f"run_results.json has no result of dbt {which} tag:nightly" for d in found)
+
+
+def test_what_a_rule_says_itself_is_not_masked() -> None:
+    assert [(rule.cause, text) for rule in rules() for text in (rule.title, rule.fix) if masked(text, {}) != text] == []
+
+
+def test_the_space_before_a_name_that_is_not_known_goes_with_it() -> None:
+    assert all("  " not in rule.said(text, {}) for rule in rules() for text in (rule.title, rule.fix))
+
+
 def test_the_command_line_tells_by_its_exit_code_what_it_found(tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "failed.log").write_text("\n".join(DBT))
     assert cli.main(["diagnose", str(tmp_path / "failed.log")]) == 1
@@ -213,6 +316,16 @@ def test_the_log_folder_of_a_run_is_read_at_the_last_try_of_each_task(tmp_path: 
     assert cli.main(["diagnose", str(tmp_path), "--json"]) == 1
     found = json.loads(capsys.readouterr().out)
     assert (found["cause"], found["captured"]["task"]) == ("division_by_zero", "transform[3]")
+
+
+def test_of_airflow_s_older_log_folders_too_the_last_try_is_read(tmp_path: Path) -> None:
+    folder = tmp_path / "daily" / "load" / "2026-11-26T02:00:00+00:00"
+    folder.mkdir(parents=True)
+    (folder / "2.log").write_text("INFO - done")
+    (folder / "1.log").write_text("\n".join(DBT))
+    assert diagnose_place(str(tmp_path)) == []
+    (folder / "3.log.gz").write_bytes(gzip.compress("\n".join(DBT).encode()))
+    assert [(d.cause, d.captured["task"]) for d in diagnose_place(str(tmp_path))] == [("division_by_zero", "load")]
 
 
 def test_without_sqlglot_a_diagnosis_stands_and_says_what_is_missing() -> None:

@@ -11,7 +11,8 @@ from pathlib import Path
 from typing import Any
 
 from rowferry.diagnosis import engine
-from rowferry.diagnosis.dbt_results import findings
+from rowferry.diagnosis.decode import text_of
+from rowferry.diagnosis.dbt_results import findings, stale
 from rowferry.diagnosis.enrich import detect, enrich
 from rowferry.diagnosis.model import INSUFFICIENT, Context, Diagnosis, Line
 from rowferry.diagnosis.privacy import private
@@ -55,9 +56,11 @@ def diagnose(
     read = engine.read_log(text) if text is not None else None
     context = Context(lines=read.lines if read else (), run_results=results, manifest=nodes, target_dir=folder, task=task or {})
 
-    found = engine.merge([*(engine.causes(read) if read else []), *findings(results)])
+    ran = findings(results) + stale(_json(None, folder, "sources.json"), results)
+    found = engine.merge([*(engine.causes(read) if read else []), *ran])
+    explained = any(diagnosis.cause != INSUFFICIENT for diagnosis in found)
     found = engine.ranked([*found, *detect(context, found)])
-    found = [diagnosis for diagnosis in found if diagnosis.cause != INSUFFICIENT or diagnosis.node] or found
+    found = [diagnosis for diagnosis in found if diagnosis.cause != INSUFFICIENT or (explained and diagnosis.node)] or found
     if not found:
         nothing = engine.undiagnosed(read) if read else None if results or task else engine.insufficient()
         found = [nothing] if nothing else []
@@ -72,7 +75,7 @@ def diagnose(
 
 def _text(log: str | Path | None, task: Mapping[str, Any] | None) -> str | None:
     if isinstance(log, Path):
-        return log.read_text(encoding="utf-8", errors="replace")
+        return text_of(log.read_bytes())
     error = (task or {}).get("error")
     if log is not None or error is None:
         return log

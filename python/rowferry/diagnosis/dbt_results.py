@@ -1,6 +1,6 @@
-"""dbt's run_results.json: the message of each failed node is a log of its own.
+"""dbt's run_results.json: the message of each failed node is a log of its own; and sources.json, what `dbt source freshness` found.
 
-Format: schemas.getdbt.com/dbt/run-results/v6.json.
+Formats: schemas.getdbt.com/dbt/run-results/v6.json and schemas.getdbt.com/dbt/sources/v3.json.
 """
 
 from __future__ import annotations
@@ -11,22 +11,54 @@ from typing import Any
 
 from rowferry.diagnosis import engine
 from rowferry.diagnosis.model import Diagnosis, Line
+from rowferry.diagnosis.rules import rule_of
 
 _FAILED = frozenset({"error", "fail", "runtime error", "partial success"})
+_SELECTING = frozenset({"build", "run", "test", "seed", "snapshot"})
+"""Commands that were meant to do something."""
 
 
 def findings(run_results: Mapping[str, Any]) -> list[Diagnosis]:
     """The diagnoses of the nodes that failed; those that were skipped stand under the first."""
     results = run_results.get("results", ())
+    if not results and (run_results.get("args") or {}).get("which") in _SELECTING:
+        return [_nothing_selected(run_results["args"])]
     found = [d for result in results if result.get("status") in _FAILED for d in _of(result)]
     skipped = [(None, f"{result['unique_id']} was skipped") for result in results if result.get("status") == "skipped"]
     return engine.attach(engine.merge(found), skipped)
 
 
 def _of(result: Mapping[str, Any]) -> Iterator[Diagnosis]:
-    node, message = result.get("unique_id"), str(result.get("message") or "")
+    if "max_loaded_at" in result:
+        yield _too_old(result)
+        return
+    node, message = result.get("unique_id"), str(result.get("message") or result.get("error") or "")
     found = engine.causes(engine.read_log("Error:\n" + message))
     if not found:
         found = [engine.insufficient([Line(0, line.strip()) for line in message.splitlines()[: engine.MOST_LINES]])]
     for diagnosis in found:
         yield replace(diagnosis, node=node, lines=tuple(Line(0, line.text) for line in diagnosis.lines))
+
+
+def _nothing_selected(args: Mapping[str, Any]) -> Diagnosis:
+    rule = rule_of("dbt_nothing_selected")
+    assert rule is not None, "rules.yaml has a row for it"
+    selected = args.get("select") or args.get("selector") or ()
+    said = " ".join([args["which"], *([selected] if isinstance(selected, str) else selected)])
+    return rule.diagnosis({"selector": said}, [Line(0, f"run_results.json has no result of dbt {said}")])
+
+
+def stale(sources: Mapping[str, Any], run_results: Mapping[str, Any]) -> list[Diagnosis]:
+    """The sources that are too old, if no other command of dbt ran since that was found."""
+    found_at, ran_at = (artifact.get("metadata", {}).get("generated_at", "") for artifact in (sources, run_results))
+    if found_at < ran_at:
+        return []
+    return findings(sources)
+
+
+def _too_old(result: Mapping[str, Any]) -> Diagnosis:
+    rule = rule_of("dbt_source_stale")
+    assert rule is not None, "rules.yaml has a row for it"
+    source = ".".join(result["unique_id"].split(".")[-2:])
+    line = Line(0, f"{source}: newest row of {result['max_loaded_at']}, looked at {result.get('snapshotted_at')}")
+    return rule.diagnosis({"source": source}, [line])

@@ -88,6 +88,7 @@ _PARSED = re.compile(r"^Worker startup parse complete")
 """Airflow 3's worker has read the DAG's file and goes on: what was complained of until then did not stop this task."""
 _IN_SQL = re.compile(r"\b(?:select|where|like|when|values|in)\b[^']*(?:'[^']*'[^']*)*'[^']*$", re.IGNORECASE)
 """Before a literal of a statement that was logged: nobody tells what stands there."""
+_FAILED_ANYWHERE = re.compile(r"\bDone\. PASS=\d+ WARN=\d+ ERROR=[1-9]|\bCompleted with \d+ errors?\b|Traceback \(most recent call last\)|\d of \d+ (?:ERROR|FAIL)\b")
 _TASK = re.compile(r"\btask_id=([\w.-]+)")
 
 
@@ -303,7 +304,7 @@ def causes(log: Log) -> list[Diagnosis]:
     if not merged and others:
         innermost = max(others, key=lambda find: (find.rule.kind == "wrapper", find.rule.level))
         merged = [_unknown(_diagnosis(log, innermost, nodes.get(innermost.first, {})))]
-        others.remove(innermost)
+        others = [find for find in others if (find.rule, find.first) != (innermost.rule, innermost.first)]
     alone = _alone(log, others, [d.node for d in merged])
     merged = ranked([*merged, *alone])
     others = [find for find in others if find.rule.kind != "wrapper" or not any(d.node == find.captured.get("node") for d in alone)]
@@ -433,8 +434,14 @@ def undiagnosed(log: Log) -> Diagnosis | None:
     exits = [n for n, row in enumerate(log.rows) if _EXIT.search(row.text) and not log.survived[n]]
     well = any(o.ok for o in log.outcomes) or any(row.known or _WELL.search(row.text) for row in log.rows)
     if well and not (errors or failed or exits):
-        return None
+        return None if log.outcomes or not (behind := _behind_a_prefix(log)) else insufficient(log.rows[n].line for n in behind)
     return insufficient(log.rows[n].line for n in dict.fromkeys([*errors[: MOST_LINES - 2], *failed, *exits][:MOST_LINES]))
+
+
+def _behind_a_prefix(log: Log) -> list[int]:
+    """Rows that tell of a failure behind a prefix that nobody knows, where no pattern that begins at a line's start can see it."""
+    found = ((n, _FAILED_ANYWHERE.search(row.text)) for n, row in enumerate(log.rows) if not row.quiet and not log.survived[n])
+    return [n for n, match in found if match and log.rows[n].text[: match.start()].strip()][:MOST_LINES]
 
 
 def insufficient(lines: Iterable[Line] = (), node: str | None = None) -> Diagnosis:

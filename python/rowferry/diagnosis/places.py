@@ -15,6 +15,8 @@ from typing import Any
 from rowferry.diagnosis import diagnose, engine
 from rowferry.diagnosis.model import INSUFFICIENT, Diagnosis
 
+_ATTEMPT = re.compile(r"(?:attempt=)?(\d+)\.log(?:\.gz)?")
+"""A try's log; before 2.3 Airflow named it by its number alone, in a folder of the task's and the run's."""
 _PART = re.compile(r"(dag_id|run_id|task_id|map_index|attempt)=(.+)")
 
 
@@ -32,7 +34,7 @@ def diagnose_place(
     if not path.is_dir():
         artifact = _artifact(path)
         return diagnose(None if artifact else path, path if artifact else run_results, manifest, target_dir=target_dir or (path.parent if artifact else None), **loads)
-    if any((path / name).is_file() for name in ("run_results.json", "manifest.json")):
+    if any((path / name).is_file() for name in ("run_results.json", "manifest.json", "sources.json")):
         return diagnose(None, run_results, manifest, target_dir=path, **loads)
     logs = list(_newest(path))
     if not logs:
@@ -56,18 +58,22 @@ def _artifact(path: Path) -> bool:
 def _newest(folder: Path) -> Iterator[tuple[dict[str, str], Path]]:
     """Each task's log of its last try, and what its path says of the task."""
     newest: dict[Path, tuple[int, Path]] = {}
-    for log in sorted(folder.rglob("*.log")):
-        attempt = re.fullmatch(r"attempt=(\d+)", log.stem)
+    for log in sorted([*folder.rglob("*.log"), *folder.rglob("*.log.gz")]):
+        attempt = _ATTEMPT.fullmatch(log.name)
         of = log.parent if attempt else log
         number = int(attempt[1]) if attempt else 0
         if number >= newest.get(of, (-1, log))[0]:
             newest[of] = (number, log)
     for _, log in newest.values():
-        parts = [found for part in log.resolve().with_suffix("").parts if (found := _PART.fullmatch(part))]
+        parts = [found for part in _bare(log.resolve()).parts if (found := _PART.fullmatch(part))]
         yield {found[1]: found[2] for found in parts}, log
 
 
+def _bare(log: Path) -> Path:
+    return log.with_name(log.name.partition(".log")[0])
+
+
 def _of_task(task: dict[str, str], log: Path, run_results: str | None, manifest: str | None, target_dir: str | None, loads: dict[str, Any]) -> Iterator[Diagnosis]:
-    name = task.get("task_id", log.name) + (f"[{task['map_index']}]" if "map_index" in task else "")
+    name = task.get("task_id", log.parent.parent.name if _bare(log).name.isdigit() else log.name) + (f"[{task['map_index']}]" if "map_index" in task else "")
     for found in diagnose(log, run_results, manifest, task={"try_number": task.get("attempt"), **task}, target_dir=target_dir, **loads):
         yield replace(found, captured={**found.captured, "task": name})

@@ -23,7 +23,7 @@ Kind = Literal["root", "wrapper", "consequence", "silent", "noise"]
 
 _CONFIDENCE = {"confirmed": 0.95, "hypothesis": 0.6, "insufficient": 0.2}
 _SHORTEST_WORD = 3
-_PLACEHOLDER = re.compile(r"\{(\w+)\|([^}]*)\}")
+_PLACEHOLDER = re.compile(r"( ?)\{(\w+)\|([^}]*)\}")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -60,8 +60,13 @@ class Rule:
         )
 
     def said(self, template: str, captured: Mapping[str, str]) -> str:
-        """`template` with `{name|what stands there when it is not known}` filled in."""
-        return _PLACEHOLDER.sub(lambda found: captured.get(found[1]) or found[2], template).strip()
+        """`template` with `{name|what stands there when it is not known}` filled in; the space before what is empty goes with it."""
+
+        def filled(found: re.Match[str]) -> str:
+            text = captured.get(found[2]) or found[3]
+            return found[1] + text if text else ""
+
+        return _PLACEHOLDER.sub(filled, template).strip()
 
 
 LEVELS = {"airflow": 1, "cosmos": 2, "dbt": 3, "adapter": 4, "server": 5}
