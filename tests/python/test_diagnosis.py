@@ -111,6 +111,25 @@ def test_several_failures_are_each_named_with_what_followed_from_them() -> None:
     assert "dbt skipped dwh.report" in found["division_by_zero"].consequences
 
 
+def test_a_node_that_failed_by_itself_does_not_stand_under_the_cause_of_another() -> None:
+    own = ["12:00:01    Compilation Error in model totals (models/totals.sql)", "  give a start: --vars {start: …}"]
+    odd = ["12:00:01    Runtime Error in model scores (models/scores.py)", "  Materialization only supports languages"]
+    known, made_up, unknown = diagnose("\n".join([*DBT[:-1], *own, *odd, DBT[-1]]))
+    assert (known.cause, known.consequences) == ("division_by_zero", ("dbt's orders_daily failed",))
+    assert (made_up.cause, made_up.node, made_up.evidence) == ("dbt_compilation", "totals", "hypothesis")
+    assert made_up.lines[-1].text == own[-1].strip()
+    assert (unknown.cause, unknown.node, unknown.lines[-1].text) == (INSUFFICIENT, "scores", odd[-1].strip())
+
+
+def test_what_a_worker_complained_of_while_it_parsed_stopped_no_task() -> None:
+    events = ["Filling up the DagBag from /opt/dags/a.py", "no list of tables, taking the default", "Worker startup parse complete", "loaded 12 rows"]
+    rows = [{"level": "info", "event": event} for event in events]
+    rows[1] |= {"level": "error", "error_detail": [{"exc_type": "KeyError", "exc_value": "'tables'", "frames": []}]}
+    assert diagnose("\n".join(map(json.dumps, rows))) == []
+    (found,) = diagnose("\n".join(map(json.dumps, rows[:2])))
+    assert found.cause == "python_error"
+
+
 def test_the_message_that_a_driver_and_its_wrapper_repeat_is_one_diagnosis() -> None:
     log = 'psycopg2.errors.UndefinedColumn: column "x" does not exist\n\nThe above exception was the direct cause\n\nsqlalchemy.exc.ProgrammingError: (psycopg2.errors.UndefinedColumn) column "x" does not exist\n'
     assert [found.cause for found in diagnose(log)] == ["missing_column"]

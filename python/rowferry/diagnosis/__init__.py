@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import Any
 
 from rowferry.diagnosis import engine
-from rowferry.diagnosis.decode import text_of
 from rowferry.diagnosis.dbt_results import findings, stale
+from rowferry.diagnosis.decode import text_of
 from rowferry.diagnosis.enrich import detect, enrich
 from rowferry.diagnosis.model import INSUFFICIENT, Context, Diagnosis, Line
 from rowferry.diagnosis.privacy import private
@@ -58,8 +58,9 @@ def diagnose(
 
     ran = findings(results) + stale(_json(None, folder, "sources.json"), results)
     found = engine.merge([*(engine.causes(read) if read else []), *ran])
+    explained = any(diagnosis.cause != INSUFFICIENT for diagnosis in found)
     found = engine.ranked([*found, *detect(context, found)])
-    found = [diagnosis for diagnosis in found if diagnosis.cause != INSUFFICIENT] or found
+    found = [diagnosis for diagnosis in found if diagnosis.cause != INSUFFICIENT or (explained and diagnosis.node)] or found
     if not found:
         nothing = engine.undiagnosed(read) if read else None if results or task else engine.insufficient()
         found = [nothing] if nothing else []

@@ -57,6 +57,8 @@ _FRAME = re.compile(r'^\s*File "(?P<file>[^"]+)", line (?P<line>\d+),? in (?P<na
 _RAISED = re.compile(r"^(?P<kind>(?:[\w]+\.)*[A-Z]\w*(?:Error|Exception|Timeout|Failure|Warning|Exit|Interrupt|Missing|NotFound))(?::\s(?P<message>.*))?$")
 _LIBRARY = re.compile(r"site-packages|dist-packages|/lib/python\d|<frozen|\bstructlog\b")
 _READY = re.compile(r"Pool\(name=(?P<pool>[^)]+)\) with (?P<open>-?\d+) open slots and (?P<ready>\d+) task instances ready")
+_CONTEXT = re.compile(r"(?: (?:task_id|dag_id|run_id|ti_id|map_index|try_number)=\S+)+$")
+"""What Airflow 3 has behind each message of a task."""
 _CALL = re.compile(r"\b(?P<name>\w+)\s*=(?!=)")
 _MAP_INDEX = re.compile(r"\bmap_index=(\d+)")
 
@@ -104,7 +106,7 @@ def missing_argument(diagnosis: Diagnosis, context: Context) -> Diagnosis:
 def sensor(diagnosis: Diagnosis, context: Context) -> Diagnosis:
     """What the sensor waited for, and how often it looked."""
     pokes = [(line, found["what"].strip(" .'\"")) for line in context.lines if (found := _POKE.match(line.text))]
-    named = [(line, re.sub(r" \.\.\.$", "", what)) for line, what in pokes if what]
+    named = [(line, re.sub(r" \.\.\.$", "", _CONTEXT.sub("", what))) for line, what in pokes if what]
     notes = [f"it looked {len(pokes)} times"] if pokes else []
     known = [str(sentence) for sentence in context.task.get("last_came") or ()]
     if named:

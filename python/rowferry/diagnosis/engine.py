@@ -37,7 +37,8 @@ _ERROR = re.compile(
 _NAMED_ERROR = re.compile(r"(?:\w(?:Error|Exception)|\b[Ee]rror\b|\berrors\.\w+|ERROR|FATAL|PANIC|[Ff]ailed|\b\d{6} \(\w{5}\)).{0,60}?:")
 """The same in a line that a logger does not call an error: there it has to introduce what follows."""
 _ERROR_HEAD = re.compile(
-    r"\s*(?:(?:\w+ ){0,2}(?:Error|Failure|Exception)\b|Encountered an error|Traceback \(most recent|(?:ERROR|FATAL|PANIC|CRITICAL)\b|[\w.]*(?:Error|Exception)\b|\d+ of \d+ (?:ERROR|FAIL)\b"
+    r"\s*>?(?:(?:\w+ ){0,2}(?:Error|Failure|Exception)\b|Encountered an error|Traceback \(most recent|(?:ERROR|FATAL|PANIC|CRITICAL)\b|[\w.]*(?:Error|Exception)\b|\d+ of \d+ (?:ERROR|FAIL)\b"
+    r"|(?:\S*/)?(?:ba|da|z)?sh: (?:line )?\d+: (?!warning)|(?:ssh|scp|wget): (?!warning)|curl: \(\d+\) |[\w.-]+: No such option "
     r"|(?:[a-z_]\w*\.)+[A-Z]\w+(?:: |$))"  # an exception whose name says nothing, as jinja2.exceptions.TemplateNotFound
 )
 _PROGRAM = re.compile(r"(?:[\w./-]+(?: \d+)?:\s*)*")
@@ -63,7 +64,7 @@ _OUTCOMES = tuple(
         (r"^Done\. PASS=\d+ WARN=\d+ ERROR=0\b", True, False),
         (r"^Done\. PASS=\d+ WARN=\d+ ERROR=[1-9]", False, False),
         (r"^Completed successfully|^Completed with \d+ warnings?\b|^All checks passed!", True, False),
-        (r"^Completed with \d+ (?:partial success, )?errors?\b|^Encountered an error", False, False),
+        (r"^Completed with \d+ (?:partial success, )?errors?\b|^Encountered an error|^\d+ checks? failed:", False, False),
         (r"^\S+ -> \S+: [\d,]+ rows, ", True, False),
         (r"Marking task as SUCCESS|Task exited with return code 0\b|\bfinal_state=success|Marking run .* successful", True, True),
         (r"Marking task as (?:FAILED|UP_FOR_RETRY)|Task exited with return code (?!100 \(task deferral)-?[1-9]|\bfinal_state=(?:failed|up_for_retry)|Marking run .* failed", False, True),
@@ -72,7 +73,7 @@ _OUTCOMES = tuple(
 _EXIT = re.compile(r"\b(?:exit|return)\w*(?: with)?(?: exit| return)? (?:code|status)[ :=]+-?[1-9]", re.IGNORECASE)
 _WELL = re.compile(
     r"^(?:INSERT \d+ \d+|(?:COPY|UPDATE|DELETE|SELECT|MERGE) \d+|(?:CREATE|ALTER|DROP) (?:TABLE|VIEW|INDEX|SCHEMA|ROLE|DATABASE)|COMMIT)$"
-    r"|\b(?:succe(?:ss(?:ful|fully)?|eded)|completed?|finished|done|loaded|written|up to date|passed)\b|^(?:-- \d+\. )?(?:source|target): |^OK$|^Ran \d+ tests?\b",
+    r"|\bexit(?:ed)?(?: with)?(?: code| status)?[ :=]+0\b|\b(?:succe(?:ss(?:ful|fully)?|eded)|completed?|finished|done|loaded|written|up to date|passed)\b|^(?:-- \d+\. )?(?:source|target): |^OK$|^Ran \d+ tests?\b",
     re.IGNORECASE,
 )
 """What says, in a log of no logger, that it is one, and that all went well so far."""
@@ -82,6 +83,11 @@ _RETRY_WORKED = re.compile(
     re.IGNORECASE,
 )
 _ENDED_WELL = re.compile(r"\b(?:success\w*|exit(?:ed)?(?: with)?(?: code| status)?[ :=]+0|(?<!=)(?:no|0|without) (?:errors?|failures?)(?!=))\b", re.IGNORECASE)
+_PARSING = re.compile(r"^Filling up the DagBag from ")
+_PARSED = re.compile(r"^Worker startup parse complete")
+"""Airflow 3's worker has read the DAG's file and goes on: what was complained of until then did not stop this task."""
+_IN_SQL = re.compile(r"\b(?:select|where|like|when|values|in)\b[^']*(?:'[^']*'[^']*)*'[^']*$", re.IGNORECASE)
+"""Before a literal of a statement that was logged: nobody tells what stands there."""
 _FAILED_ANYWHERE = re.compile(r"\bDone\. PASS=\d+ WARN=\d+ ERROR=[1-9]|\bCompleted with \d+ errors?\b|Traceback \(most recent call last\)|\d of \d+ (?:ERROR|FAIL)\b")
 _TASK = re.compile(r"\btask_id=([\w.-]+)")
 
@@ -119,7 +125,7 @@ def read_log(text: str) -> Log:
     rows = rows_of(text)
     outcomes = [found for n, row in enumerate(rows) if (found := _outcome(n, row.text))]
     survived = _survived(len(rows), outcomes)
-    for first, last in _noise(rows):
+    for first, last in (*_noise(rows), *_parsed(rows)):
         survived[first : last + 1] = [True] * (last + 1 - first)
     loud = _loud(rows)
     last = 0 if outcomes else _lived_on(rows, loud)
@@ -143,6 +149,17 @@ def _noise(rows: Sequence[Row]) -> Iterator[tuple[int, int]]:
     for pattern in (pattern for rule in rules() if rule.kind == "noise" for pattern in rule.patterns):
         for match in text.matches(pattern):
             yield text.rows_of(match)
+
+
+def _parsed(rows: Sequence[Row]) -> Iterator[tuple[int, int]]:
+    """First and last row of what a worker of Airflow 3 said while it read the DAG's file."""
+    start: int | None = None
+    for n, row in enumerate(rows):
+        if _PARSING.match(row.text):
+            start = n
+        elif start is not None and _PARSED.match(row.text):
+            yield start, n
+            start = None
 
 
 class Text:
@@ -269,6 +286,8 @@ def _is_source(rows: Sequence[Row], row: int) -> bool:
 
 def _told(log: Log, row: int, before: str, after: str) -> bool:
     """Whether an error is told: in an entry that is one, after a word of error, or by a line that begins with it."""
+    if not log.loud[row] and _IN_SQL.search(before):
+        return False
     if log.loud[row] or (_NAMED_ERROR if log.rows[row].quiet else _ERROR).search(before):
         return True
     first = _PROGRAM.fullmatch(before.strip("\"'([ \t")) is not None and not log.rows[row].quiet
@@ -286,7 +305,20 @@ def causes(log: Log) -> list[Diagnosis]:
         innermost = max(others, key=lambda find: (find.rule.kind == "wrapper", find.rule.level))
         merged = [_unknown(_diagnosis(log, innermost, nodes.get(innermost.first, {})))]
         others = [find for find in others if (find.rule, find.first) != (innermost.rule, innermost.first)]
+    alone = _alone(log, others, [d.node for d in merged])
+    merged = ranked([*merged, *alone])
+    others = [find for find in others if find.rule.kind != "wrapper" or not any(d.node == find.captured.get("node") for d in alone)]
     return attach(merged, _consequences(log, others))
+
+
+def _alone(log: Log, others: Iterable[Find], known: Sequence[str | None]) -> list[Diagnosis]:
+    """Of the nodes that dbt says to have failed by themselves, one diagnosis for each that no cause is known of."""
+    told: dict[str, Find] = {}
+    for find in others:
+        node = find.captured.get("node")
+        if find.rule.kind == "wrapper" and node and None not in known and not any(_same_node(node, other) for other in known if other):
+            told[node] = max(told.get(node, find), find, key=lambda f: f.rule.evidence == "hypothesis")
+    return [_unknown(_diagnosis(log, find, {})) for find in told.values()]
 
 
 def _nodes(log: Log, found: Iterable[Find]) -> dict[int, Mapping[str, str]]:
@@ -304,8 +336,17 @@ def _diagnosis(log: Log, find: Find, around: Mapping[str, str]) -> Diagnosis:
     captured = {**names, **find.captured}
     rows = [int(around["_row"])] if "_row" in around and int(around["_row"]) < find.first else []
     rows += range(find.first, find.last + 1)
-    rows += _following(log, find.last)
+    rows += _entry(log, find.last) if find.rule.kind == "wrapper" and "node" in find.captured else _following(log, find.last)
     return find.rule.diagnosis(captured, [log.rows[n].line for n in rows[:MOST_LINES]])
+
+
+def _entry(log: Log, last: int) -> Iterator[int]:
+    """The rows with text after a row, up to the next entry."""
+    for n in range(last + 1, min(last + 1 + MOST_LINES, len(log.rows))):
+        if log.rows[n].head:
+            return
+        if log.rows[n].text.strip():
+            yield n
 
 
 def _unknown(wrapper: Diagnosis) -> Diagnosis:

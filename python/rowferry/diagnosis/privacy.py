@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import replace
 from functools import cache
 
 from rowferry.diagnosis.model import Diagnosis, Line
-from rowferry.diagnosis.rules import rules
+from rowferry.diagnosis.rules import rule_of, rules
 from rowferry.uri import MASK, hide
 
 VALUES = ("value", "values", "row")
@@ -27,6 +27,8 @@ _MASKED = (
     (re.compile(r"-----BEGIN [A-Z ]*PRIVATE KEY-----.*?(?:-----END [A-Z ]*PRIVATE KEY-----|$)", re.DOTALL), MASK),
     (re.compile(r"^\s*[A-Za-z0-9+/]{40,}={0,2}\s*$", re.MULTILINE), MASK),  # a line of a key, which the log has split
     (re.compile(r"(Key \((?:[^()]|\([^()]*\))*\)=)\(.*?\)(?= (?:already|is (?:not|still)|conflicts|with|violates)|\.|$)", re.MULTILINE), rf"\1({MASK})"),
+    (re.compile(r"(Partition key of the failing row contains \([^)]*\) = )\(.*\)"), rf"\1({MASK})"),
+    (re.compile(r"(JSON data, line \d+: ).*|(?<=Token )\".*\"(?= is invalid)"), rf"\1{MASK}"),
     (re.compile(r"((?:Failing row contains|existing key|conflicting key|with existing key) )\(.*\)"), rf"\1({MASK})"),
     (re.compile(r"((?:duplicate key|\bvalue) (?:is )?)(?:\"[^\"\n]*\"|\\\"[^\"\n]*\\\"|\([^()\n]*\))", re.IGNORECASE), rf"\1{MASK}"),
     (re.compile(r"(\bCOPY [^\n]*?, line \d+(?:, column [^:\n]+)?: )\".*\""), rf"\1{MASK}"),
@@ -56,6 +58,7 @@ _NAMING = tuple(
     )
 )
 """What Python and Airflow quote that is the name of a type, an attribute, an argument or a module."""
+_STATEMENT = re.compile(r"\s*LINE \d+: ")
 _LITERAL = re.compile(r"(?<![\w'])'((?:[^'\n]|'')*)'(?![\w'])")
 
 
@@ -70,8 +73,14 @@ def masked(text: str, captured: Mapping[str, str]) -> str:
                 text = text[:start] + MASK + text[end:]
     for pattern, instead in _MASKED:
         text = pattern.sub(instead, text)
-    text = _LITERAL.sub(lambda found: found[0] if found[1] in names or _DOTTED.fullmatch(found[1]) else f"'{MASK}'", text)
+    text = "\n".join(_without_literals(line, names) for line in text.split("\n"))
     return hide(text)
+
+
+def _without_literals(line: str, names: Collection[str]) -> str:
+    """The line with literals masked; of a statement that a server quotes, those too that look like a name of something."""
+    quoted = _STATEMENT.match(line) is not None
+    return _LITERAL.sub(lambda found: found[0] if found[1] in names or (not quoted and _DOTTED.fullmatch(found[1])) else f"'{MASK}'", line)
 
 
 @cache
@@ -83,11 +92,12 @@ def _patterns_with_values() -> tuple[tuple[re.Pattern[str], tuple[str, ...]], ..
 
 def private(diagnosis: Diagnosis) -> Diagnosis:
     """The diagnosis as it may be printed. A diff stays as it is, since it has to fit its file."""
-    known = diagnosis.captured
+    known, rule = diagnosis.captured, rule_of(diagnosis.cause)
+    own = {f"own{n}": literal for n, literal in enumerate(_LITERAL.findall(rule.fix if rule else ""))}
     return replace(
         diagnosis,
         title=masked(diagnosis.title, known),
-        fix=masked(diagnosis.fix, known),
+        fix=masked(diagnosis.fix, {**known, **own}),
         consequences=tuple(masked(text, known) for text in diagnosis.consequences),
         notes=tuple(masked(text, known) for text in diagnosis.notes),
         lines=tuple(Line(line.number, masked(line.text, known)) for line in diagnosis.lines),
