@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import Any
 
 from rowferry.diagnosis import engine
-from rowferry.diagnosis.decode import text_of
 from rowferry.diagnosis.dbt_results import findings, stale
+from rowferry.diagnosis.decode import text_of
 from rowferry.diagnosis.enrich import detect, enrich
 from rowferry.diagnosis.model import INSUFFICIENT, Context, Diagnosis, Line
 from rowferry.diagnosis.privacy import private
