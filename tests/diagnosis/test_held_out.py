@@ -1,8 +1,10 @@
 """Logs that no rule was written for: what a reader of the rules had not seen is the measure of them.
 
 `held_out.jsonl` has a log a line: `name`; `round`, 1 before the rules were mended by what had been missed, 3 after, with new
-logs, 4 when somebody tried who had read no rule, 5 after what that one missed was mended, with new logs again; `how`, provoked on real servers, dbt and Python or written from documentation; `causes`, one of which has to come first, none
-for a log that ran well; `first`, what the rules of that day made of it. Of round 1 the logs that were provoked are here.
+logs, 4 and 6 when somebody tried who had read no rule (6: Snowflake, dbt, logs as they are shipped), 5 after what round 4 missed was mended, with
+new logs again; `how`, provoked on real servers, dbt, Airflow and Python or written from documentation; `causes`, one of which has to come first, none
+for a log that ran well; `first`, what the rules of that day made of it. Of round 1 the logs that were provoked are here, of round 6 all that
+were missed and some of those that were named.
 """
 
 from __future__ import annotations
@@ -33,10 +35,10 @@ def test_precision_and_recall_over_logs_that_no_rule_was_written_for(capsys: pyt
     right = [cause for cause, causes in named if cause in causes]
     alarms = [log["name"] for cause, log in zip(said, LOGS, strict=True) if cause and not log["causes"]]
     provoked = [log for log in FAILED if log["how"] == "provoked"]
+    rounds = ", ".join(f"{_share([log for log in FAILED if log['round'] == n])} of round {n}" for n in (3, 4, 5, 6))
     with capsys.disabled():
         print(f"\n{len(FAILED)} held-out failures, {len(provoked)} of them provoked: precision {len(right) / len(named):.3f}, recall {len(right) / len(FAILED):.3f}")
-        rounds = ", ".join(_share([log for log in FAILED if log["round"] == n]) for n in (3, 4, 5))
-        print(f"named at first sight in rounds 3, 4, 5: {rounds}; of healthy ones {len(alarms)} of {len(WELL)} give an alarm")
+        print(f"at first sight {rounds} were named; of healthy ones {len(alarms)} of {len(WELL)} give an alarm")
     assert len(FAILED) >= 200
     assert len(provoked) >= 150
     assert len(right) / len(named) >= FLOOR_OF_PRECISION

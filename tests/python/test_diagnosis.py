@@ -241,6 +241,17 @@ def test_a_failure_behind_a_prefix_that_nobody_knows_is_not_called_well() -> Non
     assert diagnose(log.replace("ERROR=1", "ERROR=0")) == []
 
 
+def test_run_results_that_an_earlier_run_left_are_not_mixed_with_what_the_log_tells() -> None:
+    log = "12:00:01  Encountered an error:\nCompilation Error\n  Model 'model.shop.zz' (models/zz.sql) depends on a node named 'nosuch' which was not found"
+    assert [d.cause for d in diagnose(log, run_results=RUN_RESULTS)] == ["dbt_ref_not_found"]
+    assert [d.cause for d in diagnose("dbt command failed. The command returned a non-zero exit code 1.", run_results=RUN_RESULTS)] == ["division_by_zero"]
+
+
+def test_a_branch_to_nowhere_is_named() -> None:
+    (found,) = diagnose("airflow.exceptions.AirflowException: 'branch_task_ids' must contain only valid task_ids. Invalid tasks found: {'load_ful'}.")
+    assert found.title.endswith(": load_ful")
+
+
 OLD = {"unique_id": "source.shop.raw.orders", "status": "error", "max_loaded_at": "2026-11-24T09:58:29+00:00", "snapshotted_at": "2026-11-27T09:59:29+00:00"}
 SOURCES = {"metadata": {"generated_at": "2026-11-27T09:59:29Z"}, "results": [OLD, {**OLD, "unique_id": "source.shop.raw.users", "status": "warn"}]}
 

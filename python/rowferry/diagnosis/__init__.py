@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from rowferry.diagnosis import engine
-from rowferry.diagnosis.dbt_results import findings, stale
+from rowferry.diagnosis.dbt_results import findings, of_another_run, stale
 from rowferry.diagnosis.decode import text_of
 from rowferry.diagnosis.enrich import detect, enrich
 from rowferry.diagnosis.model import INSUFFICIENT, Context, Diagnosis, Line
@@ -56,8 +56,10 @@ def diagnose(
     read = engine.read_log(text) if text is not None else None
     context = Context(lines=read.lines if read else (), run_results=results, manifest=nodes, target_dir=folder, task=task or {})
 
-    ran = findings(results) + stale(_json(None, folder, "sources.json"), results)
-    found = engine.merge([*(engine.causes(read) if read else []), *ran])
+    told = engine.causes(read) if read else []
+    known = any(diagnosis.cause != INSUFFICIENT for diagnosis in told)
+    ran = [] if known and text and of_another_run(results, text) else findings(results)
+    found = engine.merge([*told, *ran, *stale(_json(None, folder, "sources.json"), results)])
     explained = any(diagnosis.cause != INSUFFICIENT for diagnosis in found)
     found = engine.ranked([*found, *detect(context, found)])
     found = [diagnosis for diagnosis in found if diagnosis.cause != INSUFFICIENT or (explained and diagnosis.node)] or found

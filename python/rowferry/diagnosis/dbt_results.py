@@ -28,6 +28,12 @@ def findings(run_results: Mapping[str, Any]) -> list[Diagnosis]:
     return engine.attach(engine.merge(found), skipped)
 
 
+def of_another_run(run_results: Mapping[str, Any], log: str) -> bool:
+    """Whether the log names no node that failed here: dbt that ends before its first node leaves the run_results.json of the run before."""
+    failed = [str(result.get("unique_id")).split(".") for result in run_results.get("results", ()) if result.get("status") in _FAILED]
+    return bool(failed) and not any(parts[min(2, len(parts) - 1)] in log for parts in failed)
+
+
 def _of(result: Mapping[str, Any]) -> Iterator[Diagnosis]:
     if "max_loaded_at" in result:
         yield _too_old(result)

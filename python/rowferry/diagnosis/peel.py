@@ -192,7 +192,7 @@ def _document(text: str) -> list[Any] | None:
     return content if isinstance(content, list) else None
 
 
-_DOCUMENT = re.compile(r'\s*(?:\{\s*"(?:%s)"|\[\s*\{)' % "|".join(_LISTS))
+_DOCUMENT = re.compile(r"\s*(?:\{\s*\"|\[\s*\{)")
 
 
 def _rows_of_json(number: int, entry: Any) -> Iterator[Row]:
