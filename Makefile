@@ -6,7 +6,7 @@
 #   make check-c      all C under gcc and clang without a warning, tests with sanitizers too
 #   make native-test  the C units: plain, sanitized, threaded, short of memory, under valgrind; fuzz targets in short
 #   make fuzz         each fuzz target for ten minutes (FUZZ_SECONDS=…)
-#   make soak         the full product of the conformance suite, then random faults, for an hour (SOAK_SECONDS=…)
+#   make soak         the full product of the conformance suite, the other Airflows, then random faults, for an hour (SOAK_SECONDS=…)
 #   make bench        speed and memory beside the limits of the hardware and the server
 #   make fresh        demo and test inside a new Debian, as root and as an ordinary user
 #   make clean        removes what was built; .venv stays

@@ -164,7 +164,7 @@ class OutcomeOperator(BaseOperator):
         if not self.records_conn_id:
             return []
         try:
-            call = Call({"target": connection_uri(self.records_conn_id), "control_schema": self.control_schema, "application": f"rowferry {self.dag_id}/{self.task_id}"})
+            call = Call({"target": connection_uri(self.records_conn_id), "control_schema": self.control_schema, "application": f"rowferry {self.dag_id}/{self.task_id}", "newest": silence.NEWEST_RECORDS})
             besides = [r["table"] for r in reports if any(text.startswith(f"{r['table']}: ") for text in told)]
             return silence.of_records(call.execute("state")["loads"], datetime.now(timezone.utc), besides)[:_MAX_DOUBTS]
         except Exception as error:

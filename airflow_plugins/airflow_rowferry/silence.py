@@ -18,6 +18,8 @@ History = Mapping[str, Mapping[str, Any]]
 """By table: `rows` of its last runs, the newest last; its `watermark`; `still`: for how many runs that has not moved."""
 
 REMEMBERED_RUNS = 10
+NEWEST_RECORDS = 50
+"""Of each table, enough to judge it by: resets among them and windows loaded again do not count."""
 _FEWEST_RUNS = 3
 _MOST_TABLES = 100  # the history is an XCom
 _SHORTEST = timedelta(hours=1)  # that a table's silence has to last; loads are often started by hand one after another

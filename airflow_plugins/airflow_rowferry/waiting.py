@@ -24,6 +24,7 @@ __all__ = ["last_came"]
 _MOST_TASKS = 5
 _MOST_FILES = 10_000
 _CONNECT_S = 5
+_NEWEST_LOADS = 50  # of each table
 
 
 def last_came(sensor: Any) -> list[str]:
@@ -105,15 +106,17 @@ def _of_file(sensor: Any) -> str:
 
 def _of_tables(sql: str, conn_id: str) -> Iterator[str]:
     """The newest load of each table in `sql` that has load records at that connection."""
-    loads = Call({"target": connection_uri(conn_id), "connect_timeout": _CONNECT_S}).execute("state")["loads"]
+    loads = Call({"target": connection_uri(conn_id), "connect_timeout": _CONNECT_S, "newest": _NEWEST_LOADS}).execute("state")["loads"]
     text = sql.replace('"', "")
     for table, records in groupby((load for load in loads if load["kind"] == "load"), key=lambda load: str(load["target_table"])):
         if not re.search(rf"(?<![\w.]){re.escape(table)}(?!\w)", text, re.IGNORECASE):
             continue
         newest, *before = records  # newest first
+        n = 1 + len(before)
         with_rows = next((load for load in (newest, *before) if load["rows_read"]), None)
-        last = "none of them brought rows" if with_rows is None else f"rows last came at {with_rows['committed_at']}: {with_rows['rows_read']:,}"
-        yield f"the last of {1 + len(before):,} loads of {table} was at {newest['committed_at']}; {last}"
+        last = f"none of {'them' if n < _NEWEST_LOADS else f'the newest {n:,}'} brought rows" if with_rows is None else f"rows last came at {with_rows['committed_at']}: {with_rows['rows_read']:,}"
+        of = f"{n:,}" if n < _NEWEST_LOADS else f"at least {n:,}"
+        yield f"the last of {of} loads of {table} was at {newest['committed_at']}; {last}"
 
 
 def _changed(path: str) -> datetime:

@@ -28,7 +28,7 @@ struct key {
     double most;
     const char *choices; /* of CHOICE: words parted by spaces, in the order of the enum */
     bool nullable;
-    const char *meaning;
+    const char *meaning; /* for the published schema; NULL: asked of `state` alone, and no setting of a job */
 };
 
 #define AT(field) offsetof(struct rf_job, field)
@@ -79,6 +79,7 @@ static const struct key KEYS[] = {
     {"connect_timeout", INTEGER, AT(connect_timeout), NULL, 10, 1, 3600, NULL, false, "seconds to wait for a connection"},
     {"control_schema", TEXT, AT(control_schema), "_rowferry", 0, 0, 0, NULL, false, "schema of the control tables on the target"},
     {"verify", FLAG, AT(verify), NULL, 0, 0, 0, NULL, false, "compare source and target exactly before the commit"},
+    {"newest", INTEGER, AT(newest), NULL, 0, 0, 1e9, NULL, true, NULL},
 };
 enum { N_KEYS = (int)(sizeof KEYS / sizeof KEYS[0]), MOST_NAMES = 1664, IDENTIFIER_BYTES = 63 };
 
@@ -130,7 +131,7 @@ static bool is_of_streams(const char *name) {
 static enum rf_code unknown_key(const char *name, struct rf_error *err) {
     const struct key *nearest = &KEYS[0];
     for (int i = 1; i < N_KEYS; i++)
-        if (distance(name, KEYS[i].name) < distance(name, nearest->name)) nearest = &KEYS[i];
+        if (KEYS[i].meaning && distance(name, KEYS[i].name) < distance(name, nearest->name)) nearest = &KEYS[i];
     rf_fail(err, RF_CONFIG, "the job has an unknown key \"%s\"", name);
     return rf_hint(err, "Did you mean \"%s\"? `rowferry spec job` lists every key.", nearest->name);
 }
@@ -390,10 +391,7 @@ static enum rf_code make_label(const char *database, const char *schema, const c
     add_label_part(&label, schema);
     rf_text_add(&label, ".");
     add_label_part(&label, name);
-    enum rf_code code = rf_text_check(&label, err);
-    if (code == RF_OK && !(*out = rf_arena_copy(arena, label.data))) code = rf_no_memory(err);
-    rf_text_free(&label);
-    return code;
+    return rf_arena_text(arena, &label, out, err);
 }
 
 /* A placeholder's value inside a template, quoted where a bare word would split or end the name. */
@@ -736,7 +734,8 @@ char *rf_job_schema(void) {
     rf_json_close(&json, ']');
     rf_json_flag(&json, "additionalProperties", false);
     rf_json_open(&json, "properties", '{');
-    for (int i = 0; i < N_KEYS; i++) add_property(&json, &KEYS[i]);
+    for (int i = 0; i < N_KEYS; i++)
+        if (KEYS[i].meaning) add_property(&json, &KEYS[i]);
     rf_json_close(&json, '}');
     rf_json_close(&json, '}');
     return rf_json_take(&json);

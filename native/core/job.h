@@ -97,6 +97,7 @@ struct rf_job {
     int connect_timeout;
     const char *control_schema;
     bool verify;
+    int newest; /* of `state`: load records of each table, the newest; 0: all */
     const char *of_tables; /* the first key it has that says how a table is read; NULL when it has none */
 };
 

@@ -56,7 +56,7 @@ struct rf_sink_ops {
     /* Of either the next piece, COPY BINARY; n_bytes is 0 at the end. */
     enum rf_code (*next)(void *self, struct rf_batch *batch, struct rf_error *err);
     /* Without a run, each on a sink that is not open, and closed afterwards; *json is the caller's to free, whatever comes back: the
-     * load records, newest first; a record by which the next run reads all; */
+     * load records, newest first, of each table as many as the job asks for; a record by which the next run reads all; */
     enum rf_code (*state)(void *self, char **json, struct rf_error *err);
     enum rf_code (*reset)(void *self, struct rf_observer observer, char **json, struct rf_error *err);
     /* facts for `rowferry doctor`, an object, of a target that is only looked at. */

@@ -134,7 +134,7 @@ void rf_sql_run_total(const struct rf_job *job, struct rf_text *out);
 void rf_sql_insert_load(const struct rf_job *job, struct rf_text *out);
 /* $1 target, $2 load_id → one row when that load committed */
 void rf_sql_find_load(const struct rf_job *job, struct rf_text *out);
-/* $1 target or NULL for all → JSON list of load records, newest first */
+/* $1 target or NULL for all → JSON list of load records, newest first, of each table the newest job->newest */
 void rf_sql_list_loads(const struct rf_job *job, struct rf_text *out);
 
 /* ---- target: the load ---- */

@@ -120,11 +120,13 @@ void rf_duckdb_find_load(const struct rf_job *job, int64_t load_id, struct rf_te
 }
 
 void rf_duckdb_list_loads(const struct rf_job *job, struct rf_text *out) {
+    struct rf_text loads = {0};
+    if (job->target_label) add_of_target(job, &loads);
+    else add_loads(job, &loads);
     rf_text_add(out, "SELECT concat('{\"loads\":', coalesce(to_json(list(l ORDER BY target_table, load_id DESC))::VARCHAR, '[]'), '}') FROM (SELECT * REPLACE ("
                      "strftime(extracted_at AT TIME ZONE 'UTC', " ISO_TIME ") AS extracted_at, strftime(watermark AT TIME ZONE 'UTC', " ISO_TIME ") AS watermark,"
                      " strftime(committed_at AT TIME ZONE 'UTC', " ISO_TIME ") AS committed_at) FROM ");
-    if (job->target_label) add_of_target(job, out);
-    else add_loads(job, out);
+    rf_sql_add_listed_loads(job, &loads, job->target_label ? "AND" : "WHERE", out);
     rf_text_add(out, ") l");
 }
 

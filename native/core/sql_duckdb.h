@@ -32,7 +32,7 @@ void rf_duckdb_run_total(const struct rf_job *job, struct rf_text *out);
 void rf_duckdb_insert_load(const struct rf_job *job, const struct rf_record *record, const char *committed_at, struct rf_text *out);
 /* → is that load recorded */
 void rf_duckdb_find_load(const struct rf_job *job, int64_t load_id, struct rf_text *out);
-/* → JSON list of load records, newest first */
+/* → JSON list of load records, newest first, of each table the newest job->newest */
 void rf_duckdb_list_loads(const struct rf_job *job, struct rf_text *out);
 
 /* ---- the target as it stands ---- */

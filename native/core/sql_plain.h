@@ -39,7 +39,7 @@ void rf_plain_run_total(const struct rf_dialect_row *row, const struct rf_job *j
 void rf_plain_insert_load(const struct rf_dialect_row *row, const struct rf_job *job, const struct rf_record *record, struct rf_text *out);
 /* → number of records of that load */
 void rf_plain_find_load(const struct rf_dialect_row *row, const struct rf_job *job, int64_t load_id, struct rf_text *out);
-/* → the load records, newest first, in the order of rf_plain_loads_columns */
+/* → the load records, newest first, of each table the newest job->newest, in the order of rf_plain_loads_columns */
 void rf_plain_list_loads(const struct rf_dialect_row *row, const struct rf_job *job, struct rf_text *out);
 
 /* The columns of `loads`. */

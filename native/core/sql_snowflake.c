@@ -1,6 +1,7 @@
 #include "core/sql_snowflake.h"
 
 #include "core/dialect.h"
+#include "core/listing.h"
 #include "core/snowflake_names.h"
 #include "core/sql_target.h"
 
@@ -350,6 +351,7 @@ void rf_snowflake_list_loads(const struct rf_job *job, struct rf_text *out) {
         "rows_inserted", "rows_updated", "rows_deleted", "rows_duplicate", "rows_stale", "bytes_read", "report", "chosen", "proven_snapshot",
         "loads_since_audit", "loads_since_sweep", "rows_missed", "cursor_columns", "doubted", "target_file"};
     static const char *const times[] = {"extracted_at", "watermark", "committed_at"};
+    struct rf_text loads = {0};
     rf_text_add(out, "SELECT TO_JSON(OBJECT_CONSTRUCT_KEEP_NULL(");
     for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) rf_text_addf(out, "'%s', %s, ", names[i], names[i]);
     for (size_t i = 0; i < sizeof times / sizeof times[0]; i++) {
@@ -357,8 +359,9 @@ void rf_snowflake_list_loads(const struct rf_job *job, struct rf_text *out) {
         add_utc(times[i], out);
     }
     rf_text_add(out, "))::VARCHAR FROM ");
-    if (job->target_label) add_of_target(job, "loads", out);
-    else add_control(job, "loads", out);
+    if (job->target_label) add_of_target(job, "loads", &loads);
+    else add_control(job, "loads", &loads);
+    rf_sql_add_listed_loads(job, &loads, job->target_label ? "AND" : "WHERE", out);
     rf_text_add(out, " ORDER BY target_table, load_id DESC");
 }
 
@@ -910,4 +913,5 @@ const struct rf_stage_makers rf_snowflake_makers = {
     .close_absent = close_absent,
     .sweep = sweep,
     .count_live = count_live,
+    .list = rf_list_snowflake,
 };

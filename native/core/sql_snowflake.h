@@ -50,7 +50,7 @@ void rf_snowflake_run_total(const struct rf_job *job, struct rf_text *out);
 void rf_snowflake_insert_load(const struct rf_job *job, const struct rf_record *record, const char *token, struct rf_text *out);
 /* → is that load recorded */
 void rf_snowflake_find_load(const struct rf_job *job, int64_t load_id, struct rf_text *out);
-/* → a JSON object for each load record, newest first */
+/* → a JSON object for each load record, newest first, of each table the newest job->newest */
 void rf_snowflake_list_loads(const struct rf_job *job, struct rf_text *out);
 /* → number of the present transaction */
 extern const char RF_SNOWFLAKE_TRANSACTION[];

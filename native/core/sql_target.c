@@ -171,10 +171,24 @@ void rf_sql_find_load(const struct rf_job *job, struct rf_text *out) {
     rf_text_add(out, " WHERE target_table = $1 AND load_id = $2::bigint");
 }
 
+/* By their keys, which an index has: years of records are not read for the newest ten. */
+void rf_sql_add_listed_loads(const struct rf_job *job, struct rf_text *loads, const char *word, struct rf_text *out) {
+    out->failed |= loads->failed;
+    if (!out->failed) rf_text_add(out, loads->data);
+    if (!out->failed && job->newest > 0)
+        rf_text_addf(out,
+                     " %s (target_table, load_id) IN (SELECT target_table, load_id FROM (SELECT target_table, load_id,"
+                     " row_number() OVER (PARTITION BY target_table ORDER BY load_id DESC) AS place FROM %s) n WHERE place <= %d)",
+                     word, loads->data, job->newest);
+    rf_text_free(loads);
+}
+
 void rf_sql_list_loads(const struct rf_job *job, struct rf_text *out) {
+    struct rf_text loads = {0};
+    add_control(job, "loads", &loads);
+    rf_text_add(&loads, " l WHERE ($1::text IS NULL OR target_table = $1)");
     rf_text_add(out, "SELECT json_build_object('loads', coalesce(json_agg(to_jsonb(l) ORDER BY target_table, load_id DESC), '[]')) FROM ");
-    add_control(job, "loads", out);
-    rf_text_add(out, " l WHERE $1::text IS NULL OR target_table = $1");
+    rf_sql_add_listed_loads(job, &loads, "AND", out);
 }
 
 /* ---- the load ---- */
@@ -693,6 +707,9 @@ void rf_sql_target_values(const struct rf_plan *plan, struct rf_text *out) {
 
 /* ---- appending ---- */
 
+/* Of a row `t` of the target and one `s` of the stage. */
+#define SAME_XID "(t.\"_source_xid\" = s.\"_rowferry_xid\" AND s.\"_rowferry_xid\" > 0)"
+
 /* To DuckDB -0 is 0, and not distinct from it; their texts differ. */
 static void add_signed_zeros(const struct rf_plan *plan, struct rf_text *out) {
     for (int i = 0; i < plan->source->n_columns; i++) {
@@ -709,7 +726,7 @@ static void add_signed_zeros(const struct rf_plan *plan, struct rf_text *out) {
 /* The newest version of the staged row's key, as t. PostgreSQL would join a few staged rows with all versions of all keys twice, and finds each in
  * the key's index when it is asked for one; of a full read the join is the shorter way, and DuckDB makes one of either. */
 static void add_newest_of_key(const struct rf_plan *plan, struct rf_text *out) {
-    bool looks_up = !plan->full_read && !dialect_of(plan)->names_rows;
+    bool looks_up = !plan->full_read && plan->target->dialect == RF_DIALECT_POSTGRES;
     if (looks_up) rf_text_add(out, "(SELECT * FROM ");
     rf_sql_add_target(plan, out);
     rf_text_add(out, " t WHERE ");
@@ -722,19 +739,21 @@ static void add_newest_of_key(const struct rf_plan *plan, struct rf_text *out) {
     rf_text_add(out, " AND ");
 }
 
-/* Is the staged row `s` the newest version of its key? The transaction tells, and the values where none can: in what was rewritten by an ALTER, read
- * anew after a restore, or filled in without a new version. A full read may follow any of these. */
-static void add_is_known(const struct rf_plan *plan, struct rf_text *out) {
+void rf_sql_add_is_known(const struct rf_plan *plan, rf_statement_maker *differ, struct rf_text *out) {
     rf_text_add(out, "EXISTS (SELECT 1 FROM ");
     add_newest_of_key(plan, out);
     rf_text_add(out, "t.\"_deleted_at\" IS NULL AND (");
-    if (!plan->full_read) rf_text_add(out, RF_SAME_XID " OR ");
+    if (!plan->full_read) rf_text_add(out, SAME_XID " OR ");
     rf_text_add(out, "NOT (");
+    differ(plan, out);
+    rf_text_add(out, ")))");
+}
+
+static void add_values_differ(const struct rf_plan *plan, struct rf_text *out) {
     add_row_text(plan, "t.", false, out);
     rf_text_add(out, dialect_of(plan)->differs);
     add_row_text(plan, "s.", true, out);
     if (dialect_of(plan)->names_rows) add_signed_zeros(plan, out);
-    rf_text_add(out, ")))");
 }
 
 void rf_sql_append(const struct rf_plan *plan, struct rf_text *out) {
@@ -744,7 +763,7 @@ void rf_sql_append(const struct rf_plan *plan, struct rf_text *out) {
     rf_text_add(out, ") s");
     if (rf_settles(plan)) return;
     rf_text_add(out, " WHERE NOT ");
-    add_is_known(plan, out);
+    rf_sql_add_is_known(plan, add_values_differ, out);
 }
 
 void rf_sql_has_rows(const struct rf_plan *plan, struct rf_text *out) {
@@ -757,5 +776,5 @@ void rf_sql_count_known(const struct rf_plan *plan, struct rf_text *out) {
     rf_text_add(out, "SELECT count(*) FROM (");
     rf_sql_add_live_rows(plan, out);
     rf_text_add(out, ") s WHERE ");
-    add_is_known(plan, out);
+    rf_sql_add_is_known(plan, add_values_differ, out);
 }

@@ -21,7 +21,7 @@ import uuid
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing
 from itertools import groupby
-from typing import Any, NoReturn
+from typing import Any, Literal, NoReturn
 
 import click
 from click.core import ParameterSource
@@ -342,14 +342,14 @@ def state_group() -> None:
 
 @state_group.command("show")
 @_options(target_option, table_option, name_options, connection_options, json_option)
-@click.option("--limit", type=click.IntRange(min=1), default=20, metavar="N", help="Newest loads of a table.  [20]")
+@click.option("--limit", type=click.IntRange(min=1), default=20, metavar="N", help="Newest loads of each table; no others are read.  [20]")
 def state_show(tables: Sequence[str], limit: int, as_json: bool, **settings: Any) -> None:
     """Print the loads of each table, newest first; without --table those of all that the target knows."""
-    for table, loads in _loads(tables, settings):
+    for table, loads in _loads(tables, {**settings, "newest": limit}):
         if as_json:
-            _print_json({"table": table, "loads": [load.to_dict() for load in loads[:limit]]})
+            _print_json({"table": table, "loads": [load.to_dict() for load in loads]})
         else:
-            terminal.print_loads(table, loads[:limit])
+            terminal.print_loads(table, loads)
 
 
 @state_group.command("reset")
@@ -415,6 +415,7 @@ def _selftest(tables: Sequence[str], as_json: bool, settings: dict[str, Any]) ->
 @click.option("--ignore", metavar="RF01,…", multiple=True, callback=_names, help="Not these rules.  [none]")
 @click.option("--skip-outside", is_flag=True, help="Leave files alone that are in no dbt project, as pre-commit hands them.")
 @click.option("--diff", "as_diff", is_flag=True, help="Print all exact fixes as one diff, for patch -p1 in the project.")
+@click.option("--jobs", type=click.IntRange(min=1), metavar="N", help="Processes at most, where there are hundreds of files.  [one a processor, up to 4]")
 @json_option
 def lint_command(
     paths: Sequence[str],
@@ -423,6 +424,7 @@ def lint_command(
     ignore: list[str] | None,
     skip_outside: bool,
     as_diff: bool,
+    jobs: int | None,
     as_json: bool,
 ) -> int:
     """Say what in a dbt project would fail, or go wrong without failing. Runs neither dbt nor a query.
@@ -432,8 +434,9 @@ def lint_command(
     A comment `-- noqa: RF01` on a finding's line says that it is meant. Exit codes: 0 nothing found, 1 findings, 2 usage.
     """
     from rowferry.lint import fixes, lint
+    from rowferry.lint.processes import processors
 
-    given: dict[str, Any] = {"dialect": dialect, "select": select or (), "ignore": ignore or (), "skip_outside": skip_outside}
+    given: dict[str, Any] = {"dialect": dialect, "select": select or (), "ignore": ignore or (), "skip_outside": skip_outside, "jobs": jobs or processors()}
     if as_diff:
         diff = fixes(paths or ["."], **given)
         print(diff, end="")
@@ -449,7 +452,7 @@ def lint_command(
 
 @cli.command("spec")
 @click.argument("kind", type=click.Choice(["job", "report"]))
-def spec_command(kind: str) -> None:
+def spec_command(kind: Literal["job", "report"]) -> None:
     """Print the JSON Schema of a job or of a report."""
     print(json.dumps(json.loads(spec(kind)), indent=2))
 
@@ -499,7 +502,7 @@ def diagnose_command(place: str | None, as_json: bool, tables: Sequence[str], **
         raise ConfigurationError("nothing to read: name a log, a folder, or - for a pipe, or say --target-dir")
     try:
         text = sys.stdin.buffer.read().decode(errors="replace") if place == "-" else None
-        loads = {"target": {"target": _needed(given, "target"), **_said(given)}, "tables": tables} if asked else {}
+        loads: dict[str, Any] = {"target": {"target": _needed(given, "target"), **_said(given)}, "tables": tables} if asked else {}
         found = diagnose_place(place, text, **files, **loads)
     except (OSError, ValueError) as error:
         raise ConfigurationError(f"cannot read {getattr(error, 'filename', None) or place or 'what was given'}: {error}") from error

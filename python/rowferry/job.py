@@ -235,9 +235,14 @@ class Job:
         """What `run` would send now, without sending it. Reads the catalogs of both servers."""
         return Plan.from_dict(self._call.execute("plan"))
 
-    def state(self) -> list[LoadRecord]:
-        """The loads of the target table, newest first; the newest is its state."""
-        loads = self._call.execute("state")["loads"]
+    def state(self, *, newest: int | None = None) -> list[LoadRecord]:
+        """The loads of the target table, newest first; the newest is its state.
+
+        Args:
+            newest: Of them this many, at least one; the others are not read.  [all]
+        """
+        call = self._call if newest is None else Call({**self.to_dict(), "newest": newest})
+        loads = call.execute("state")["loads"]
         return [LoadRecord.from_dict(load) for load in loads]
 
     def reset(self) -> int:

@@ -95,10 +95,7 @@ def world(request: pytest.FixtureRequest, pg18: Server, tmp_path_factory: pytest
     shop.create(source, orders=ORDERS)
     folder = tmp_path_factory.mktemp("airflow")
     dbt = DbtProject(folder=folder, environment=dbt_environment(target))
-    broken = shutil.copytree(Path(__file__).with_name("dbt"), folder / "broken")
-    parsed = subprocess.Popen(  # while the other project is
-        [Path(sys.executable).with_name("dbt"), "parse", "--quiet", "--project-dir", broken, "--profiles-dir", _profile(broken)], env=clean_environment(), cwd=broken
-    )
+    broken, parsed = parsing(folder / "broken")  # while the other project is
     dags = shutil.copytree(Path(__file__).with_name("dags"), folder / "dags")
     shutil.copy(EXAMPLE, dags)
     (dags / "into_a_file.py").write_text(_into_a_file(EXAMPLE.read_text()))
@@ -135,6 +132,13 @@ def pytest_runtest_teardown(item: pytest.Item, nextitem: pytest.Item | None) -> 
     """End Airflow with the last test of this folder: it takes a fifth of a processor from the tests that follow."""
     if RUNNING in item.config.stash and (nextitem is None or nextitem.path.parent != item.path.parent):
         item.config.stash[RUNNING].close()
+
+
+def parsing(folder: Path) -> tuple[Path, subprocess.Popen]:
+    """The dbt project whose model fails, copied there, and the process that makes its manifest."""
+    project = shutil.copytree(Path(__file__).with_name("dbt"), folder)
+    command = [Path(sys.executable).with_name("dbt"), "parse", "--quiet", "--project-dir", project, "--profiles-dir", _profile(project)]
+    return project, subprocess.Popen(command, env=clean_environment(), cwd=project)
 
 
 def _profile(project: Path) -> Path:

@@ -13,7 +13,7 @@ import pytest
 from airflow.sdk.exceptions import AirflowSensorTimeout
 from airflow.sdk.execution_time import task_runner
 
-from airflow_rowferry import diagnosis
+from airflow_rowferry import diagnosis, waiting
 from airflow_rowferry.waiting import last_came
 from rowferry import Job
 from rowferry.demo.servers import Server
@@ -114,6 +114,10 @@ def test_rows_that_did_not_come_are_told_with_the_last_load_of_their_table(pg18:
         f"the last of 2 loads of raw_postgres.users was at {second.isoformat()}; rows last came at {first.isoformat()}: 2"
     ]
     assert told("select 1 from raw_postgres.other")[0].endswith("none of them brought rows")
+    monkeypatch.setattr(waiting, "_NEWEST_LOADS", 1)
+    assert told("select 1 from raw_postgres.users") == [
+        f"the last of at least 1 loads of raw_postgres.users was at {second.isoformat()}; none of the newest 1 brought rows"
+    ]
 
 
 def test_an_operator_that_is_no_sensor_waited_for_nothing():

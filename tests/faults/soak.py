@@ -1,7 +1,8 @@
-"""The full product of the conformance suite, with drawn histories, then random faults, on two cores: `make soak`, for an hour or SOAK_SECONDS.
+"""The full product of the conformance suite, with drawn histories, then the other Airflows, then random faults, on two cores: `make soak`, for an
+hour or SOAK_SECONDS.
 
-The suite takes each sink with each capture, each step and each PostgreSQL, to its end; the rest of the time, and at least a
-minute, is for faults. Each core has servers of both versions and plays round after round: a table, a target, a way to load it,
+The suite takes each sink with each capture, each step and each PostgreSQL, to its end; the listener is tried in Airflow 2.11 and with dbt watched
+by Cosmos; the rest of the time, and at least a minute, is for faults. Each core has servers of both versions and plays round after round: a table, a target, a way to load it,
 sessions that change it, and a hundred faults. A round is its seed: `make soak SEED=…` plays that one alone.
 """
 
@@ -63,26 +64,34 @@ def main(seconds: float, seed: int | None) -> int:
 def conform_and_soak(seconds: float, program: Path, folder: Path) -> int:
     """Ends with one line of all figures."""
     started = time.monotonic()
-    figures, conforms = conform(folder)
+    conformance, conforms = conform(folder)
+    airflows, all_told = held(folder, "other Airflows", ["tests/airflow/other_airflows.py"])
+    figures = f"{conformance}; {airflows}"
     print(figures, flush=True)
     total, all_ended = soak(max(seconds - (time.monotonic() - started), LEAST_SECONDS), program, folder)
     print(f"{figures}; {total} in {time.monotonic() - started:.0f} s", flush=True)
-    return int(not conforms or total.is_wrong or not all_ended)
+    return int(not conforms or not all_told or total.is_wrong or not all_ended)
 
 
 def conform(folder: Path) -> tuple[str, bool]:
     """The full product: its figures, and whether all of it holds."""
-    report = folder / "conformance.xml"
     workers = [f"--numprocesses={WORKERS}", "--dist=worksteal"]  # not a worker a file: they are a few files
     files = [f"tests/integration/test_{name}.py" for name in ("conformance", "histories", "drift_modes", "mask")]
-    command = [sys.executable, "-E", "-m", "pytest", "-q", "--require-servers", *workers, f"--junitxml={report}", *files]
-    done = subprocess.run(command, cwd=ROOT, env=os.environ | {"CONFORMANCE": "full"}, check=False)
+    return held(folder, "conformance", [*workers, *files], CONFORMANCE="full")
+
+
+def held(folder: Path, name: str, arguments: list[str], **environment: str) -> tuple[str, bool]:
+    """What pytest says of some tests in a line, and whether all of them hold."""
+    report = folder / "report.xml"
+    report.unlink(missing_ok=True)
+    command = [sys.executable, "-E", "-m", "pytest", "-q", "--require-servers", f"--junitxml={report}", *arguments]
+    done = subprocess.run(command, cwd=ROOT, env=os.environ | environment, check=False)
     suite = xml.parse(report).getroot().find("testsuite") if report.exists() else None
     if suite is None:
-        return "the conformance suite did not run", False
+        return f"{name}: did not run", False
     tests, failures, errors, skipped = (int(suite.get(key, 0)) for key in ("tests", "failures", "errors", "skipped"))
     failed = failures + errors
-    return f"conformance: {tests - failed - skipped} held, {failed} failed, {skipped} skipped", done.returncode == 0
+    return f"{name}: {tests - failed - skipped} held, {failed} failed, {skipped} skipped", done.returncode == 0
 
 
 def soak(seconds: float, program: Path, folder: Path) -> tuple[Tally, bool]:

@@ -20,6 +20,7 @@ from route import AT_THE_GATE, GATE, started, until, waits_for
 import rowferry
 from rowferry import _native, errors
 from rowferry.demo.servers import Server
+from rowferry.job import Call
 
 STEPS = _native.steps()
 CAPTURES: dict[str, dict[str, Any]] = {
@@ -357,6 +358,18 @@ def test_state_tells_the_loads_newest_first_with_their_reports(items: Pair) -> N
     reset, load = items.job().state()
     assert [(record.load_id, record.kind) for record in (reset, load)] == [(2, "reset"), (1, "load")]
     assert load.record["run_id"] == "night" and load.record["report"]["this_try"]["inserted"] == report.this_try.inserted == ROWS
+
+
+def test_state_reads_of_each_table_as_many_loads_as_it_is_asked_for(items: Pair) -> None:
+    jobs = [items.job(target_table=f"raw_postgres.{{table}}_{name}") for name in ("few", "many")]
+    for job in (jobs[0], *jobs[1:] * 3, *jobs):
+        job.run()
+    labels = [job.state()[0].record["target_table"] for job in jobs]
+    assert [record.load_id for record in jobs[1].state(newest=2)] == [4, 3]
+    assert len(jobs[1].state(newest=9)) == len(jobs[1].state()) == 4
+    every = Call({**items.settings(), "table": None, "newest": 3}).execute("state")["loads"]
+    told = [(load["target_table"], load["load_id"]) for load in every if load["target_table"] in labels]
+    assert told == [*((labels[0], number) for number in (2, 1)), *((labels[1], number) for number in (4, 3, 2))]
 
 
 def test_a_plan_says_what_a_run_would_send_and_sends_nothing(items: Pair) -> None:

@@ -592,6 +592,17 @@ static void add_copy(cJSON *to, const char *name, const cJSON *value) {
     needed(added ? to : NULL);
 }
 
+TEST(how_many_load_records_state_reads_is_no_setting_of_a_job) {
+    struct parsed parsed;
+    accepts(&parsed, "{\"target\":\"postgresql://t\",\"newest\":50}");
+    assert_int_equal(parsed.job.newest, 50);
+    drop(&parsed);
+    accepts(&parsed, "{\"target\":\"postgresql://t\",\"newest\":null}");
+    assert_int_equal(parsed.job.newest, 0);
+    drop(&parsed);
+    refuses("{\"target\":\"postgresql://t\",\"newest\":-1}", "newest");
+}
+
 TEST(the_defaults_of_the_schema_are_taken_by_the_parser) {
     char *text = needed(rf_job_schema());
     cJSON *schema = needed(cJSON_Parse(text)), *job = needed(cJSON_CreateObject());
@@ -643,6 +654,7 @@ int main(void) {
         cmocka_unit_test(one_policy_is_that_of_every_kind_which_knows_it),
         cmocka_unit_test(a_policy_that_there_is_not_or_that_its_kind_does_not_know_is_refused),
         cmocka_unit_test(the_schema_lists_every_key_with_type_meaning_and_default),
+        cmocka_unit_test(how_many_load_records_state_reads_is_no_setting_of_a_job),
         cmocka_unit_test(the_defaults_of_the_schema_are_taken_by_the_parser),
         cmocka_unit_test(the_settings_of_captures_have_their_defaults),
         cmocka_unit_test(every_setting_of_a_capture_is_taken_as_written),

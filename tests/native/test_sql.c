@@ -34,6 +34,28 @@ static void plan_first_load(struct facts *facts, const char *more) {
     assert_code(plan(facts), RF_OK, &facts->err);
 }
 
+/* ---- load records ------------------------------------------------------------------------------------------- */
+
+static void lists(struct facts *facts, int newest, const char *end) {
+    struct rf_text sql = {0};
+    facts->job.newest = newest;
+    rf_sql_list_loads(&facts->job, &sql);
+    const char *found = strstr(whole(&sql), " l WHERE ");
+    assert_non_null(found);
+    assert_string_equal(found, end);
+    rf_text_free(&sql);
+}
+
+TEST(of_each_table_the_newest_load_records_are_listed_or_all) {
+    struct facts facts;
+    make_plan(&facts, "");
+    lists(&facts, 0, " l WHERE ($1::text IS NULL OR target_table = $1)");
+    lists(&facts, 5, " l WHERE ($1::text IS NULL OR target_table = $1) AND (target_table, load_id) IN (SELECT target_table, load_id FROM"
+                     " (SELECT target_table, load_id, row_number() OVER (PARTITION BY target_table ORDER BY load_id DESC) AS place FROM"
+                     " \"_rowferry\".\"loads\" l WHERE ($1::text IS NULL OR target_table = $1)) n WHERE place <= 5)");
+    drop_facts(&facts);
+}
+
 /* ---- reading ------------------------------------------------------------------------------------------------ */
 
 TEST(a_whole_heap_is_copied_without_a_query) {
@@ -712,6 +734,7 @@ TEST(a_load_record_has_a_place_for_each_of_its_values) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(of_each_table_the_newest_load_records_are_listed_or_all),
         cmocka_unit_test(a_whole_heap_is_copied_without_a_query),
         cmocka_unit_test(anything_but_a_whole_heap_is_copied_by_a_query),
         cmocka_unit_test(a_column_that_is_cast_keeps_its_name_and_takes_a_query),

@@ -312,7 +312,7 @@ def test_plan_says_what_such_a_run_would_prove_and_who_holds_the_watermark_back(
 
 def test_state_show_prints_the_newest_loads(core: FakeCore, capsys: pytest.CaptureFixture[str]) -> None:
     loads = [{"load_id": n, "kind": "load", "committed_at": f"2026-11-0{n}", "rows_read": 1000} for n in (3, 2, 1)]
-    core.answers |= {"orders": {"loads": loads}, "users": {"loads": []}}
+    core.answers |= {"orders": lambda job, _: {"loads": loads[: job.settings["newest"]]}, "users": {"loads": []}}
     target = ("--target", URIS["target"])
     assert cli.main(["state", "show", *target, "--table", "orders", "--table", "users", "--limit", "2"]) == 0
     told = capsys.readouterr().out

@@ -152,6 +152,9 @@ def test_state_and_reset_and_verify_are_verbs_of_the_core(core: FakeCore) -> Non
     }[job.verbs[-1]]
     job = _job()
     assert job.state()[0].to_dict() == record
+    assert "newest" not in core.made[-1].settings
+    assert job.state(newest=3)[0].to_dict() == record
+    assert core.made[-1].settings["newest"] == 3
     assert job.reset() == 5
     assert rowferry.verify(job)
 

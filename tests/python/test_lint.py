@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
+import threading
 from pathlib import Path
 
 import pytest
 
 from rowferry import cli
 from rowferry.lint import RULES, fixes, lint
+from rowferry.lint.processes import FILES_EACH, side_by_side
 
 SHOP = Path(__file__).parents[2] / "airflow_plugins/airflow_rowferry/example_dags/dbt_shop"
 
@@ -277,3 +280,42 @@ def test_every_rule_has_a_reason() -> None:
 def test_prose_and_paths_among_macros_are_no_sql(project: Path) -> None:
     text = "-- the source's name\n{% macro one() %}\n# https://host/a/b\n{% endmacro %}\n\nwhat isn't SQL\n{% macro two(a) %} {{ a }} / b {% endmacro %}"
     assert _codes(project, "macros/m.sql", text) == [("RF01", 7)]
+
+
+# ---- several processes ----
+
+MANY = range(3 * FILES_EACH + 7)
+
+
+def test_several_processes_find_what_one_finds_in_the_same_order(project: Path) -> None:
+    for n in MANY[: 2 * FILES_EACH + 1]:
+        _write(project, f"models/int_m{n}.sql", f"select a / b{n} as r, {'*' if n % 3 else 1}\nfrom x where d > '2026-01-01' -- {n}")
+    assert len({finding.path for finding in lint([project])}) == 2 * FILES_EACH + 1
+    assert lint([project], jobs=2) == lint([project])
+    assert fixes([project], jobs=2) == fixes([project]) != ""
+
+
+def test_the_shares_are_done_by_processes_of_their_own_and_put_together_in_order() -> None:
+    done = side_by_side(lambda n: (n, os.getpid()), MANY, 3)
+    assert [n for n, _ in done] == list(MANY)
+    assert len({pid for _, pid in done}) == 3
+    assert len({pid for _, pid in side_by_side(lambda n: (n, os.getpid()), MANY[: FILES_EACH + 1], 3)}) == 1
+
+
+def test_a_share_whose_process_dies_is_done_here() -> None:
+    here = os.getpid()
+    assert side_by_side(lambda n: n if os.getpid() == here else os._exit(9), MANY, 3) == list(MANY)
+
+
+def test_an_error_in_another_process_is_raised_here() -> None:
+    with pytest.raises(ZeroDivisionError):
+        side_by_side(lambda n: 1 // (n - 1), MANY, 3)
+
+
+def test_no_process_is_forked_beside_another_thread() -> None:
+    ended = threading.Event()
+    threading.Thread(target=ended.wait).start()
+    try:
+        assert set(side_by_side(lambda n: os.getpid(), MANY, 3)) == {os.getpid()}
+    finally:
+        ended.set()

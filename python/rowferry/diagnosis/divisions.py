@@ -6,9 +6,11 @@ Works on tokens, not on a tree: a model with Jinja in it need not parse, and a f
 from __future__ import annotations
 
 import re
+from bisect import bisect_left
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 from enum import Enum
+from functools import cached_property
 from itertools import pairwise
 
 from rowferry.diagnosis.sql_source import Edit, Source, Token, tokens
@@ -68,7 +70,7 @@ class Division:
         return self.source.line(self.start)
 
 
-_MAY_DIVIDE = re.compile(r"/(?!\*)|%(?!})|\b\w*(?:mod|div|remainder)\w*\b", re.IGNORECASE)
+_MAY_DIVIDE = re.compile(r"/(?!\*)|%|mod|div|remainder", re.IGNORECASE)
 
 Span = tuple[int, int]
 """From one token to before another, as indexes; or offsets."""
@@ -83,7 +85,7 @@ def divisions(source: Source, dialect: str = "", resolve: Resolve | None = None)
     Raises:
         UnreadableSql, ModuleNotFoundError: As `tokens`.
     """
-    if not _MAY_DIVIDE.search(source.text):
+    if not _MAY_DIVIDE.search(source.masked):
         return []
     found: dict[Span, Division] = {}
     for reading in source.readings():
@@ -164,6 +166,7 @@ def _styled(source: Source, *words: str) -> tuple[str, ...]:
 _DIVIDES = {"/", "//", "%", "div", "mod"}
 _MULTIPLIES = _DIVIDES | {"*"}
 _DIVIDING_CALLS = {"mod", "modulo", "div", "fmod", "remainder", "divide", "intdiv", "pmod"}
+_DIVIDES_IN_ANY_WAY = _DIVIDES | _DIVIDING_CALLS
 _CONDITIONAL_CALLS = {"if", "iff", "iif", "decode"}
 _CATCHING_CALLS = {"try", "safe"}  # an error inside becomes NULL
 _COUNTS = {"count", "count_if", "countif", "count_star", "approx_count_distinct", "approx_distinct", "regr_count", "hll"}
@@ -209,8 +212,21 @@ class Reader:
         self.tokens = found
         self.words = ["" if token.kind in ("quoted", "string") else token.text for token in found]
         self.resolve = resolve
-        self.partner = _partners(found)
         self.found: list[Division] = []
+
+    @cached_property
+    def partner(self) -> dict[int, int]:
+        """Of each bracket, CASE and END the index of the other; what has no other is left out."""
+        return _partners(self.tokens)
+
+    @cached_property
+    def _dividing(self) -> list[int]:
+        """Where a division may be: most queries have none, and are not looked into."""
+        return [i for i, word in enumerate(self.words) if word in _DIVIDES_IN_ANY_WAY]
+
+    def may_divide(self, start: int, stop: int) -> bool:
+        n = bisect_left(self._dividing, start)
+        return n < len(self._dividing) and self._dividing[n] < stop
 
     def read(self) -> list[Division]:
         self.query(0, len(self.tokens), _Scope())
@@ -241,6 +257,8 @@ class Reader:
 
     def query(self, start: int, stop: int, scope: _Scope) -> None:
         """A statement, a query in parentheses, or any list of expressions; the parts of a UNION are apart."""
+        if not self.may_divide(start, stop):
+            return
         if self.word(start) not in ("select", "with", "create", "insert", "from") and not any(self.word(i) == "select" for i in self.top(start, stop)):
             self.expressions(start, stop, scope)
             return
@@ -260,7 +278,7 @@ class Reader:
 
     def expressions(self, start: int, stop: int, scope: _Scope) -> None:
         i = start
-        while i < stop:
+        while i < stop and self.may_divide(i, stop):
             if self.word(i) == "@" and self.word(i - 1) in ("from", "join", "into", ","):
                 i = self.path_end(i, stop)
             if not self.starts_operand(i):
@@ -356,10 +374,14 @@ class Reader:
 
     def inside(self, start: int, end: int, scope: _Scope) -> None:
         """What stands in the brackets and branches of an operand."""
+        if not self.may_divide(start, end):
+            return
         for i in self.top(start, end):
             if i not in self.partner or self.partner[i] < i:
                 continue
             close = self.closing(i, end)
+            if not self.may_divide(i - 1, close):
+                continue
             name = self.word(i - 1) if i > start else ""
             if self.word(i) == "case":
                 self.case(i, close, scope)
@@ -485,10 +507,10 @@ class Reader:
             if word == "in" and self.word(i + 1) == "(":
                 negated = self.word(i - 1) == "not"
                 numbers = [self.number(*span) for span in self.split(i + 2, self.closing(i + 1, stop), ",")]
-                left = self.cores(start, i - negated)
+                divided = self.cores(start, i - negated)
                 if holds == negated:
-                    return left if 0 in numbers else set()
-                return left if numbers and all(numbers) else set()
+                    return divided if 0 in numbers else set()
+                return divided if numbers and all(numbers) else set()
             if word == "is" and "distinct" in (self.word(i + 1), self.word(i + 2)):
                 differs = self.word(i + 1) == "distinct"
                 at = next((k for k in self.top(i, stop) if self.word(k) == "from"), stop - 1)

@@ -19,10 +19,12 @@ BY_COLUMNS = frozenset(
 )
 """Causes that another shape of a loaded table can bring."""
 MOST_EVENTS = 3
+NEWEST = 200
+"""Loads of each table that are read: years of them are not, for a failure of today."""
 
 
 def read_loads(target: str | Mapping[str, Any], tables: Sequence[str] = ()) -> list[LoadRecord]:
-    """The load records of `tables`, or of every table, newest first within each.
+    """The newest load records of each of `tables`, or of every table, newest first within each.
 
     Args:
         target: The target's URI, or a mapping of settings of a job with it: `control_schema`, `source_name`, …
@@ -32,7 +34,7 @@ def read_loads(target: str | Mapping[str, Any], tables: Sequence[str] = ()) -> l
     from rowferry.job import Call
 
     settings = {"target": target} if isinstance(target, str) else dict(target)
-    return [LoadRecord.from_dict(load) for table in tables or (None,) for load in Call({"table": table, **settings}).execute("state")["loads"]]
+    return [LoadRecord.from_dict(load) for table in tables or (None,) for load in Call({"table": table, "newest": NEWEST, **settings}).execute("state")["loads"]]
 
 
 def with_loads(diagnosis: Diagnosis, loads: Iterable[LoadRecord]) -> Diagnosis:
@@ -45,7 +47,7 @@ def with_loads(diagnosis: Diagnosis, loads: Iterable[LoadRecord]) -> Diagnosis:
     if named:
         return replace(diagnosis, notes=(*diagnosis.notes, *named[:MOST_EVENTS]))
     newest = [f"not known to be the reason: {told}" for told, _ in events[:1]]
-    return replace(diagnosis, notes=(*diagnosis.notes, *(newest or ["no load that the target remembers met a change of a table's columns"])))
+    return replace(diagnosis, notes=(*diagnosis.notes, *(newest or [f"none of the newest {NEWEST} loads of a table that the target remembers met a change of its columns"])))
 
 
 def _events(loads: Iterable[LoadRecord]) -> Iterator[tuple[str, set[str]]]:

@@ -7,11 +7,12 @@ from __future__ import annotations
 
 import difflib
 import re
-from bisect import bisect_right
+from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from functools import cached_property, lru_cache
-from typing import Any
+from itertools import compress
+from typing import Any, NamedTuple
 
 NEEDS_SQLGLOT = "reading SQL needs sqlglot: pip install 'rowferry[diagnose]'"
 
@@ -47,8 +48,7 @@ class UnreadableSql(ValueError):
         self.lines = lines
 
 
-@dataclass(frozen=True, slots=True)
-class Token:
+class Token(NamedTuple):
     """One word, number, string, name in quotes or sign; `start` and `end` are offsets in the text.
 
     Attributes:
@@ -257,13 +257,16 @@ def tokens(source: Source, dialect: str = "") -> list[Token]:
         ModuleNotFoundError: sqlglot is not installed; the message says how to get it.
     """
     if source.branch is not None:
-        return [token for token in tokens(replace(source, branch=None), dialect) if not any(a <= token.start < b for a, b in source.left_out)]
-    masked, starts = source.masked, [part.start for part in source.jinja if part.kind == "{{"]
-    ends = {part.start: part.end for part in source.jinja}
+        return _outside(tokens(replace(source, branch=None), dialect), source.left_out)
+    masked = source.masked
+    written = [part for part in source.jinja if part.kind == "{{"]
+    n = 0  # of the first of them that does not end before the token
 
     def made(kind: str, text: str, start: int, end: int) -> Token:
-        n = bisect_right(starts, end - 1) - 1
-        return Token(kind, text, start, end, n >= 0 and ends[starts[n]] > start)
+        nonlocal n
+        while n < len(written) and written[n].end <= start:
+            n += 1
+        return Token(kind, text, start, end, n < len(written) and written[n].start < end)
 
     found: list[Token] = []
     for token in _tokenized(masked, dialect):
@@ -275,6 +278,8 @@ def tokens(source: Source, dialect: str = "") -> list[Token]:
             found.append(made("string", text, start, end))
         elif name == "NUMBER":
             found.append(made("number", text, start, end))
+        elif text.isidentifier():
+            found.append(made("word", text.lower(), start, end))
         elif text[:1].isalpha() or text[:1] == "_":  # `group by` is one token of sqlglot's
             found += [made("word", m.group().lower(), start + m.start(), start + m.end()) for m in re.finditer(r"\S+", text)]
         elif text == "/" and found and found[-1].text == "/" and found[-1].end == start:
@@ -282,6 +287,16 @@ def tokens(source: Source, dialect: str = "") -> list[Token]:
         else:
             found.append(made("sign", text, start, end))
     return found
+
+
+def _outside(found: list[Token], spans: Iterable[tuple[int, int]]) -> list[Token]:
+    """The tokens that begin in none of the spans."""
+    starts = [token.start for token in found]
+    kept = bytearray(b"\1") * len(found)
+    for start, end in spans:
+        first, last = bisect_left(starts, start), bisect_left(starts, end)
+        kept[first:last] = bytes(max(last - first, 0))
+    return list(compress(found, kept))
 
 
 def _tokenized(text: str, dialect: str) -> list[Any]:

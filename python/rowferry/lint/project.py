@@ -61,7 +61,7 @@ class SqlFile:
     def name(self) -> str:
         return Path(self.path).stem
 
-    @cached_property
+    @property
     def tokens(self) -> list[Token]:
         """Raises UnreadableSql."""
         return tokens(self.source, self.dialect)
@@ -147,6 +147,10 @@ class LintProject:
         adapter = self.manifest.get("metadata", {}).get("adapter_type")
         found = re.search(r"^\s+type:\s*['\"]?(\w+)", read(self.root / "profiles.yml") or "", re.MULTILINE)
         return DIALECTS.get(adapter or (found[1] if found else ""), "")
+
+    def read(self) -> None:
+        """Read now what all files ask for: before there are several processes."""
+        _ = self.entries, self.source_schemas, self.macros, self._built
 
     @cached_property
     def sql_files(self) -> list[SqlFile]:
