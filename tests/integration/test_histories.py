@@ -45,7 +45,7 @@ def drawn(sink: Sink) -> settings:
         derandomize=not WIDE,
         database=None,
         deadline=None,
-        max_examples=20 if WIDE else 5 if isinstance(sink, Duckdb) else 12,
+        max_examples=20 if WIDE else 3 if isinstance(sink, Duckdb) else 12,
         stateful_step_count=25 if WIDE else 12,
         phases=(Phase.generate, Phase.shrink) if WIDE else (Phase.generate,),
         suppress_health_check=list(HealthCheck),
