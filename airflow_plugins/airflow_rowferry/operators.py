@@ -289,6 +289,7 @@ class PostgresToWarehouseOperator(BaseOperator):
 
     def _make_job(self, context: Context) -> Job:
         ti = context["ti"]
+        map_index = ti.map_index if ti.map_index is not None and ti.map_index >= 0 else None
         return Job(
             source=connection_uri(self.source_conn_id),
             target=connection_uri(self.target_conn_id),
@@ -321,8 +322,8 @@ class PostgresToWarehouseOperator(BaseOperator):
             on_duplicate=self.on_duplicate,  # type: ignore[arg-type]
             run_id=load_run_id(ti.dag_id, ti.task_id, context["run_id"]),
             try_number=ti.try_number,
-            map_index=ti.map_index if ti.map_index >= 0 else None,
-            application=_application(ti.dag_id, ti.task_id, ti.map_index),
+            map_index=map_index,
+            application=_application(ti.dag_id, ti.task_id, map_index),
             batch_bytes=self.batch_bytes,
             lock_timeout=self.lock_timeout,
             lease_seconds=self.lease_seconds,
@@ -438,9 +439,9 @@ class _ProgressLog:
         )
 
 
-def _application(dag_id: str, task_id: str, map_index: int) -> str:
+def _application(dag_id: str, task_id: str, map_index: int | None) -> str:
     """``rowferry dag/task/map`` in 63 bytes; what has to go is the beginning, since the end tells tasks apart."""
-    name = f"{dag_id}/{task_id}" + (f"/{map_index}" if map_index >= 0 else "")
+    name = f"{dag_id}/{task_id}" + ("" if map_index is None else f"/{map_index}")
     room = _MAX_APPLICATION_BYTES - len("rowferry ")
     return f"rowferry {name if len(name) <= room else '~' + name[1 - room :]}"
 
@@ -483,7 +484,7 @@ def _sentence(error: RowferryError) -> str:
 
 def _summary(report: Report) -> dict[str, Any]:
     """The report as a flat dict that stays under 4 KiB; what has to go are reasons, last first."""
-    summary = {
+    summary: dict[str, Any] = {
         "table": report.table,
         "target_table": report.target_table,
         "run_id": report.run_id,

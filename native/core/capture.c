@@ -88,13 +88,7 @@ static enum rf_code name_cursor(struct rf_plan *plan, struct rf_arena *arena, st
         rf_text_add(&names, i > 0 ? "," : "");
         rf_text_identifier(&names, plan->source->cursor[i].name);
     }
-    enum rf_code code = rf_text_check(&names, err);
-    if (code == RF_OK && names.data) {
-        plan->next.cursor = rf_arena_copy(arena, names.data);
-        if (!plan->next.cursor) code = rf_no_memory(err);
-    }
-    rf_text_free(&names);
-    return code;
+    return plan->source->n_cursor > 0 ? rf_arena_text(arena, &names, &plan->next.cursor, err) : RF_OK;
 }
 
 /* The watermark of the last load, when it is of the same columns. */

@@ -1,6 +1,7 @@
 #include "core/drift.h"
 
 #include "core/conversion.h"
+#include "core/fingerprint.h"
 #include "core/passthrough.h"
 #include "core/sql_alter.h"
 #include "core/types.h"
@@ -95,7 +96,7 @@ static void alter(struct rf_plan *plan, struct rf_alteration alteration) {
     plan->alterations[plan->n_alterations++] = alteration;
 }
 
-/* ---- lines of a fingerprint ---- */
+/* ---- names at the last load ---- */
 
 static bool same_text(const char *a, const char *b) {
     return a && b && strcmp(a, b) == 0;
@@ -106,35 +107,12 @@ bool rf_same_table(const struct rf_source_facts *source, const struct rf_load *l
     return same_text(now->system, then->system) && same_text(now->database, then->database) && now->table_oid == then->table_oid;
 }
 
-static const char COLUMN[] = "column ";
-
-/* "column <number> <name> …" → the name without quotes; NULL when memory is short. */
-static char *name_in(const char *line, struct rf_arena *arena) {
-    const char *at = line + strlen(COLUMN);
-    at += strcspn(at, " ") + 1;
-    bool quoted = *at == '"';
-    char *name = rf_arena_take(arena, strcspn(line, "\n") + 1);
-    size_t n = 0;
-    if (!name) return NULL;
-    for (at += quoted; *at && *at != '\n' && (quoted || *at != ' '); at++) {
-        if (quoted && *at == '"' && *++at != '"') break;
-        name[n++] = *at;
-    }
-    return name;
-}
-
-static int number_in(const char *line) {
-    return atoi(line + strlen(COLUMN));
-}
-
 /* What the column was called at the last load, of which its number says that it is the same; NULL when that does not show. */
 static const char *name_before(const struct rf_column *column, const struct rf_source_facts *source, const struct rf_load *last, struct rf_arena *arena) {
-    if (!column->line || !last->fingerprint || !rf_same_table(source, last)) return NULL;
-    for (const char *line = last->fingerprint; line; line = strchr(line, '\n')) {
-        line += *line == '\n';
-        if (strncmp(line, COLUMN, strlen(COLUMN)) == 0 && number_in(line) == number_in(column->line)) return name_in(line, arena);
-    }
-    return NULL;
+    if (!column->line || !rf_same_table(source, last)) return NULL;
+    const struct rf_line now = {.text = column->line, .n_bytes = strlen(column->line)};
+    struct rf_line then;
+    return rf_find_number(last->fingerprint, "column", rf_line_number(&now), &then) ? rf_line_name(&then, arena) : NULL;
 }
 
 /* The place in the target of the column under the name that it had; -1 when it was not renamed. */
@@ -144,16 +122,6 @@ static int find_renamed(const struct rf_column *column, const struct rf_source_f
     const char *before = name_before(column, source, last, arena);
     if (!before || rf_find_column(source->columns, source->n_columns, before) >= 0) return -1;
     return rf_find_column(target->columns, target->n_columns, before);
-}
-
-static void remove_line(char *text, const char *line) {
-    size_t n_bytes = strlen(line);
-    for (char *at = text; at; at = strchr(at, '\n')) {
-        at += *at == '\n';
-        if (strncmp(at, line, n_bytes) != 0 || at[n_bytes] != '\n') continue;
-        memmove(at, at + n_bytes + 1, strlen(at + n_bytes + 1) + 1);
-        return;
-    }
 }
 
 /* ---- columns of a key that have another name ---- */
@@ -189,7 +157,7 @@ static void move_keys(struct rf_source_facts *source, int removed) {
 static void take_out(struct rf_source_facts *source, int i, char *fingerprint) {
     struct rf_column *column = &source->columns[i];
     source->left_out[source->n_left_out++] = *column;
-    if (column->line) remove_line(fingerprint, column->line);
+    if (column->line) rf_remove_line(fingerprint, column->line);
     memmove(column, column + 1, (size_t)(source->n_columns - i - 1) * sizeof *column);
     source->n_columns--;
     move_keys(source, i);
@@ -573,17 +541,11 @@ static enum rf_code replace_key(struct rf_plan *plan, struct rf_target_facts *af
 
 /* ---- the whole ---- */
 
-static size_t count_lines(const char *text) {
-    size_t n = 0;
-    for (; text && *text; text++) n += *text == '\n';
-    return n;
-}
-
 static enum rf_code make_room(struct rf_plan *plan, struct rf_arena *arena, struct rf_target_facts **after, struct rf_error *err) {
     const struct rf_source_facts *source = plan->source;
     size_t n_columns = (size_t)(source->n_columns + plan->target->n_columns), n_events = 2 * n_columns + (size_t)source->n_left_out + 2, n_labels = 0;
     for (int i = 0; i < source->n_columns; i++) n_labels += count_labels(&source->columns[i]);
-    n_events += count_lines(source->fingerprint) + count_lines(plan->last->fingerprint);
+    n_events += rf_count_lines(source->fingerprint) + rf_count_lines(plan->last->fingerprint);
     plan->events = rf_arena_take(arena, n_events * sizeof *plan->events);
     plan->alterations = rf_arena_take(arena, (2 * n_columns + n_labels + 1) * sizeof *plan->alterations);
     plan->dropped = rf_arena_take(arena, (size_t)(plan->target->n_columns + 1) * sizeof *plan->dropped);

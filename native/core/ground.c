@@ -1,11 +1,11 @@
 #include "core/ground.h"
 
 #include "core/drift.h"
+#include "core/fingerprint.h"
 #include "core/mask.h"
 #include "core/settle.h"
 
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
 static bool same_text(const char *a, const char *b) {
@@ -45,54 +45,8 @@ bool rf_timeline_is_unsure(const struct rf_source_facts *source, const struct rf
     return same_history(&source->identity, &last->identity) && read_end_of_log(last, &then) && source->identity.timeline_bytes < then;
 }
 
-/* ---- lines of a fingerprint ---- */
-
-/* One line of a fingerprint, not terminated. */
-struct line {
-    const char *text;
-    size_t n_bytes;
-};
-
-/* The next line of the text at *at, which moves behind it. */
-static bool next_line(const char **at, struct line *line) {
-    if (!**at) return false;
-    *line = (struct line){.text = *at, .n_bytes = strcspn(*at, "\n")};
-    *at += line->n_bytes + ((*at)[line->n_bytes] == '\n');
-    return true;
-}
-
-/* The first n words of a line name the thing; the rest says how it is. */
-static size_t words(const struct line *line, int n) {
-    size_t at = 0;
-    while (at < line->n_bytes && (line->text[at] != ' ' || --n > 0)) at++;
-    return at;
-}
-
-static bool begins(const struct line *line, const char *text, size_t n_bytes) {
-    return line->n_bytes >= n_bytes && memcmp(line->text, text, n_bytes) == 0;
-}
-
-static bool is_about(const struct line *line, const char *word) {
-    return begins(line, word, strlen(word));
-}
-
-/* The line of `text` that is the same in its first n words. */
-static bool find_line(const char *text, const struct line *like, int n, struct line *found) {
-    size_t length = words(like, n);
-    while (next_line(&text, found))
-        if (words(found, n) == length && begins(found, like->text, length)) return true;
-    return false;
-}
-
-static bool has_line(const char *text, const struct line *line) {
-    struct line other;
-    while (next_line(&text, &other))
-        if (other.n_bytes == line->n_bytes && begins(&other, line->text, line->n_bytes)) return true;
-    return false;
-}
-
 /* How much of a line a reason quotes: whole characters, since the report is read as UTF-8. */
-static int quoted_bytes(const struct line *line) {
+static int quoted_bytes(const struct rf_line *line) {
     enum { MOST = 200 };
     size_t n = line->n_bytes;
     if (n <= MOST) return (int)n;
@@ -103,7 +57,7 @@ static int quoted_bytes(const struct line *line) {
 
 /* ---- what a changed line asks for ---- */
 
-static enum rf_code say(struct rf_plan *plan, const char *what, const struct line *line, struct rf_arena *arena, struct rf_error *err) {
+static enum rf_code say(struct rf_plan *plan, const char *what, const struct rf_line *line, struct rf_arena *arena, struct rf_error *err) {
     if (plan->n_reasons >= RF_MOST_CHANGES) return RF_OK;
     return rf_plan_reason(plan, arena, err, "%s since the last load: %.*s", what, quoted_bytes(line), line->text);
 }
@@ -113,116 +67,102 @@ enum rf_code rf_refuse_ground(const struct rf_plan *plan, const char *why, struc
     return rf_hint(err, "Load it into another target_table; or rename or drop %s and run `rowferry state reset`: the next load begins with all rows. Mode replace needs no key.", plan->job->target_label);
 }
 
-static enum rf_code refuse_line(const struct rf_plan *plan, const char *what, const struct line *line, struct rf_error *err) {
+static enum rf_code refuse_line(const struct rf_plan *plan, const char *what, const struct rf_line *line, struct rf_error *err) {
     char why[512];
     snprintf(why, sizeof why, "%s since the last load: %.*s", what, quoted_bytes(line), line->text);
     return rf_refuse_ground(plan, why, err);
 }
 
 /* What a column or label is from now on changes no row version; the rows of before stay as they were read. */
-static enum rf_code read_all(struct rf_plan *plan, const char *what, const struct line *line, struct rf_arena *arena, struct rf_error *err) {
-    bool bearable = is_about(line, "column ") || is_about(line, "labels ");
+static enum rf_code read_all(struct rf_plan *plan, const char *what, const struct rf_line *line, struct rf_arena *arena, struct rf_error *err) {
+    bool bearable = rf_is_about(line, "column") || rf_is_about(line, "labels");
     if (rf_settles(plan)) return bearable ? say(plan, what, line, arena, err) : refuse_line(plan, what, line, err);
     plan->reconcile = true;
     return say(plan, what, line, arena, err);
 }
 
-static enum rf_code sweep(struct rf_plan *plan, const char *what, const struct line *line, struct rf_arena *arena, struct rf_error *err) {
+static enum rf_code sweep(struct rf_plan *plan, const char *what, const struct rf_line *line, struct rf_arena *arena, struct rf_error *err) {
     plan->sweep = !rf_settles(plan);
     return say(plan, what, line, arena, err);
 }
 
 /* A table made anew brings its one leaf, and is told as such. */
-static enum rf_code note_leaf(struct rf_plan *plan, enum rf_drift_kind kind, const struct line *line, struct rf_arena *arena, struct rf_error *err) {
+static enum rf_code note_leaf(struct rf_plan *plan, enum rf_drift_kind kind, const struct rf_line *line, struct rf_arena *arena, struct rf_error *err) {
     enum { BEFORE_NAME = 4 };
-    size_t at = words(line, BEFORE_NAME);
+    size_t at = rf_words(line, BEFORE_NAME);
     char *name = rf_arena_take(arena, line->n_bytes - at + 1);
     if (!name) return rf_no_memory(err);
     if (at < line->n_bytes) memcpy(name, line->text + at + 1, line->n_bytes - at - 1);
     return rf_note_drift(plan, kind, name, NULL, NULL, err);
 }
 
-static enum rf_code take_oid(const struct line *line, struct rf_arena *arena, const char **out, struct rf_error *err) {
+static enum rf_code take_oid(const struct rf_line *line, struct rf_arena *arena, const char **out, struct rf_error *err) {
     char *oid = rf_arena_take(arena, 24);
     if (!oid) return rf_no_memory(err);
-    snprintf(oid, 24, "%llu", strtoull(line->text + strlen("leaf "), NULL, 10));
+    snprintf(oid, 24, "%llu", rf_line_number(line));
     *out = oid;
     return RF_OK;
 }
 
 /* "leaf <oid> <file> <access method> <name>": an attached leaf brings rows without a new version. Of one that left and comes back they are there. */
-static enum rf_code add_leaf(struct rf_plan *plan, const struct line *line, const char *before, struct rf_arena *arena, struct rf_error *err) {
-    struct line was;
+static enum rf_code add_leaf(struct rf_plan *plan, const struct rf_line *line, const char *before, struct rf_arena *arena, struct rf_error *err) {
+    struct rf_line was;
     RF_TRY(take_oid(line, arena, &plan->new_leaves[plan->n_new_leaves++], err));
-    char name[32];
-    snprintf(name, sizeof name, RF_NOTE_LEFT "%s", plan->new_leaves[plan->n_new_leaves - 1]);
-    const struct line left = {.text = name, .n_bytes = strlen(name)};
-    if (rf_settles(plan) && find_line(before, &left, 2, &was)) return refuse_line(plan, "attached again", line, err);
+    if (rf_settles(plan) && rf_find_number(before, RF_NOTE_LEFT, rf_line_number(line), &was)) return refuse_line(plan, "attached again", line, err);
     if (rf_same_table(plan->source, plan->last)) RF_TRY(note_leaf(plan, RF_PARTITION_ATTACHED, line, arena, err));
     return say(plan, "attached", line, arena, err);
 }
 
 /* The file of a leaf changes with TRUNCATE and with whatever rewrites the table. Rows that came in afterwards, or
  * were rewritten by ALTER, have new versions; rows that are gone show in nothing but the keys. */
-static enum rf_code judge_new_leaf(struct rf_plan *plan, const struct line *line, const char *before, struct rf_arena *arena, struct rf_error *err) {
-    enum { NAMED = 2, WITH_FILE = 4 };
-    struct line was;
-    if (!find_line(before, line, NAMED, &was)) return add_leaf(plan, line, before, arena, err);
-    bool same_file = words(&was, WITH_FILE) == words(line, WITH_FILE) && begins(&was, line->text, words(line, WITH_FILE));
-    if (same_file) return RF_OK;
+static enum rf_code judge_new_leaf(struct rf_plan *plan, const struct rf_line *line, const char *before, struct rf_arena *arena, struct rf_error *err) {
+    enum { WITH_FILE = 4 };
+    struct rf_line was;
+    if (!rf_find_number(before, "leaf", rf_line_number(line), &was)) return add_leaf(plan, line, before, arena, err);
+    if (rf_same_words(&was, line, WITH_FILE)) return RF_OK;
     if (rf_settles(plan)) RF_TRY(take_oid(line, arena, &plan->rewritten[plan->n_rewritten++], err));
     return sweep(plan, "rewritten or emptied", line, arena, err);
 }
 
 /* "triggers <leaf> <hash>": those that set a cursor column were perhaps off for a while. A new leaf is read whole. */
-static void judge_new_triggers(struct rf_plan *plan, const struct line *line, const char *before) {
-    char name[32];
-    struct line was;
-    snprintf(name, sizeof name, "leaf %llu", strtoull(line->text + strlen("triggers "), NULL, 10));
-    const struct line leaf = {.text = name, .n_bytes = strlen(name)};
-    plan->triggers_changed |= find_line(before, &leaf, 2, &was);
+static void judge_new_triggers(struct rf_plan *plan, const struct rf_line *line, const char *before) {
+    struct rf_line was;
+    plan->triggers_changed |= rf_find_number(before, "leaf", rf_line_number(line), &was);
 }
 
-static enum rf_code judge_new(struct rf_plan *plan, const struct line *line, const char *before, struct rf_arena *arena, struct rf_error *err) {
-    if (is_about(line, "leaf ") && *before) return judge_new_leaf(plan, line, before, arena, err);
-    if (is_about(line, "triggers ")) {
+static enum rf_code judge_new(struct rf_plan *plan, const struct rf_line *line, const char *before, struct rf_arena *arena, struct rf_error *err) {
+    if (rf_is_about(line, "leaf") && *before) return judge_new_leaf(plan, line, before, arena, err);
+    if (rf_is_about(line, "triggers")) {
         judge_new_triggers(plan, line, before);
         return RF_OK;
     }
-    if (is_about(line, "unlogged ") && !rf_settles(plan)) return RF_OK;
+    if (rf_is_about(line, "unlogged") && !rf_settles(plan)) return RF_OK;
     return read_all(plan, "new", line, arena, err);
 }
 
 /* A column that was dropped leaves nothing to read, and an enum's labels go with its column; triggers that are gone
  * set no cursor. A line that was only replaced was judged as a new one. Whether a table is logged shows in its file as well, but where rows settle: the
  * rewriting leaves no other trace there. */
-static enum rf_code judge_gone(struct rf_plan *plan, const struct line *line, const char *now, struct rf_arena *arena, struct rf_error *err) {
-    struct line is;
-    if (is_about(line, "column ") || is_about(line, "labels ") || is_about(line, "triggers ")) return RF_OK;
-    if (rf_is_note(line->text) || (is_about(line, "unlogged ") && !rf_settles(plan))) return RF_OK;
-    if (!is_about(line, "leaf ")) return read_all(plan, "gone", line, arena, err);
-    if (find_line(now, line, 2, &is)) return RF_OK;
+static enum rf_code judge_gone(struct rf_plan *plan, const struct rf_line *line, const char *now, struct rf_arena *arena, struct rf_error *err) {
+    struct rf_line is;
+    if (rf_is_about(line, "column") || rf_is_about(line, "labels") || rf_is_about(line, "triggers")) return RF_OK;
+    if (rf_is_note(line) || (rf_is_about(line, "unlogged") && !rf_settles(plan))) return RF_OK;
+    if (!rf_is_about(line, "leaf")) return read_all(plan, "gone", line, arena, err);
+    if (rf_find_number(now, "leaf", rf_line_number(line), &is)) return RF_OK;
     if (rf_same_table(plan->source, plan->last)) RF_TRY(note_leaf(plan, RF_PARTITION_DETACHED, line, arena, err));
     return sweep(plan, "detached", line, arena, err);
 }
 
-static int count_lines(const char *text) {
-    struct line line;
-    int n = 0;
-    while (next_line(&text, &line)) n++;
-    return n;
-}
-
 static enum rf_code compare_fingerprints(struct rf_plan *plan, struct rf_arena *arena, struct rf_error *err) {
     const char *now = plan->source->fingerprint, *before = plan->last->fingerprint ? plan->last->fingerprint : "";
-    struct line line;
-    plan->new_leaves = rf_arena_take(arena, (size_t)(count_lines(now) + 1) * sizeof *plan->new_leaves);
-    plan->rewritten = rf_arena_take(arena, (size_t)(count_lines(now) + 1) * sizeof *plan->rewritten);
+    struct rf_line line;
+    plan->new_leaves = rf_arena_take(arena, (rf_count_lines(now) + 1) * sizeof *plan->new_leaves);
+    plan->rewritten = rf_arena_take(arena, (rf_count_lines(now) + 1) * sizeof *plan->rewritten);
     if (!plan->new_leaves || !plan->rewritten) return rf_no_memory(err);
-    for (const char *at = now; next_line(&at, &line);)
-        if (!has_line(before, &line)) RF_TRY(judge_new(plan, &line, before, arena, err));
-    for (const char *at = before; next_line(&at, &line);)
-        if (!has_line(now, &line)) RF_TRY(judge_gone(plan, &line, now, arena, err));
+    for (const char *at = now; rf_next_line(&at, &line);)
+        if (!rf_has_line(before, &line)) RF_TRY(judge_new(plan, &line, before, arena, err));
+    for (const char *at = before; rf_next_line(&at, &line);)
+        if (!rf_has_line(now, &line)) RF_TRY(judge_gone(plan, &line, now, arena, err));
     return RF_OK;
 }
 
@@ -234,10 +174,9 @@ static enum rf_code note_new_table(struct rf_plan *plan, struct rf_error *err) {
 
 /* Those leaves of one fingerprint that the other has not, whatever their files. */
 static enum rf_code note_leaves(struct rf_plan *plan, enum rf_drift_kind kind, const char *of, const char *other, struct rf_arena *arena, struct rf_error *err) {
-    enum { NAMED = 2 };
-    struct line line, same;
-    while (next_line(&of, &line))
-        if (is_about(&line, "leaf ") && !find_line(other, &line, NAMED, &same)) RF_TRY(note_leaf(plan, kind, &line, arena, err));
+    struct rf_line line, same;
+    while (rf_next_line(&of, &line))
+        if (rf_is_about(&line, "leaf") && !rf_find_number(other, "leaf", rf_line_number(&line), &same)) RF_TRY(note_leaf(plan, kind, &line, arena, err));
     return RF_OK;
 }
 
@@ -282,18 +221,18 @@ enum rf_code rf_find_ground(struct rf_plan *plan, struct rf_arena *arena, struct
 /* ---- the mask of a stream's key ---- */
 
 /* The line of a fingerprint that says what hides the column; empty when nothing does. */
-static struct line mask_line(const char *fingerprint, const struct rf_text *begin) {
-    struct line line;
-    while (fingerprint && next_line(&fingerprint, &line))
-        if (begins(&line, begin->data, begin->length)) return line;
-    return (struct line){.text = ""};
+static struct rf_line mask_line(const char *fingerprint, const char *begin) {
+    struct rf_line line;
+    while (rf_next_line(&fingerprint, &line))
+        if (rf_begins(&line, begin)) return line;
+    return (struct rf_line){.text = ""};
 }
 
 static enum rf_code check_masked_key(const struct rf_plan *plan, const char *column, struct rf_text *begin, struct rf_error *err) {
     rf_mask_begin_line(column, begin);
     RF_TRY(rf_text_check(begin, err));
-    struct line now = mask_line(plan->source->fingerprint, begin), before = mask_line(plan->last->fingerprint, begin);
-    if (now.n_bytes == before.n_bytes && begins(&now, before.text, before.n_bytes)) return RF_OK;
+    struct rf_line now = mask_line(plan->source->fingerprint, begin->data), before = mask_line(plan->last->fingerprint, begin->data);
+    if (rf_same_line(&now, &before)) return RF_OK;
     rf_fail(err, RF_CONFIG, "the key column \"%s\" is hidden in another way, or by another key, than at the last load into %s, so that rows would be there twice",
             column, plan->job->target_label);
     return rf_hint(err, "Use the mask and the key of before, or drop the table: a load makes it anew.");

@@ -391,10 +391,7 @@ static enum rf_code make_label(const char *database, const char *schema, const c
     add_label_part(&label, schema);
     rf_text_add(&label, ".");
     add_label_part(&label, name);
-    enum rf_code code = rf_text_check(&label, err);
-    if (code == RF_OK && !(*out = rf_arena_copy(arena, label.data))) code = rf_no_memory(err);
-    rf_text_free(&label);
-    return code;
+    return rf_arena_text(arena, &label, out, err);
 }
 
 /* A placeholder's value inside a template, quoted where a bare word would split or end the name. */

@@ -1,6 +1,7 @@
 #include "core/merge.h"
 
 #include "core/ground.h"
+#include "core/listing.h"
 #include "core/sql_duckdb.h"
 #include "core/sql_plain.h"
 #include "core/sql_snowflake.h"
@@ -13,13 +14,13 @@
     .count_stale = rf_sql_count_stale, .close_gone = rf_sql_close_gone, .close_absent = rf_sql_close_absent, .sweep = rf_sql_sweep,              \
     .count_live = rf_sql_count_live, .delete_all = rf_sql_delete_all, .insert_all = rf_sql_insert_all, \
     .append = rf_sql_append, .count_known = rf_sql_count_known, .has_rows = rf_sql_has_rows
-static const struct rf_stage_makers POSTGRES = {RICH};
-static const struct rf_stage_makers DUCKDB = {RICH, .count_target = rf_duckdb_count_loaded, .count_appended = rf_duckdb_count_merged};
+static const struct rf_stage_makers POSTGRES = {RICH, .list = rf_list_postgres};
+static const struct rf_stage_makers DUCKDB = {RICH, .list = rf_list_duckdb, .count_target = rf_duckdb_count_loaded, .count_appended = rf_duckdb_count_merged};
 static const struct rf_stage_makers PLAIN = {
     .count_stage = rf_plain_count_stage, .duplicate_keys = rf_plain_duplicate_keys, .count_missed = rf_plain_count_missed,
     .count_stale = rf_plain_count_stale, .close_gone = rf_plain_close_gone, .close_absent = rf_plain_close_absent, .sweep = rf_plain_sweep,
     .count_live = rf_plain_count_live, .delete_all = rf_sql_delete_all, .insert_all = rf_plain_insert_all, .count_target = rf_plain_count_target,
-    .append = rf_plain_append, .count_known = rf_plain_count_known, .has_rows = rf_sql_has_rows, .count_appended = rf_plain_count_merged};
+    .append = rf_plain_append, .count_known = rf_plain_count_known, .has_rows = rf_sql_has_rows, .count_appended = rf_plain_count_merged, .list = rf_list_plain};
 
 const struct rf_stage_makers *rf_stage_makers(const struct rf_plan *plan) {
     if (plan->target->dialect == RF_DIALECT_SNOWFLAKE) return &rf_snowflake_makers;

@@ -20,13 +20,16 @@ struct rf_merge_ops {
     enum rf_code (*merge)(void *self, struct rf_counts *counts, struct rf_error *err);
 };
 
-/* The statements that look into a stage or close rows of the target, in the forms of its dialect; see sql.h for each. */
+/* What differs between kinds of targets: the statements that look into a stage or close rows of the target, in the forms of its dialect (see sql.h
+ * for each), and the listing of all that is sent to it. */
+struct rf_listing;
 struct rf_stage_makers {
     rf_statement_maker *count_stage, *duplicate_keys, *count_missed, *count_stale, *close_gone, *close_absent, *sweep, *count_live;
     rf_statement_maker *delete_all, *insert_all; /* of mode replace */
     rf_statement_maker *append, *count_known, *has_rows; /* of mode append */
     rf_statement_maker *count_appended;          /* → rows that carry this load; NULL as the next */
     rf_statement_maker *count_target;            /* → rows of the target, those that carry this load; NULL where a statement's own count is true */
+    void (*list)(const struct rf_plan *plan, struct rf_listing *listing); /* core/listing.h */
 };
 const struct rf_stage_makers *rf_stage_makers(const struct rf_plan *plan);
 

@@ -210,11 +210,7 @@ enum rf_code rf_odbc_uri_read(const char *uri, struct rf_arena *arena, struct rf
     *out = (struct rf_odbc_uri){.dialect = scheme->dialect};
     enum rf_code code = scheme->dialect == RF_DIALECT_MARIADB ? read_mariadb(&reading, rest, err)
                         : scheme->dialect == RF_DIALECT_SQLITE ? read_sqlite(&reading, rest, err) : read_string(&reading, rest, err);
-    if (code == RF_OK) code = rf_text_check(&reading.pairs, err);
-    if (code == RF_OK) {
-        out->pairs = rf_arena_copy(arena, reading.pairs.data);
-        if (!out->pairs) code = rf_no_memory(err);
-    }
+    if (code == RF_OK) return rf_arena_text(arena, &reading.pairs, &out->pairs, err);
     rf_text_free(&reading.pairs);
     return code;
 }

@@ -120,9 +120,6 @@ struct rf_rows {
 
 enum rf_code rf_rows_parse(const struct ArrowSchema *schema, struct rf_arena *arena, struct rf_rows_node *root, struct rf_error *err);
 
-/* What stands under dictionaries and runs. */
-struct rf_rows_node *rf_rows_plain(struct rf_rows_node *node);
-
 /* ---- rows.c ---- */
 
 /* How a value of this meaning is written as a type of this binary form; NULL when it is not. */

@@ -250,9 +250,16 @@ static void find_metadata(const char *metadata, const char *key, char *out, size
     }
 }
 
+/* What stands under dictionaries and runs. */
+static struct rf_rows_node *plain_node(struct rf_rows_node *node) {
+    while (node->layout == RF_LAYOUT_DICTIONARY || node->layout == RF_LAYOUT_RUNS)
+        node = &node->children[node->layout == RF_LAYOUT_RUNS];
+    return node;
+}
+
 static void apply_extension(const struct ArrowSchema *schema, struct rf_rows_node *node) {
     char name[16];
-    struct rf_rows_node *plain = rf_rows_plain(node);
+    struct rf_rows_node *plain = plain_node(node);
     find_metadata(schema->metadata, "ARROW:extension:name", name, sizeof name);
     if (strcmp(name, "arrow.json") == 0 && plain->meaning == RF_MEANS_TEXT) plain->meaning = RF_MEANS_JSON;
     bool is_uuid = plain->meaning == RF_MEANS_BYTES && plain->layout == RF_LAYOUT_FIXED && plain->width == 16;
@@ -260,12 +267,6 @@ static void apply_extension(const struct ArrowSchema *schema, struct rf_rows_nod
 }
 
 /* ---- the tree ---- */
-
-struct rf_rows_node *rf_rows_plain(struct rf_rows_node *node) {
-    while (node->layout == RF_LAYOUT_DICTIONARY || node->layout == RF_LAYOUT_RUNS)
-        node = &node->children[node->layout == RF_LAYOUT_RUNS];
-    return node;
-}
 
 static enum rf_code read_node(const struct ArrowSchema *schema, const char *name, int depth, struct rf_arena *arena, struct rf_rows_node *node,
                               struct rf_error *err);
@@ -349,7 +350,7 @@ static bool is_nested(const struct rf_rows_node *plain) {
 }
 
 static bool is_array(const struct rf_rows_node *plain) {
-    return plain->meaning == RF_MEANS_LIST && !is_nested(rf_rows_plain(&plain->children[0]));
+    return plain->meaning == RF_MEANS_LIST && !is_nested(plain_node(&plain->children[0]));
 }
 
 static const char *integer_name(int n_bytes) {
@@ -435,12 +436,12 @@ static bool is_key(const struct rf_rows_node *plain) {
 
 /* JSON has no form for bytes, and any that we chose would be read back as text. */
 static enum rf_code check_json(struct rf_rows_node *node, const char *column, struct rf_error *err) {
-    struct rf_rows_node *plain = rf_rows_plain(node);
+    struct rf_rows_node *plain = plain_node(node);
     if (plain->meaning == RF_MEANS_BYTES) {
         rf_fail(err, RF_CONFIG, "column \"%s\" has binary values inside of lists, structs or maps, which become jsonb, and JSON has none", column);
         return rf_hint(err, "Encode them as text before they are loaded, or leave the column out.");
     }
-    if (plain->meaning == RF_MEANS_MAP && !is_key(rf_rows_plain(&plain->children[0].children[0])))
+    if (plain->meaning == RF_MEANS_MAP && !is_key(plain_node(&plain->children[0].children[0])))
         return rf_fail(err, RF_CONFIG, "column \"%s\" has a map whose keys are no texts, numbers or times", column);
     for (int i = 0; i < plain->n_children; i++) RF_TRY(check_json(&plain->children[i], column, err));
     return RF_OK;
@@ -448,7 +449,7 @@ static enum rf_code check_json(struct rf_rows_node *node, const char *column, st
 
 /* What is written by itself: a column, or the elements of its array. */
 static void write_as(struct rf_rows_node *node, const struct declared *declared) {
-    struct rf_rows_node *plain = rf_rows_plain(node);
+    struct rf_rows_node *plain = plain_node(node);
     for (struct rf_rows_node *at = node;; at = &at->children[at->layout == RF_LAYOUT_RUNS]) {
         at->type = declared->type;
         at->typmod = declared->typmod;
@@ -461,8 +462,8 @@ static void write_as(struct rf_rows_node *node, const struct declared *declared)
 static enum rf_code choose_type(const struct ArrowSchema *schema, struct rf_rows_node *node, struct rf_error *err) {
     char ddl[96];
     struct declared declared;
-    struct rf_rows_node *plain = rf_rows_plain(node);
-    struct rf_rows_node *value = is_array(plain) ? rf_rows_plain(&plain->children[0]) : plain;
+    struct rf_rows_node *plain = plain_node(node);
+    struct rf_rows_node *value = is_array(plain) ? plain_node(&plain->children[0]) : plain;
     find_metadata(schema->metadata, "rowferry.type", ddl, sizeof ddl);
     bool is_declared = *ddl && read_declared(ddl, &declared);
     bool as_json = is_declared && !declared.is_array && is_nested(plain) && fits(&declared, plain);
@@ -518,7 +519,7 @@ enum rf_code rf_rows_columns(const struct ArrowSchema *schema, struct rf_arena *
     if (!made) return rf_no_memory(err);
     for (int i = 0; i < root.n_children; i++) {
         struct rf_rows_node *node = &root.children[i];
-        bool always_null = rf_rows_plain(node)->meaning == RF_MEANS_NOTHING;
+        bool always_null = plain_node(node)->meaning == RF_MEANS_NOTHING;
         made[i] = (struct rf_column){.name = node->name, .typmod = node->typmod, .not_null = node->not_null, .always_null = always_null};
         RF_TRY(name_type(node, arena, &made[i], err));
     }

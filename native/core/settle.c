@@ -6,48 +6,33 @@
 #include "core/text.h"
 
 #include <inttypes.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 /* ---- notes ---- */
 
-static bool begins(const char *line, const char *note) {
-    return strncmp(line, note, strlen(note)) == 0;
+bool rf_is_note(const struct rf_line *line) {
+    return rf_is_about(line, RF_NOTE_SETTLED) || rf_is_about(line, RF_NOTE_LEFT) || rf_is_about(line, RF_NOTE_AGED);
 }
 
-bool rf_is_note(const char *line) {
-    return begins(line, RF_NOTE_SETTLED "\n") || begins(line, RF_NOTE_LEFT) || begins(line, RF_NOTE_AGED);
-}
-
-static const char *next_line(const char *line) {
-    const char *end = strchr(line, '\n');
-    return end ? end + 1 : line + strlen(line);
-}
-
-static const char *find_note(const char *fingerprint, const char *note) {
-    for (const char *line = fingerprint ? fingerprint : ""; *line; line = next_line(line))
-        if (rf_is_note(line) && begins(line, note)) return line;
-    return NULL;
+static bool find_note(const char *fingerprint, const char *note, struct rf_line *line) {
+    while (rf_next_line(&fingerprint, line))
+        if (rf_is_about(line, note)) return true;
+    return false;
 }
 
 bool rf_has_note(const char *fingerprint, const char *note) {
-    return find_note(fingerprint, note);
+    struct rf_line line;
+    return find_note(fingerprint, note, &line);
 }
 
 /* Of the leaves that the last load had, and those that had left before, the ones that are not there now. */
 static void note_left(const struct rf_plan *plan, struct rf_text *to) {
-    const char *now = plan->source->fingerprint, *before = plan->last->fingerprint;
-    for (const char *line = plan->since > 0 && before ? before : ""; *line; line = next_line(line)) {
-        if (!begins(line, "leaf ") && !begins(line, RF_NOTE_LEFT)) continue;
-        char name[40];
-        unsigned long long oid = strtoull(line + strlen(RF_NOTE_LEFT), NULL, 10); /* both words have five letters and signs */
-        snprintf(name, sizeof name, "leaf %llu ", oid);
-        if (!begins(now, name)) {
-            char inside[48];
-            snprintf(inside, sizeof inside, "\n%s", name);
-            if (!strstr(now, inside)) rf_text_addf(to, RF_NOTE_LEFT "%llu\n", oid);
-        }
+    const char *at = plan->since > 0 ? plan->last->fingerprint : NULL;
+    for (struct rf_line line, same; rf_next_line(&at, &line);) {
+        if (!rf_is_about(&line, "leaf") && !rf_is_about(&line, RF_NOTE_LEFT)) continue;
+        unsigned long long oid = rf_line_number(&line);
+        if (!rf_find_number(plan->source->fingerprint, "leaf", oid, &same)) rf_text_addf(to, RF_NOTE_LEFT " %llu\n", oid);
     }
 }
 
@@ -57,7 +42,7 @@ static enum rf_code note_all(struct rf_plan *plan, uint64_t aged, struct rf_aren
     struct rf_text whole = {0};
     rf_text_addf(&whole, "%s%s" RF_NOTE_SETTLED "\n", now, *now && now[strlen(now) - 1] != '\n' ? "\n" : "");
     note_left(plan, &whole);
-    if (aged > 0) rf_text_addf(&whole, RF_NOTE_AGED "%" PRIu64 "\n", aged);
+    if (aged > 0) rf_text_addf(&whole, RF_NOTE_AGED " %" PRIu64 "\n", aged);
     return rf_arena_text(arena, &whole, &plan->next.fingerprint, err);
 }
 
@@ -102,9 +87,10 @@ static enum rf_code look_at_rewritten(const struct rf_plan *plan, struct rf_sour
 /* A row keeps its 32 bits when it is frozen, and 2^32 transactions later they are those of new ones. Of rows that were there at the last load only those
  * that had then, by these bits, yet to come can lie in an interval of less than 2^31 that begins there. */
 static enum rf_code check_aged(const struct rf_plan *plan, uint64_t *aged, struct rf_error *err) {
-    const char *note = plan->since > 0 ? find_note(plan->last->fingerprint, RF_NOTE_AGED) : NULL;
-    *aged = note ? strtoull(note + strlen(RF_NOTE_AGED), NULL, 10) : 0;
-    if (!note || plan->source->snapshot.xmin <= *aged) return RF_OK;
+    struct rf_line note;
+    bool noted = plan->since > 0 && find_note(plan->last->fingerprint, RF_NOTE_AGED, &note);
+    *aged = noted ? rf_line_number(&note) : 0;
+    if (!noted || plan->source->snapshot.xmin <= *aged) return RF_OK;
     return rf_refuse_ground(plan, "rows of more than 2^32 transactions ago have the numbers of those that wrote since the last load", err);
 }
 

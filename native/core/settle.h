@@ -7,21 +7,21 @@
 #define RF_SETTLE_H
 
 #include "core/arena.h"
+#include "core/fingerprint.h"
 #include "core/plan.h"
 #include "core/source.h"
 
 #include <stdbool.h>
 
-#define RF_NOTE_SETTLED "settled"  /* this load went by intervals */
-#define RF_NOTE_LEFT "left "       /* "left <oid>": of a leaf that is detached; its rows were read */
-#define RF_NOTE_AGED "aged "       /* "aged <xid8>": from this transaction on a row of more than 2^31 before looks like a new one */
+#define RF_NOTE_SETTLED "settled" /* this load went by intervals */
+#define RF_NOTE_LEFT "left"       /* "left <oid>": of a leaf that is detached; its rows were read */
+#define RF_NOTE_AGED "aged"       /* "aged <xid8>": from this transaction on a row of more than 2^31 before looks like a new one */
 
 enum { RF_COUNTS_ON = 1 << 20 }; /* transactions, at most, that the server counts while a run looks */
 
-/* Is the line, which may go on after its end, one of these? */
-bool rf_is_note(const char *line);
+bool rf_is_note(const struct rf_line *line);
 
-/* Does a line of the fingerprint, which may be NULL, begin with it? */
+/* Has the fingerprint, which may be NULL, such a note? */
 bool rf_has_note(const char *fingerprint, const char *note);
 
 /* May there be rows to hold back, or whose numbers come again? Only then they are looked at. */

@@ -778,6 +778,13 @@ static void add_difference(const struct rf_plan *plan, int i, struct rf_text *ou
     rf_text_add(out, row->differs.after);
 }
 
+static void add_values_differ(const struct rf_plan *plan, struct rf_text *out) {
+    for (int i = 0; i < plan->source->n_columns; i++) {
+        rf_text_add(out, i > 0 ? " OR " : "");
+        add_difference(plan, i, out);
+    }
+}
+
 /* Before the merge. A late row that the target already has as it is was brought by an earlier run. */
 void rf_plain_count_missed(const struct rf_plan *plan, struct rf_text *out) {
     rf_text_add(out, "SELECT count(*) FROM ");
@@ -795,32 +802,12 @@ void rf_plain_count_missed(const struct rf_plan *plan, struct rf_text *out) {
     rf_sql_add_newest_version(plan, out);
     rf_text_add(out, " WHERE s.\"_rowferry_late\" <> 0 AND ");
     if (plan->mark_gone) rf_text_add(out, "((s." IS_GONE " AND t.\"_load_id\" IS NOT NULL AND t.\"_deleted_at\" IS NULL) OR (s." IS_LIVE " AND ");
-    rf_text_add(out, "(t.\"_load_id\" IS NULL OR t.\"_deleted_at\" IS NOT NULL");
-    for (int i = 0; i < plan->source->n_columns; i++) {
-        rf_text_add(out, " OR ");
-        add_difference(plan, i, out);
-    }
+    rf_text_add(out, "(t.\"_load_id\" IS NULL OR t.\"_deleted_at\" IS NOT NULL OR ");
+    add_values_differ(plan, out);
     rf_text_add(out, plan->mark_gone ? ")))" : ")");
 }
 
 /* ---- appending ---- */
-
-/* As in core/sql_target.c. */
-static void add_is_known(const struct rf_plan *plan, struct rf_text *out) {
-    rf_text_add(out, "EXISTS (SELECT 1 FROM ");
-    rf_sql_add_target(plan, out);
-    rf_text_add(out, " t WHERE ");
-    rf_sql_add_key_match(plan, out);
-    rf_sql_add_newest_version(plan, out);
-    rf_text_add(out, " AND t.\"_deleted_at\" IS NULL AND (");
-    if (!plan->full_read) rf_text_add(out, RF_SAME_XID " OR ");
-    rf_text_add(out, "NOT (");
-    for (int i = 0; i < plan->source->n_columns; i++) {
-        rf_text_add(out, i > 0 ? " OR " : "");
-        add_difference(plan, i, out);
-    }
-    rf_text_add(out, ")))");
-}
 
 void rf_plain_append(const struct rf_plan *plan, struct rf_text *out) {
     begin_insert(plan, ", \"_source_xid\"", "s.", out);
@@ -829,14 +816,14 @@ void rf_plain_append(const struct rf_plan *plan, struct rf_text *out) {
     rf_text_add(out, " s");
     if (rf_settles(plan)) return;
     rf_text_add(out, " WHERE NOT ");
-    add_is_known(plan, out);
+    rf_sql_add_is_known(plan, add_values_differ, out);
 }
 
 void rf_plain_count_known(const struct rf_plan *plan, struct rf_text *out) {
     rf_text_add(out, "SELECT count(*) FROM ");
     add_live(plan, out);
     rf_text_add(out, " s WHERE ");
-    add_is_known(plan, out);
+    rf_sql_add_is_known(plan, add_values_differ, out);
 }
 
 /* ---- comparing ---- */

@@ -1,6 +1,7 @@
 #include "core/sql_snowflake.h"
 
 #include "core/dialect.h"
+#include "core/listing.h"
 #include "core/snowflake_names.h"
 #include "core/sql_target.h"
 
@@ -912,4 +913,5 @@ const struct rf_stage_makers rf_snowflake_makers = {
     .close_absent = close_absent,
     .sweep = sweep,
     .count_live = count_live,
+    .list = rf_list_snowflake,
 };

@@ -2,6 +2,7 @@
 
 #include "core/sql_target.h"
 
+#include "core/fingerprint.h"
 #include "core/passthrough.h"
 #include "core/sql_cursor.h"
 #include "core/types.h"
@@ -353,14 +354,10 @@ static void add_held_back(const struct rf_plan *plan, struct rf_text *out) {
 
 /* A leaf that is attached after the catalogs were read, which waits for no reader, is the next run's, which reads it whole. */
 static void add_known_leaves(const struct rf_plan *plan, struct rf_text *out) {
-    static const char word[] = "leaf ";
-    const char *before = " AND tableoid IN (";
-    if (plan->source->one_heap) return;
-    for (const char *line = plan->source->fingerprint; line; line = strchr(line, '\n')) {
-        line += *line == '\n';
-        if (strncmp(line, word, sizeof word - 1) != 0) continue;
-        line += sizeof word - 1;
-        rf_text_addf(out, "%s'%.*s'::oid", before, (int)strspn(line, "0123456789"), line);
+    const char *before = " AND tableoid IN (", *at = plan->source->one_heap ? NULL : plan->source->fingerprint;
+    for (struct rf_line line; rf_next_line(&at, &line);) {
+        if (!rf_is_about(&line, "leaf")) continue;
+        rf_text_addf(out, "%s'%llu'::oid", before, rf_line_number(&line));
         before = ", ";
     }
     rf_text_add(out, *before == ',' ? ")" : "");

@@ -707,6 +707,9 @@ void rf_sql_target_values(const struct rf_plan *plan, struct rf_text *out) {
 
 /* ---- appending ---- */
 
+/* Of a row `t` of the target and one `s` of the stage. */
+#define SAME_XID "(t.\"_source_xid\" = s.\"_rowferry_xid\" AND s.\"_rowferry_xid\" > 0)"
+
 /* To DuckDB -0 is 0, and not distinct from it; their texts differ. */
 static void add_signed_zeros(const struct rf_plan *plan, struct rf_text *out) {
     for (int i = 0; i < plan->source->n_columns; i++) {
@@ -723,7 +726,7 @@ static void add_signed_zeros(const struct rf_plan *plan, struct rf_text *out) {
 /* The newest version of the staged row's key, as t. PostgreSQL would join a few staged rows with all versions of all keys twice, and finds each in
  * the key's index when it is asked for one; of a full read the join is the shorter way, and DuckDB makes one of either. */
 static void add_newest_of_key(const struct rf_plan *plan, struct rf_text *out) {
-    bool looks_up = !plan->full_read && !dialect_of(plan)->names_rows;
+    bool looks_up = !plan->full_read && plan->target->dialect == RF_DIALECT_POSTGRES;
     if (looks_up) rf_text_add(out, "(SELECT * FROM ");
     rf_sql_add_target(plan, out);
     rf_text_add(out, " t WHERE ");
@@ -736,19 +739,21 @@ static void add_newest_of_key(const struct rf_plan *plan, struct rf_text *out) {
     rf_text_add(out, " AND ");
 }
 
-/* Is the staged row `s` the newest version of its key? The transaction tells, and the values where none can: in what was rewritten by an ALTER, read
- * anew after a restore, or filled in without a new version. A full read may follow any of these. */
-static void add_is_known(const struct rf_plan *plan, struct rf_text *out) {
+void rf_sql_add_is_known(const struct rf_plan *plan, rf_statement_maker *differ, struct rf_text *out) {
     rf_text_add(out, "EXISTS (SELECT 1 FROM ");
     add_newest_of_key(plan, out);
     rf_text_add(out, "t.\"_deleted_at\" IS NULL AND (");
-    if (!plan->full_read) rf_text_add(out, RF_SAME_XID " OR ");
+    if (!plan->full_read) rf_text_add(out, SAME_XID " OR ");
     rf_text_add(out, "NOT (");
+    differ(plan, out);
+    rf_text_add(out, ")))");
+}
+
+static void add_values_differ(const struct rf_plan *plan, struct rf_text *out) {
     add_row_text(plan, "t.", false, out);
     rf_text_add(out, dialect_of(plan)->differs);
     add_row_text(plan, "s.", true, out);
     if (dialect_of(plan)->names_rows) add_signed_zeros(plan, out);
-    rf_text_add(out, ")))");
 }
 
 void rf_sql_append(const struct rf_plan *plan, struct rf_text *out) {
@@ -758,7 +763,7 @@ void rf_sql_append(const struct rf_plan *plan, struct rf_text *out) {
     rf_text_add(out, ") s");
     if (rf_settles(plan)) return;
     rf_text_add(out, " WHERE NOT ");
-    add_is_known(plan, out);
+    rf_sql_add_is_known(plan, add_values_differ, out);
 }
 
 void rf_sql_has_rows(const struct rf_plan *plan, struct rf_text *out) {
@@ -771,5 +776,5 @@ void rf_sql_count_known(const struct rf_plan *plan, struct rf_text *out) {
     rf_text_add(out, "SELECT count(*) FROM (");
     rf_sql_add_live_rows(plan, out);
     rf_text_add(out, ") s WHERE ");
-    add_is_known(plan, out);
+    rf_sql_add_is_known(plan, add_values_differ, out);
 }

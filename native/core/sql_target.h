@@ -10,8 +10,6 @@
 
 /* Names of the temporary tables, of the load's number. */
 #define RF_STAGE "rowferry_stage_%" PRId64
-/* Of a row `t` of the target and one `s` of the stage. */
-#define RF_SAME_XID "(t.\"_source_xid\" = s.\"_rowferry_xid\" AND s.\"_rowferry_xid\" > 0)"
 #define RF_KEY_STAGE "rowferry_keys_%" PRId64
 
 /* The tables of a load: the target, the stage of its rows, the stage of all keys of the source. */
@@ -32,6 +30,9 @@ void rf_sql_add_live_condition(const struct rf_plan *plan, struct rf_text *out);
 void rf_sql_add_unless_in(const struct rf_plan *plan, rf_statement_maker *stage, struct rf_text *out);
 /* Where the target keeps versions: AND t is the newest of its key. */
 void rf_sql_add_newest_version(const struct rf_plan *plan, struct rf_text *out);
+/* Is the staged row `s` the newest version of its key, `t`? The transaction tells, and the values where none can, which `differ` asks: in what was
+ * rewritten by an ALTER, read anew after a restore, or filled in without a new version. A full read may follow any of these. */
+void rf_sql_add_is_known(const struct rf_plan *plan, rf_statement_maker *differ, struct rf_text *out);
 /* The load records to list: `loads` names those to choose from, and is freed; the condition, behind `word`, leaves the newest of each table. */
 void rf_sql_add_listed_loads(const struct rf_job *job, struct rf_text *loads, const char *word, struct rf_text *out);
 /* The rows of the stage to merge, one for each key; with "_rowferry_xid" where the target keeps versions. */

@@ -142,13 +142,7 @@ static void add_identity(const PGresult *types, int64_t oid, int depth, struct r
 static enum rf_code set_identity(const PGresult *types, int64_t oid, struct rf_arena *arena, struct rf_column *column, struct rf_error *err) {
     struct rf_text identity = {0};
     add_identity(types, oid, 0, &identity, &column->refusal);
-    enum rf_code code = rf_text_check(&identity, err);
-    if (code == RF_OK) {
-        column->identity = rf_arena_copy(arena, identity.data ? identity.data : "");
-        if (!column->identity) code = rf_no_memory(err);
-    }
-    rf_text_free(&identity);
-    return code;
+    return rf_arena_text(arena, &identity, &column->identity, err);
 }
 
 static enum rf_code read_types(struct rf_pg *pg, struct rf_text *oids, PGresult **types, struct rf_error *err) {

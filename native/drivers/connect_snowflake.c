@@ -127,9 +127,6 @@ enum rf_code rf_snowflake_odbc_uri(const struct rf_snowflake_uri *uri, const str
     }
     if (uri->private_key) RF_TRY(encode_key(uri->private_key, arena, &key, err));
     add_pairs(uri, job, key, &pairs);
-    enum rf_code code = rf_text_check(&pairs, err);
     *out = (struct rf_odbc_uri){.secrets = {uri->password, uri->token, key, uri->private_key_file_pwd}, .dialect = RF_DIALECT_SNOWFLAKE};
-    out->pairs = code == RF_OK ? rf_arena_copy(arena, pairs.data) : NULL;
-    rf_text_free(&pairs);
-    return code == RF_OK && !out->pairs ? rf_no_memory(err) : code;
+    return rf_arena_text(arena, &pairs, &out->pairs, err);
 }

@@ -7,6 +7,7 @@
 #include "core/json.h"
 #include "core/sql_duckdb.h"
 #include "core/timestamp.h"
+#include "drivers/doubt.h"
 #include "drivers/duckdb.h"
 #include "drivers/sink_adbc.h"
 #include "drivers/target.h"
@@ -22,7 +23,7 @@
 #include <time.h>
 #include <unistd.h>
 
-enum { POLL_MS = 100, DOUBT_TRIES = RF_TRIES_BEHIND_CANCEL, DOUBT_PAUSE_MS = 1000 };
+enum { POLL_MS = 100 };
 
 /* DuckDB's own default is most of the machine. 10^7 rows of 14 columns came to 1.25 GB under this limit, and to 0.65 GB under
  * one of 512 MB in no more time; what must fit is the index of the key, which is held in memory. */
@@ -234,22 +235,21 @@ static enum rf_code look_up(struct rf_sink_duckdb *sink, bool *found, struct rf_
     return RF_OK;
 }
 
+static enum rf_outcome ask(void *self) {
+    struct rf_sink_duckdb *sink = self;
+    struct rf_error why;
+    bool found = false;
+    rf_adbc_close(&sink->adbc);
+    enum rf_code code = look_up(sink, &found, &why);
+    if (code == RF_OK) return found ? RF_COMMITTED : RF_NOT_COMMITTED;
+    return rf_adbc_is_held(&why) ? RF_ASK_AGAIN : RF_UNKNOWN;
+}
+
 /* A commit that fails while it writes may have been written: what the file says when it is opened again is what holds.
  * This process holds the file all the while. */
 static enum rf_code resolve_doubt(struct rf_sink_duckdb *sink, struct rf_error *err) {
-    struct rf_error lost = *err, why;
-    enum rf_code code = RF_TARGET;
-    bool found = false;
-    for (int tries = 0; code != RF_OK && tries < DOUBT_TRIES; tries++) {
-        rf_adbc_close(&sink->adbc);
-        if (tries > 0) rf_cancel_pause(sink->cancel, DOUBT_PAUSE_MS);
-        code = look_up(sink, &found, &why);
-        if (code != RF_OK && !rf_adbc_is_held(&why)) break;
-    }
-    if (found) return RF_OK;
-    *err = lost;
-    if (code != RF_OK) rf_hint(err, "Whether load %" PRId64 " of %s was committed could not be found out; the next try looks first.", sink->load_id, sink->job->target_label);
-    return err->code;
+    const struct rf_doubt doubt = {.cancel = sink->cancel, .label = sink->job->target_label, .load_id = sink->load_id, .ask = ask, .self = sink};
+    return rf_resolve_doubt(&doubt, err);
 }
 
 enum rf_code rf_duckdb_commit(void *self, struct rf_error *err) {

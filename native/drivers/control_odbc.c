@@ -2,6 +2,7 @@
 #include "core/clock.h"
 #include "core/json.h"
 #include "core/sql_plain.h"
+#include "drivers/doubt.h"
 #include "drivers/lease_keeper.h"
 #include "drivers/sink_odbc.h"
 #include "drivers/target.h"
@@ -11,7 +12,7 @@
 #include <string.h>
 #include <unistd.h>
 
-enum { POLL_MS = 100, BOOTSTRAP_TRIES = 5, DOUBT_TRIES = RF_TRIES_BEHIND_CANCEL, DOUBT_PAUSE_MS = 1000 };
+enum { POLL_MS = 100, BOOTSTRAP_TRIES = 5 };
 
 /* ---- statements ---- */
 
@@ -252,22 +253,21 @@ static enum rf_code look_up(struct rf_sink_odbc *sink, bool *found, struct rf_er
     return sink->session.ops->rollback(sink->session.self, err);
 }
 
-static enum rf_code resolve_doubt(struct rf_sink_odbc *sink, struct rf_error *err) {
-    struct rf_error lost = *err, ignored;
-    enum rf_code code = RF_TARGET;
+static enum rf_outcome ask(void *self) {
+    struct rf_sink_odbc *sink = self;
+    struct rf_error ignored;
     bool found = false;
+    sink->session.ops->close(sink->session.self);
+    enum rf_code code = look_up(sink, &found, &ignored);
+    if (code == RF_OK) return found ? RF_COMMITTED : RF_NOT_COMMITTED;
+    if (code == RF_BUSY && !sink->row->file_is_lease) (void)rf_odbc_end_holder(sink, &ignored);
+    return code == RF_NO_MEMORY ? RF_UNKNOWN : RF_ASK_AGAIN;
+}
+
+static enum rf_code resolve_doubt(struct rf_sink_odbc *sink, struct rf_error *err) {
+    const struct rf_doubt doubt = {.cancel = sink->cancel, .label = sink->job->target_label, .load_id = sink->load_id, .ask = ask, .self = sink};
     sink->session.ops->stop_listening(sink->session.self); /* what was committed is found out, also behind a cancel */
-    for (int tries = 0; code != RF_OK && tries < DOUBT_TRIES; tries++) {
-        sink->session.ops->close(sink->session.self);
-        if (tries > 0) rf_cancel_pause(sink->cancel, DOUBT_PAUSE_MS);
-        code = look_up(sink, &found, &ignored);
-        if (code == RF_NO_MEMORY) break;
-        if (code == RF_BUSY && !sink->row->file_is_lease) (void)rf_odbc_end_holder(sink, &ignored);
-    }
-    if (code == RF_OK && found) return RF_OK;
-    *err = lost;
-    if (code != RF_OK) rf_hint(err, "Whether load %" PRId64 " of %s was committed could not be found out; the next try looks first.", sink->load_id, sink->job->target_label);
-    return err->code;
+    return rf_resolve_doubt(&doubt, err);
 }
 
 /* Readers of a SQLite file hold a commit up, and the transaction stays as it was. Behind a cancel they are waited for no longer

@@ -7,6 +7,7 @@
 #include "core/json.h"
 #include "core/sql_snowflake.h"
 #include "drivers/diagnose_snowflake.h"
+#include "drivers/doubt.h"
 #include "drivers/sink_snowflake.h"
 #include "drivers/target.h"
 
@@ -15,7 +16,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { DOUBT_TRIES = RF_TRIES_BEHIND_CANCEL, DOUBT_PAUSE_MS = 1000, LOCKED_PAUSE_MS = 500, CONTROL_TABLES = 2 };
+enum { LOCKED_PAUSE_MS = 500, CONTROL_TABLES = 2 };
 
 /* ---- sessions ---- */
 
@@ -220,21 +221,20 @@ static enum rf_code look_up(struct rf_sink_snowflake *sink, bool *found, struct 
     return RF_OK;
 }
 
-static enum rf_code resolve_doubt(struct rf_sink_snowflake *sink, struct rf_error *err) {
-    struct rf_error lost = *err, why;
-    enum rf_code code = RF_TARGET;
+static enum rf_outcome ask(void *self) {
+    struct rf_sink_snowflake *sink = self;
+    struct rf_error why;
     bool found = false;
+    sink->session.ops->close(sink->session.self);
+    enum rf_code code = look_up(sink, &found, &why);
+    if (code == RF_OK) return found ? RF_COMMITTED : RF_NOT_COMMITTED;
+    return code == RF_AUTH || code == RF_CONFIG || code == RF_NO_MEMORY ? RF_UNKNOWN : RF_ASK_AGAIN;
+}
+
+static enum rf_code resolve_doubt(struct rf_sink_snowflake *sink, struct rf_error *err) {
+    const struct rf_doubt doubt = {.cancel = sink->cancel, .label = sink->job->target_label, .load_id = sink->load_id, .ask = ask, .self = sink};
     sink->session.ops->stop_listening(sink->session.self); /* what was committed is found out, also behind a cancel */
-    for (int tries = 0; code != RF_OK && tries < DOUBT_TRIES; tries++) {
-        sink->session.ops->close(sink->session.self);
-        if (tries > 0) rf_cancel_pause(sink->cancel, DOUBT_PAUSE_MS);
-        code = look_up(sink, &found, &why);
-        if (code == RF_AUTH || code == RF_CONFIG || code == RF_NO_MEMORY) break;
-    }
-    if (found) return RF_OK;
-    *err = lost;
-    if (code != RF_OK) rf_hint(err, "Whether load %" PRId64 " of %s was committed could not be found out; the next try looks first.", sink->load_id, sink->job->target_label);
-    return err->code;
+    return rf_resolve_doubt(&doubt, err);
 }
 
 enum rf_code rf_snowflake_commit(void *self, struct rf_error *err) {

@@ -9,6 +9,7 @@
 #include "core/sql.h"
 #include "core/sql_alter.h"
 #include "drivers/catalog_postgres.h"
+#include "drivers/doubt.h"
 #include "drivers/sink_postgres.h"
 #include "drivers/target.h"
 
@@ -17,7 +18,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { DOUBT_TRIES = RF_TRIES_BEHIND_CANCEL, DOUBT_PAUSE_MS = 1000, DOUBT_LOCK_S = 5 };
+enum { DOUBT_LOCK_S = 5 };
 
 /* ---- the target as it stands ---- */
 
@@ -203,28 +204,24 @@ static void end_earlier_session(struct rf_sink_postgres *sink) {
         (void)rf_postgres_end_backend(sink, sink->pid, sink->backend_start, &ignored);
 }
 
-/* The answer to COMMIT was lost. The old session may still be committing: it holds the lease's row until it has
- * ended, so that row is locked first and the record looked up after. A session that hangs is ended. */
-static enum rf_code resolve_doubt(struct rf_sink_postgres *sink, struct rf_error *err) {
-    struct rf_error lost = *err;
-    enum rf_code code = RF_TARGET;
+/* The old session may still be committing: it holds the lease's row until it has ended, so that row is locked first and the record
+ * looked up after. A session that hangs is ended. */
+static enum rf_outcome ask(void *self) {
+    struct rf_sink_postgres *sink = self;
+    struct rf_error why;
     bool found = false;
-    for (int tries = 0; code != RF_OK && tries < DOUBT_TRIES; tries++) {
-        rf_pg_close(&sink->pg);
-        if (tries > 0) rf_cancel_pause(sink->cancel, DOUBT_PAUSE_MS);
-        code = rf_postgres_connect_target(sink, err);
-        if (code == RF_CANCELLED) break;
-        if (code == RF_OK) code = look_up(sink, &found, err);
-        if (code == RF_BUSY) end_earlier_session(sink);
-    }
-    if (code != RF_OK) {
-        rf_hint(&lost, "Whether load %" PRId64 " of %s was committed could not be found out; the next try looks first.", sink->load_id, sink->job->target_label);
-        *err = lost;
-        return err->code;
-    }
-    if (found) return RF_OK;
-    *err = lost;
-    return err->code;
+    rf_pg_close(&sink->pg);
+    enum rf_code code = rf_postgres_connect_target(sink, &why);
+    if (code == RF_CANCELLED) return RF_UNKNOWN;
+    if (code == RF_OK) code = look_up(sink, &found, &why);
+    if (code == RF_OK) return found ? RF_COMMITTED : RF_NOT_COMMITTED;
+    if (code == RF_BUSY) end_earlier_session(sink);
+    return RF_ASK_AGAIN;
+}
+
+static enum rf_code resolve_doubt(struct rf_sink_postgres *sink, struct rf_error *err) {
+    const struct rf_doubt doubt = {.cancel = sink->cancel, .label = sink->job->target_label, .load_id = sink->load_id, .ask = ask, .self = sink};
+    return rf_resolve_doubt(&doubt, err);
 }
 
 static enum rf_code commit_load(void *self, struct rf_error *err) {

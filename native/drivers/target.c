@@ -10,9 +10,7 @@
 static enum rf_code copy_type(const struct rf_type *type, enum rf_dialect dialect, struct rf_arena *arena, const char **out, struct rf_error *err) {
     struct rf_text text = {0};
     rf_type_on(type, dialect, &text);
-    *out = text.failed || !text.data ? NULL : rf_arena_copy(arena, text.data);
-    rf_text_free(&text);
-    return *out ? RF_OK : rf_no_memory(err);
+    return rf_arena_text(arena, &text, out, err);
 }
 
 enum rf_code rf_target_types(const struct rf_job *job, struct rf_source_facts *source, const struct rf_target_facts *there,

@@ -166,10 +166,8 @@ def doctor(
     Raises:
         RowferryError: A server cannot be reached, or a table does not exist.
     """
-    calls = [
-        Call({"source": source, "target": target, "table": table, **settings})
-        for table in (list(tables) or [None])
-    ]
+    named: list[str | None] = [*tables] or [None]
+    calls = [Call({"source": source, "target": target, "table": table, **settings}) for table in named]
     answers = [call.execute("inspect") for call in calls]
     for table, answer in zip(tables, answers, strict=False):
         if not answer["tables"]:
@@ -263,8 +261,9 @@ def judge(
     """Findings from what the core's `inspect` saw."""
     target = facts.get("target")
     findings = [finding for rule in SERVER_RULES for finding in rule(facts)]
-    rules = () if target is None else TARGET_RULES.get(target.get("database"), NAMED_RULES)
-    findings += [finding for rule in rules for finding in rule(target)]
+    if target is not None:
+        rules = TARGET_RULES.get(target.get("database"), NAMED_RULES)
+        findings += [finding for rule in rules for finding in rule(target)]
     tables = sorted(facts["tables"], key=lambda table: -table["bytes"])[:limit]
     return Checkup(
         server=facts["server"],

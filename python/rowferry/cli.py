@@ -21,7 +21,7 @@ import uuid
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing
 from itertools import groupby
-from typing import Any, NoReturn
+from typing import Any, Literal, NoReturn
 
 import click
 from click.core import ParameterSource
@@ -452,7 +452,7 @@ def lint_command(
 
 @cli.command("spec")
 @click.argument("kind", type=click.Choice(["job", "report"]))
-def spec_command(kind: str) -> None:
+def spec_command(kind: Literal["job", "report"]) -> None:
     """Print the JSON Schema of a job or of a report."""
     print(json.dumps(json.loads(spec(kind)), indent=2))
 
@@ -502,7 +502,7 @@ def diagnose_command(place: str | None, as_json: bool, tables: Sequence[str], **
         raise ConfigurationError("nothing to read: name a log, a folder, or - for a pipe, or say --target-dir")
     try:
         text = sys.stdin.buffer.read().decode(errors="replace") if place == "-" else None
-        loads = {"target": {"target": _needed(given, "target"), **_said(given)}, "tables": tables} if asked else {}
+        loads: dict[str, Any] = {"target": {"target": _needed(given, "target"), **_said(given)}, "tables": tables} if asked else {}
         found = diagnose_place(place, text, **files, **loads)
     except (OSError, ValueError) as error:
         raise ConfigurationError(f"cannot read {getattr(error, 'filename', None) or place or 'what was given'}: {error}") from error

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import threading
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from dataclasses import dataclass
 from queue import SimpleQueue
 from typing import Any
@@ -32,7 +32,7 @@ class Outcome:
 
 def side_by_side(
     jobs: Sequence[Job], work: Work, n_threads: int, show: Callable[[Job, Progress | None], object]
-) -> Iterator[Outcome]:
+) -> Generator[Outcome, None, None]:
     """Do `work` for every job, `n_threads` at a time, and yield the outcomes as they come.
 
     `show` is called in the caller's thread, with each job's progress and, when it has ended, with None.

@@ -60,7 +60,7 @@ class JobStandIn:
         self.cancelled = True
 
 
-def context(*, task_id: str = "load", map_index: int = -1, try_number: int = 1) -> dict[str, Any]:
+def context(*, task_id: str = "load", map_index: int | None = -1, try_number: int = 1) -> dict[str, Any]:
     ti = SimpleNamespace(dag_id="daily", task_id=task_id, map_index=map_index, try_number=try_number, run_id="manual__1")
     return {"run_id": "manual__1", "ti": ti}
 

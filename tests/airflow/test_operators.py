@@ -95,9 +95,10 @@ def test_the_key_of_hashes_may_be_the_password_of_a_connection_while_the_load_ru
         load(mask={"name": "hash"}, mask_key_conn_id="mask_key").execute(context())
 
 
-def test_an_unmapped_task_has_no_map_index(core):
+@pytest.mark.parametrize("unmapped", [-1, None])
+def test_an_unmapped_task_has_no_map_index(core, unmapped):
     made = core(report())
-    load().execute(context())
+    load().execute(context(map_index=unmapped))
     assert made[0].settings["map_index"] is None
     assert made[0].settings["application"] == "rowferry daily/load"
 

@@ -12,7 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from rowferry.diagnosis import INSUFFICIENT, diagnose
+from rowferry.diagnosis import INSUFFICIENT, Diagnosis, diagnose
+from rowferry.diagnosis.enrich import ENRICHERS
 
 FOLDERS = sorted(file.parent for file in Path(__file__).parent.rglob("expected.json"))
 EXPECTED = {
@@ -24,9 +25,13 @@ FAILED = [(folder, name, causes[0]) for (folder, name), causes in EXPECTED.items
 WELL = [(folder, name) for (folder, name), causes in EXPECTED.items() if not causes]
 
 
-@cache  # the test of all of them asks again
+@cache  # the tests of all of them ask again
+def _diagnoses(folder: Path, name: str) -> list[Diagnosis]:
+    return diagnose(folder / f"{name}.log")
+
+
 def _causes(folder: Path, name: str) -> list[str]:
-    return [found.cause for found in diagnose(folder / f"{name}.log")]
+    return [found.cause for found in _diagnoses(folder, name)]
 
 
 @pytest.mark.parametrize(("folder", "name", "cause"), FAILED, ids=lambda value: value if isinstance(value, str) else value.name)
@@ -50,6 +55,15 @@ def test_precision_and_recall_over_the_corpus(capsys: pytest.CaptureFixture[str]
     assert len(WELL) >= 30
     assert n_found / n_failed >= 0.97
     assert right / len(named) >= 0.95
+
+
+@pytest.mark.parametrize("folder", FOLDERS, ids=lambda folder: folder.name)
+def test_no_log_leads_to_a_diff_but_by_an_expected_cause_and_its_project(folder: Path) -> None:
+    """So that test_diffs knows of each."""
+    for key, expected in EXPECTED.items():
+        if key[0] == folder:
+            assert ENRICHERS.keys() & set(_causes(*key)) <= set(expected), key
+            assert [found.diff for found in _diagnoses(*key) if found.diff] == [], key
 
 
 NONSENSE = ("", "\n\n", "lorem ipsum dolor sit amet", "the quick brown fox\njumps over the lazy dog\n", "0 1 1 2 3 5 8 13", "\x00\x01\x02\xff" * 50, "{}", '{"a": 1}\n[1, 2]', "🦆" * 100)

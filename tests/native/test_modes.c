@@ -1,6 +1,7 @@
 /* What a run does and sends in the modes that do not merge. */
 #include "core/merge.h"
 #include "core/sql.h"
+#include "core/sql_plain.h"
 
 #include "facts.h"
 #include "units.h"
@@ -149,6 +150,20 @@ TEST(a_row_is_known_by_its_transaction_but_in_a_full_read_by_its_values_alone) {
     drop_facts(&facts);
 }
 
+TEST(told_in_plain_sql_a_row_is_known_by_the_same_and_any_value_that_differs_is_another_version) {
+    struct facts facts;
+    make_facts(&facts, APPEND);
+    keeps_versions(&facts);
+    facts.target.dialect = RF_DIALECT_MARIADB;
+    facts.plan = (struct rf_plan){.job = &facts.job, .source = &facts.source, .target = &facts.target, .last = &facts.last, .load_id = 8, .extracted_at = ""};
+    mentions(&facts, rf_plain_append, "t.\"_deleted_at\" IS NULL AND ((t.\"_source_xid\" = s.\"_rowferry_xid\" AND s.\"_rowferry_xid\" > 0) OR NOT (", true);
+    mentions(&facts, rf_plain_append, "NOT (t.\"id\" <=> s.\"id\") OR NOT (t.\"amount\" <=> s.\"amount\") OR NOT (", true);
+    mentions(&facts, rf_plain_append, "LIMIT 1", false);
+    facts.plan.full_read = true;
+    mentions(&facts, rf_plain_append, "t.\"_source_xid\" = s.\"_rowferry_xid\"", false);
+    drop_facts(&facts);
+}
+
 TEST(a_zero_that_got_a_sign_is_another_version_in_duckdb_too) {
     struct facts facts;
     make_facts(&facts, APPEND);
@@ -210,6 +225,7 @@ int main(void) {
         cmocka_unit_test(a_mode_that_is_not_known_any_more_is_no_change),
         cmocka_unit_test(a_version_is_sent_with_its_transaction_in_64_bits),
         cmocka_unit_test(a_row_is_known_by_its_transaction_but_in_a_full_read_by_its_values_alone),
+        cmocka_unit_test(told_in_plain_sql_a_row_is_known_by_the_same_and_any_value_that_differs_is_another_version),
         cmocka_unit_test(a_zero_that_got_a_sign_is_another_version_in_duckdb_too),
         cmocka_unit_test(that_a_row_is_gone_is_its_last_version_and_nothing_is_changed),
         cmocka_unit_test(a_new_table_of_versions_has_the_load_in_its_key_and_takes_rows_straight),

@@ -1,4 +1,6 @@
 /* A run on a source and a sink that only record what they are asked. */
+#include "core/listing.h"
+
 #include "fakes.h"
 #include "units.h"
 
@@ -520,6 +522,31 @@ TEST(a_plan_lists_the_statements_of_a_merge_in_order) {
     drop_fakes(&fakes);
 }
 
+static void lists(enum rf_dialect dialect, const char *const *roles, size_t n) {
+    struct facts facts;
+    struct rf_error err;
+    char *json = NULL;
+    make_facts(&facts, "");
+    for (int i = 0; i < facts.source.n_columns; i++) facts.source.columns[i].arrives_as = "text";
+    facts.job.target_database = "shop";
+    facts.target.dialect = dialect;
+    facts.plan = (struct rf_plan){.job = &facts.job, .source = &facts.source, .target = &facts.target, .last = &facts.last, .load_id = 8, .extracted_at = ""};
+    assert_code(rf_list_statements(&facts.plan, &facts.arena, &json, &err), RF_OK, &err);
+    check_roles(json, roles, n);
+    drop_facts(&facts);
+}
+
+TEST(a_plan_lists_what_its_kind_of_target_is_sent) {
+    static const char *const postgres[] = {"read", "lease", "create stage", "load stage", "fence", "merge", "load record", "commit"};
+    static const char *const duckdb[] = {"read", "create stage", "load stage", "delete", "insert", "commit"};
+    static const char *const snowflake[] = {"read", "use schema", "create stage", "create stage of files", "send the first file", "load stage", "merge"};
+    static const char *const mariadb[] = {"read", "lease", "create stage", "write", "update", "insert"};
+    lists(RF_DIALECT_POSTGRES, postgres, N_OF(postgres));
+    lists(RF_DIALECT_DUCKDB, duckdb, N_OF(duckdb));
+    lists(RF_DIALECT_SNOWFLAKE, snowflake, N_OF(snowflake));
+    lists(RF_DIALECT_MARIADB, mariadb, N_OF(mariadb));
+}
+
 TEST(a_plan_with_every_statement_fits_the_listing) {
     struct fakes fakes;
     make_fakes(&fakes, ",\"capture\":\"full\",\"where\":\"true\"");
@@ -625,6 +652,7 @@ int main(void) {
         cmocka_unit_test(a_plan_that_fails_closes_both_ends),
         cmocka_unit_test(a_plan_lists_the_statements_of_a_first_load_in_order),
         cmocka_unit_test(a_plan_lists_the_statements_of_a_merge_in_order),
+        cmocka_unit_test(a_plan_lists_what_its_kind_of_target_is_sent),
         cmocka_unit_test(a_plan_with_every_statement_fits_the_listing),
         cmocka_unit_test(verifying_later_writes_nothing_and_tells_pending_rows_apart),
         cmocka_unit_test(verifying_what_does_not_exist_is_refused),

@@ -153,6 +153,19 @@ def test_without_a_manifest_the_files_have_the_names(project: Path) -> None:
     assert "nearest model: orders" in found.notes
 
 
+def test_without_a_manifest_a_file_of_that_name_is_said_to_be_there(project: Path) -> None:
+    _node(project, "models/old.sql", "{{ config(enabled=false) }} select 1 as a")
+    found = _one(project, REF.format("node", "old"), {})
+    assert found.diff is None and any(note.startswith("there is a file of old: ") for note in found.notes)
+    assert not any("manifest" in note for note in found.notes)
+
+
+@pytest.mark.parametrize("given", [True, False])
+def test_who_gave_the_project_is_not_asked_for_it(project: Path, given: bool) -> None:
+    (found,) = diagnose(REF.format("source", "crm.orders"), target_dir=project / "target" if given else None)
+    assert any("give --target-dir" in note for note in found.notes) is not given
+
+
 def test_an_unknown_source_becomes_the_nearest_one(project: Path) -> None:
     source = {"unique_id": "source.shop.crm.orders", "resource_type": "source", "source_name": "crm", "name": "orders"}
     model = _node(project, "models/m.sql", "select a from {{ source('crm', 'order') }} -- order")

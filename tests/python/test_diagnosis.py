@@ -116,6 +116,13 @@ def test_run_results_are_read_like_a_log_and_say_the_same_once() -> None:
     assert "model.shop.report was skipped" in found.consequences
 
 
+def test_a_test_of_dbt_that_log_and_run_results_tell_of_fails_once() -> None:
+    log = "".join(f"Failure in test not_null_m_{name} (models/m.yml)\n  Got 2 results, configured to fail if != 0\n" for name in ("a", "b"))
+    results = [{"status": "fail", "unique_id": f"test.shop.not_null_m_{name}.6d9c026c{name}6", "message": "Got 2 results, configured to fail if != 0"} for name in ("a", "b")]
+    nodes = {result["unique_id"]: {"unique_id": result["unique_id"], "name": result["unique_id"].split(".")[2]} for result in results}
+    assert [found.node for found in diagnose(log, run_results={"results": results}, manifest={"nodes": nodes})] == list(nodes)
+
+
 def test_an_exception_of_a_task_is_read_when_there_is_no_log() -> None:
     assert [found.cause for found in rowferry.diagnose(task={"error": ZeroDivisionError("division by zero")})] == ["division_by_zero"]
 

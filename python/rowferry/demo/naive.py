@@ -43,13 +43,14 @@ class NaiveCopy:
     def _copy(self, source: psycopg.Connection, target: psycopg.Connection, table: str) -> int:
         columns = _columns(source, table)
         copy = Identifier(self.schema, table)
-        if target.execute("select to_regclass(%s)", (f"{self.schema}.{table}",)).fetchone()[0] is None:
+        [(there,)] = target.execute("select to_regclass(%s)", (f"{self.schema}.{table}",))
+        if there is None:
             definition = SQL(", ").join(SQL("{} " + type_).format(Identifier(name)) for name, type_ in columns.items())
             target.execute(
                 SQL("create table {} ({}, primary key ({}))").format(copy, definition, _names(self.keys[table]))
             )
         query = SQL("select {} from {}").format(_names(columns), Identifier(table))
-        watermark = target.execute(SQL("select max(updated_at) from {}").format(copy)).fetchone()[0]
+        [(watermark,)] = target.execute(SQL("select max(updated_at) from {}").format(copy))
         if watermark is not None:
             query += SQL(" where updated_at > {}").format(watermark)
         target.execute(SQL("create temporary table naive_stage (like {}) on commit drop").format(copy))
@@ -71,10 +72,9 @@ class NaiveCopy:
         target.execute("create temporary table naive_source (row_hash text) on commit drop")
         _pipe(source, hashed.format(names, Identifier(table)), target, SQL("naive_source"))
         copied = hashed.format(names, Identifier(self.schema, table))
-        lost = target.execute(
+        [(count,)] = target.execute(
             SQL("select count(*) from (select row_hash from naive_source except all ({})) as lost").format(copied)
         )
-        count = lost.fetchone()[0]
         target.rollback()
         return count
 

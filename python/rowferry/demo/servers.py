@@ -22,6 +22,7 @@ import tempfile
 import time
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 from urllib.parse import quote
 
 START_TIMEOUT_S = 60.0
@@ -247,7 +248,7 @@ class Server:
                 process.wait(STOP_TIMEOUT_S)
                 return
 
-    def _as_owner(self) -> dict[str, object]:
+    def _as_owner(self) -> dict[str, Any]:
         """Arguments of a subprocess that runs as the owner of the data: PostgreSQL refuses to run as root."""
         place = {"cwd": self._folder, "env": clean_environment()}
         if self._user is None:

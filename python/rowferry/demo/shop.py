@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from importlib import resources
 from types import TracebackType
+from typing import Any
 
 import psycopg
 
@@ -84,7 +85,7 @@ def open_late_transaction(uri: str) -> LateTransaction:
     return LateTransaction(uri)
 
 
-def _connect(uri: str, **settings: str) -> psycopg.Connection:
+def _connect(uri: str, **settings: Any) -> psycopg.Connection:
     connection = psycopg.connect(uri, **settings)
     connection.execute("set time zone 'UTC'; set max_parallel_workers_per_gather = 0; set synchronous_commit = off")
     return connection
@@ -96,4 +97,5 @@ def _script(name: str) -> bytes:
 
 def _count(connection: psycopg.Connection, table: str) -> int:
     query = psycopg.sql.SQL("select count(*) from {}").format(psycopg.sql.Identifier(table))
-    return connection.execute(query).fetchone()[0]
+    [(n_rows,)] = connection.execute(query)
+    return n_rows

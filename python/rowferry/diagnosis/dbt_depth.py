@@ -98,7 +98,8 @@ def _drift_notes(context: Context, parents: list[Node], column: str) -> Iterator
     sources = [parent for parent in parents if parent.get("resource_type") == "source"]
     said = False
     for record in load_records(context):
-        report = record.get("report") if isinstance(record.get("report"), Mapping) else record
+        inner = record.get("report")
+        report = inner if isinstance(inner, Mapping) else record
         for event in report.get("drift") or ():
             if isinstance(event, Mapping) and str(event.get("column", "")).lower() == column.lower():
                 said = True
@@ -529,11 +530,13 @@ def unknown_name(diagnosis: Diagnosis, context: Context) -> Diagnosis:
     disabled = [node.get("name") for nodes in project.manifest.get("disabled", {}).values() for node in nodes]
     notes = [f"{name} is disabled: enabled=false in its config, its YAML or dbt_project.yml"] if name in disabled else []
     near = nearest(name, [other for other in known if other != name])
-    if name in known:
+    if name in known and project.manifest:
         notes.append(f"the manifest of an earlier run knows {name}: its file was renamed, removed or disabled since")
+    elif name in known:
+        notes.append(f"there is a file of {name}: its config, its YAML or dbt_project.yml disables it, or its folder is not one of this project's paths")
     if near:
         notes.append(f"nearest {kind}: {', '.join(near)}")
-    elif not known:
+    elif not known and project.root is None and not project.manifest:
         notes.append("the names that there are stand in manifest.json: give --target-dir")
     path = captured.get("path") or _path_in(text)
     diff = _name_diff(project, path, name, near[0]) if near and path else None

@@ -507,10 +507,10 @@ class Reader:
             if word == "in" and self.word(i + 1) == "(":
                 negated = self.word(i - 1) == "not"
                 numbers = [self.number(*span) for span in self.split(i + 2, self.closing(i + 1, stop), ",")]
-                left = self.cores(start, i - negated)
+                divided = self.cores(start, i - negated)
                 if holds == negated:
-                    return left if 0 in numbers else set()
-                return left if numbers and all(numbers) else set()
+                    return divided if 0 in numbers else set()
+                return divided if numbers and all(numbers) else set()
             if word == "is" and "distinct" in (self.word(i + 1), self.word(i + 2)):
                 differs = self.word(i + 1) == "distinct"
                 at = next((k for k in self.top(i, stop) if self.word(k) == "from"), stop - 1)

@@ -342,10 +342,16 @@ def merge(diagnoses: Iterable[Diagnosis]) -> list[Diagnosis]:
 
 
 def _same(one: Diagnosis, other: Diagnosis) -> bool:
-    if one.cause != other.cause or (one.node and other.node and one.node.split(".")[-1] != other.node.split(".")[-1]):
+    if one.cause != other.cause or (one.node and other.node and not _same_node(one.node, other.node)):
         return False
     shared = one.captured.keys() & other.captured.keys()
     return all(one.captured[name].casefold() == other.captured[name].casefold() for name in shared)
+
+
+def _same_node(one: str, other: str) -> bool:
+    """dbt's log has a node's name; its unique_id has kind and package before that and, of a test, a hash after it."""
+    parts, others = one.split("."), other.split(".")
+    return parts[-1] == others[-1] or [one] == others[2:3] or [other] == parts[2:3]
 
 
 _SURENESS = {"confirmed": 0, "hypothesis": 1, "insufficient": 2}

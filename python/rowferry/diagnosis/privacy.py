@@ -84,12 +84,12 @@ def _patterns_with_values() -> tuple[tuple[re.Pattern[str], tuple[str, ...]], ..
 def private(diagnosis: Diagnosis) -> Diagnosis:
     """The diagnosis as it may be printed. A diff stays as it is, since it has to fit its file."""
     known = diagnosis.captured
-    texts = {name: masked(getattr(diagnosis, name), known) for name in ("title", "fix")}
-    lists = {name: tuple(masked(text, known) for text in getattr(diagnosis, name)) for name in ("consequences", "notes")}
     return replace(
         diagnosis,
-        **texts,
-        **lists,
+        title=masked(diagnosis.title, known),
+        fix=masked(diagnosis.fix, known),
+        consequences=tuple(masked(text, known) for text in diagnosis.consequences),
+        notes=tuple(masked(text, known) for text in diagnosis.notes),
         lines=tuple(Line(line.number, masked(line.text, known)) for line in diagnosis.lines),
         captured={name: MASK if name in VALUES else hide(value) for name, value in known.items()},
     )

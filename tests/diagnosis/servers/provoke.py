@@ -18,7 +18,6 @@ import subprocess
 import sys
 import tempfile
 import textwrap
-import traceback
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -27,7 +26,9 @@ from urllib.parse import urlsplit
 from rowferry.demo.servers import Server, clean_environment, start_postgres
 
 HERE = Path(__file__).parent
-sys.path.insert(0, str(HERE.parent.parent))
+sys.path[:0] = [str(HERE.parent), str(HERE.parent.parent)]
+import dbt_projects  # noqa: E402
+
 BIN = Path(sys.executable).parent
 
 Make = Callable[["Place"], str]
@@ -52,32 +53,6 @@ class Place:
     def python(self, script: str, **environment: str) -> str:
         (self.folder / "load.py").write_text(textwrap.dedent(script).lstrip())
         return self.run(sys.executable, "load.py", **environment)
-
-    def dbt(self, *arguments: str, **environment: str) -> str:
-        """What dbt prints, in a fork of this process: dbt takes longer to be imported than to run."""
-        from dbt.cli.main import cli
-
-        reading, writing = os.pipe()
-        child = os.fork()
-        if child == 0:
-            try:
-                os.dup2(writing, 1), os.dup2(writing, 2)
-                sys.stdout, sys.stderr = (os.fdopen(n, "w", buffering=1) for n in (1, 2))
-                os.chdir(self.folder)
-                os.environ.update(environment)
-                cli(["--no-use-colors", *arguments, "--profiles-dir", "."], prog_name="dbt")
-            except SystemExit:
-                pass
-            except BaseException:
-                traceback.print_exc()
-            finally:
-                sys.stdout.flush(), sys.stderr.flush()
-                os._exit(0)
-        os.close(writing)
-        with os.fdopen(reading, errors="replace") as pipe:
-            text = pipe.read()
-        os.waitpid(child, 0)
-        return text
 
 
 def log(cause: str | None) -> Callable[[Make], Make]:
@@ -533,110 +508,33 @@ for _status, _cause in HTTP.items():
 
 # ── dbt ───────────────────────────────────────────────────────────────────────────────────────────────────────────
 
-PROFILES = """
-shop:
-  target: dev
-  outputs:
-    dev: {{type: duckdb, path: dwh.duckdb, threads: 1}}
-    pg: {{type: postgres, host: 127.0.0.1, port: {port}, user: {user}, password: secretword, dbname: shop, schema: dwh, threads: 1}}
-    closed: {{type: postgres, host: 127.0.0.1, port: 1, user: etl, password: secretword, dbname: shop, schema: dwh}}
-    snow: {{type: snowflake, account: acme, user: u, password: p, database: d, schema: s}}
-"""
-PROJECT = "name: shop\nprofile: shop\nversion: '1.0'\nconfig-version: 2\nmodel-paths: [models]\nsnapshot-paths: [snapshots]\nmacro-paths: [macros]\n"
-ORDERS = "select 1 as order_id, 10 as total, 0 as items, 'new' as status"
 
-
-def project(place: Place, files: dict[str, str]) -> None:
-    at = urlsplit(place.uri())
-    profiles = PROFILES.format(port=at.port, user=at.username)
-    for name, text in {"dbt_project.yml": PROJECT, "profiles.yml": profiles, "models/orders.sql": ORDERS, **files}.items():
-        (place.folder / name).parent.mkdir(parents=True, exist_ok=True)
-        (place.folder / name).write_text(text)
-
-
-def dbt(cause: str | None, name: str, *commands: str, log_format: str = "text", **files: str) -> None:
-    """A log of dbt: `commands` in a project of `files` (`__` in a name is `/`, the last `_` before the ending is `.`); what the last prints is kept."""
-
+def _by_dbt(name: str, made: dbt_projects.DbtProject) -> None:
     def make(place: Place) -> str:
-        project(place, {re.sub(r"_(sql|yml|csv|md)$", r".\1", file).replace("__", "/"): text for file, text in files.items()})
-        for command in commands[:-1]:
-            place.dbt(*command.split())
-        text = place.dbt("--log-format", log_format, *commands[-1].split())
-        return text
+        dbt_projects.write(made.files, place.folder, place.uri())
+        return [dbt_projects.run(place.folder, *command.split()) for command in made.commands][-1]
 
-    make.__name__ = f"dbt_{name}"
-    log(cause)(make)
+    make.__name__ = name
+    log(made.cause)(make)
 
 
-MEAN = "select order_id, total / items as mean_total from {{ ref('orders') }}"
-dbt("division_by_zero", "division_pg", "run --target pg", models__averages_sql="{{ config(materialized='table') }} " + MEAN, models__report_sql="select * from {{ ref('averages') }}")
-dbt("division_by_zero", "division_pg_json", "run --target pg", log_format="json", models__averages_sql="{{ config(materialized='table') }} " + MEAN)
-dbt("division_by_zero", "division_pg_debug", "--debug run --target pg", models__averages_sql="{{ config(materialized='table') }} " + MEAN)
-dbt("missing_column", "missing_column", "run", models__totals_sql="select order_id, total_amount from {{ ref('orders') }}")
-dbt("missing_relation", "missing_relation_pg", "run --target pg", models__totals_sql="select * from raw_postgres.nothing")
-dbt("sql_syntax", "syntax", "run", models__totals_sql="select order_id,, total from {{ ref('orders') }}")
-dbt("dbt_ref_not_found", "ref_not_found", "run", models__totals_sql="select * from {{ ref('ordrs') }}")
-dbt("dbt_ref_not_found", "source_not_found", "run", models__totals_sql="select * from {{ source('postgres', 'orders') }}")
-dbt("dbt_node_disabled", "disabled", "run", models__old_sql="{{ config(enabled=false) }} select 1 as x", models__totals_sql="select * from {{ ref('old') }}")
-dbt("dbt_undefined_macro", "undefined_macro", "run", models__totals_sql="select {{ cents('total') }} from {{ ref('orders') }}")
-dbt("dbt_undefined_var", "undefined_var", "run", models__totals_sql="select '{{ var(\"first_day\") }}' as first_day")
-dbt("dbt_cycle", "cycle", "run", models__a_sql="select * from {{ ref('b') }}", models__b_sql="select * from {{ ref('a') }}")
-dbt("dbt_profile", "no_profile", "run", dbt_project_yml=PROJECT.replace("profile: shop", "profile: shoop"))
-dbt("dbt_profile", "no_target", "run --target prod")
-dbt("dbt_adapter_missing", "no_adapter", "run --target snow")
-dbt("dbt_deps_missing", "deps", "run", packages_yml="packages: [{package: dbt-labs/dbt_utils, version: 1.3.0}]")
-dbt("dbt_deps_missing", "utils", "run", models__totals_sql="select {{ dbt_utils.generate_surrogate_key(['order_id']) }} as sk from {{ ref('orders') }}")
-dbt("dbt_version_mismatch", "version", "run", dbt_project_yml=PROJECT + "require-dbt-version: '>=99.0.0'\n")
-dbt("dbt_contract", "contract", "run", models__totals_sql="select 1 as order_id, 'x' as total",
-    models__x_yml="models: [{name: totals, config: {contract: {enforced: true}}, columns: [{name: order_id, data_type: integer}, {name: total, data_type: integer}]}]")
-dbt("dbt_schema_out_of_sync", "out_of_sync", 'run --vars {"wide":false}', 'run --vars {"wide":true}',
-    models__totals_sql="{{ config(materialized='incremental', on_schema_change='fail') }} select 1 as order_id {% if var('wide') %}, 2 as total{% endif %}")
-dbt("dbt_test_failed", "not_null", "build", models__totals_sql="select cast(null as int) as order_id", models__x_yml="models: [{name: totals, columns: [{name: order_id, data_tests: [not_null]}]}]")
-dbt("dbt_test_failed", "accepted_values", "build", models__x_yml="models: [{name: orders, columns: [{name: status, data_tests: [{accepted_values: {arguments: {values: [paid]}}}]}]}]", models__report_sql="select * from {{ ref('orders') }}")
-dbt("dbt_source_stale", "stale", "run", "source freshness", models__loads_sql="{{ config(materialized='table') }} select timestamp '2020-01-01' as loaded_at",
-    models__x_yml="sources: [{name: raw, schema: main, tables: [{name: loads, config: {loaded_at_field: loaded_at, freshness: {error_after: {count: 1, period: day}}}}]}]")
-dbt("dbt_nothing_selected", "nothing_selected", "run --select tag:nightly")
-dbt("dbt_selector", "no_selector", "run --selector nightly")
-dbt("dbt_jinja", "jinja", "run", models__totals_sql="{% if true %} select 1 as x")
-dbt("yaml_syntax", "yaml", "run", models__x_yml="models:\n  - name: orders\n   columns: [\n")
-dbt("dbt_duplicate_resource", "two_models", "run", models__a__totals_sql="select 1 as x", models__b__totals_sql="select 1 as x")
-dbt("missing_env_var", "env_var", "run", models__totals_sql="select '{{ env_var(\"WAREHOUSE\") }}' as w")
-dbt("connection_refused", "refused", "run --target closed")
-dbt("dbt_unit_test_failed", "unit_test", "build", models__totals_sql="select order_id, total * 10 as cents from {{ ref('orders') }}",
-    models__x_yml="unit_tests: [{name: cents, model: totals, given: [{input: ref('orders'), rows: [{order_id: 1, total: 2}]}], expect: {rows: [{order_id: 1, cents: 200}]}}]")
-dbt("duplicate_merge_keys", "merge", "run --target pg", "run --target pg",
-    models__totals_sql="{{ config(materialized='incremental', unique_key='order_id', incremental_strategy='merge') }} select 1 as order_id, 1 as n union all select 1, 2")
-dbt("dbt_properties", "strategy", "run", "run", models__totals_sql="{{ config(materialized='incremental', incremental_strategy='mrege') }} select 1 as x")
-dbt("bad_command_line", "option", "run --slect orders")
+for _name, _project in dbt_projects.SERVERS.items():
+    if _project.cause:
+        _by_dbt(_name, _project)
 
 
 @log("dbt_project_missing")
 def dbt_no_project(place: Place) -> str:
     (place.folder / "profiles.yml").write_text("{}")
-    return place.dbt("run")
+    return dbt_projects.run(place.folder, "run")
 
 
 # ── What ran well ─────────────────────────────────────────────────────────────────────────────────────────────────
 
-TESTED = "models: [{name: orders, columns: [{name: order_id, data_tests: [not_null, unique]}, {name: status, data_tests: [{accepted_values: {arguments: {values: [paid]}, config: {severity: warn}}}]}]}]"
-GUARDED = "select order_id, total / nullif(items, 0) as division_by_zero_guarded from {{ ref('orders') }}"
-dbt(None, "well_run", "run", models__averages_sql=GUARDED)
-dbt(None, "well_build_with_a_warning", "build", models__x_yml=TESTED)
-dbt(None, "well_pg", "run --target pg", models__averages_sql="{{ config(materialized='table') }} " + GUARDED)
-dbt(None, "well_json", "run", log_format="json", models__averages_sql=GUARDED)
-dbt(None, "well_debug", "--debug run", models__averages_sql=GUARDED)
-dbt(None, "well_compile", "compile", models__averages_sql=GUARDED)
-dbt(None, "well_parse", "parse")
-dbt(None, "well_list", "list")
-dbt(None, "well_connection", "debug")
-dbt(None, "well_seed", "seed", seeds__errors_csv="id,message\n1,division by zero\n")
-dbt(None, "well_docs", "run", "docs generate")
-dbt(None, "well_clean", "clean")
-dbt(None, "well_incremental", "run", "run", models__totals_sql="{{ config(materialized='incremental', unique_key='order_id') }} select 1 as order_id")
-dbt(None, "well_unit_test", "build", models__totals_sql="select order_id, total * 100 as cents from {{ ref('orders') }}",
-    models__x_yml="unit_tests: [{name: cents, model: totals, given: [{input: ref('orders'), rows: [{order_id: 1, total: 2}]}], expect: {rows: [{order_id: 1, cents: 200}]}}]")
-dbt(None, "well_fresh", "run", "source freshness", models__loads_sql="{{ config(materialized='table') }} select current_timestamp as loaded_at",
-    models__x_yml="sources: [{name: raw, schema: main, tables: [{name: loads, config: {loaded_at_field: loaded_at, freshness: {error_after: {count: 1, period: day}}}}]}]")
+for _name, _project in dbt_projects.SERVERS.items():
+    if not _project.cause:
+        _by_dbt(_name, _project)
+
 
 WELL = {
     "logging": """
