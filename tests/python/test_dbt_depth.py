@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from rowferry import diagnose
-from rowferry.diagnosis import Diagnosis
+from rowferry.diagnosis import Diagnosis, plain_sql
 from rowferry.diagnosis.dbt_project import nearest
 
 
@@ -131,6 +131,7 @@ def test_without_artifacts_it_says_what_to_give(project: Path) -> None:
 
 def test_without_sqlglot_the_cause_stays_and_the_note_says_what_to_install(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(__import__("sys").modules, "sqlglot.dialects.dialect", None)
+    plain_sql._reading.cache_clear()
     found = _one(project, ZERO.format("m", "division by zero"), _manifest(_node(project, "models/m.sql", "select a / b from t")))
     assert found.cause == "division_by_zero" and 'pip install "rowferry[diagnose]"' in found.notes[-1]
 

@@ -14,6 +14,8 @@ from functools import cached_property, lru_cache
 from itertools import compress
 from typing import Any, NamedTuple
 
+from rowferry.diagnosis.plain_sql import Piece, pieces
+
 NEEDS_SQLGLOT = "reading SQL needs sqlglot: pip install 'rowferry[diagnose]'"
 
 DIALECTS = {
@@ -268,6 +270,9 @@ def tokens(source: Source, dialect: str = "") -> list[Token]:
             n += 1
         return Token(kind, text, start, end, n < len(written) and written[n].start < end)
 
+    plain = _plain(masked, dialect)
+    if plain is not None:
+        return [made(kind, _told(kind, masked[start:end]), start, end) for kind, start, end in plain]
     found: list[Token] = []
     for token in _tokenized(masked, dialect):
         start, end = token.start, token.end + 1
@@ -287,6 +292,17 @@ def tokens(source: Source, dialect: str = "") -> list[Token]:
         else:
             found.append(made("sign", text, start, end))
     return found
+
+
+def _told(kind: str, text: str) -> str:
+    return text.lower() if kind == "word" else text[1:-1] if kind == "quoted" else text
+
+
+def _plain(text: str, dialect: str) -> list[Piece] | None:
+    try:
+        return pieces(text, dialect)
+    except ModuleNotFoundError as error:
+        raise ModuleNotFoundError(NEEDS_SQLGLOT, name="sqlglot") from error
 
 
 def _outside(found: list[Token], spans: Iterable[tuple[int, int]]) -> list[Token]:
