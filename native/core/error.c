@@ -46,6 +46,10 @@ enum rf_code rf_no_memory(struct rf_error *err) {
     return rf_fail(err, RF_NO_MEMORY, "out of memory");
 }
 
+enum rf_code rf_cancelled(struct rf_error *err) {
+    return rf_fail(err, RF_CANCELLED, "the run was cancelled");
+}
+
 const char *rf_code_name(enum rf_code code) {
     switch (code) {
     case RF_OK: return "ok";

@@ -49,6 +49,8 @@ enum rf_code rf_hint(struct rf_error *err, const char *format, ...) RF_PRINTF(2,
 
 enum rf_code rf_no_memory(struct rf_error *err);
 
+enum rf_code rf_cancelled(struct rf_error *err);
+
 /* "configuration", "authentication", … as Python and the CLI know them. */
 const char *rf_code_name(enum rf_code code);
 

@@ -58,12 +58,8 @@ static bool is_cancelled(const struct rf_adbc *adbc) {
     return adbc->cancel && !adbc->past_cancel && rf_cancel_requested(adbc->cancel);
 }
 
-static enum rf_code cancelled(struct rf_error *err) {
-    return rf_fail(err, RF_CANCELLED, "the run was cancelled");
-}
-
 static enum rf_code fail_with_text(const struct rf_adbc *adbc, const char *role, enum rf_code code, const char *text, struct rf_error *err) {
-    if (is_cancelled(adbc)) return cancelled(err);
+    if (is_cancelled(adbc)) return rf_cancelled(err);
     char line[sizeof err->server_message];
     if (!text || !*text) text = "the driver gave no reason";
     if (adbc->ways.diagnose) {
@@ -80,7 +76,7 @@ static enum rf_code fail_with_text(const struct rf_adbc *adbc, const char *role,
 
 static enum rf_code fail_with_number(const struct rf_adbc *adbc, const char *role, const struct AdbcError *said, struct rf_error *err) {
     char line[sizeof err->message], state[sizeof err->sqlstate];
-    if (is_cancelled(adbc)) return cancelled(err);
+    if (is_cancelled(adbc)) return rf_cancelled(err);
     snprintf(state, sizeof state, "%.5s", said->sqlstate);
     rf_copy_text(line, sizeof line, said->message && *said->message ? said->message : "the driver gave no reason");
     adbc->ways.diagnose(role, said->vendor_code, state, line, err);
@@ -220,7 +216,7 @@ void rf_adbc_close(struct rf_adbc *adbc) {
 static enum rf_code begin_statement(struct rf_adbc *adbc, struct AdbcStatement *statement, const char *role, struct rf_error *err) {
     struct AdbcError said = {0};
     *statement = (struct AdbcStatement){0};
-    if (is_cancelled(adbc)) return cancelled(err);
+    if (is_cancelled(adbc)) return rf_cancelled(err);
     if (!adbc->is_open) return rf_fail(err, RF_TARGET, "target: %s: the session is closed", role);
     return rf_adbc_judge(adbc, role, adbc->driver.StatementNew(&adbc->connection, statement, &said), &said, err);
 }
@@ -274,7 +270,7 @@ enum rf_code rf_adbc_schema(const struct rf_adbc *adbc, struct rf_adbc_result *r
 
 enum rf_code rf_adbc_next(const struct rf_adbc *adbc, struct rf_adbc_result *result, struct ArrowArray *array, struct rf_error *err) {
     *array = (struct ArrowArray){0};
-    if (is_cancelled(adbc)) return cancelled(err);
+    if (is_cancelled(adbc)) return rf_cancelled(err);
     rf_cancel_set_busy(adbc->slot, true);
     int failed = result->stream.get_next(&result->stream, array);
     rf_cancel_set_busy(adbc->slot, false);
@@ -398,7 +394,7 @@ enum rf_code rf_adbc_ingest(struct rf_adbc *adbc, const char *role, struct rf_te
 
 enum rf_code rf_adbc_commit(struct rf_adbc *adbc, struct rf_error *err) {
     struct AdbcError said = {0};
-    if (is_cancelled(adbc)) return cancelled(err);
+    if (is_cancelled(adbc)) return rf_cancelled(err);
     adbc->past_cancel = true;
     return rf_adbc_judge(adbc, "commit", adbc->driver.ConnectionCommit(&adbc->connection, &said), &said, err);
 }

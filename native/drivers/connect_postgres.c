@@ -281,10 +281,6 @@ static enum rf_code refuse(struct search *search, struct rf_error *err) {
 
 /* ---- one address ---- */
 
-static enum rf_code cancelled(struct rf_error *err) {
-    return rf_fail(err, RF_CANCELLED, "the run was cancelled");
-}
-
 static enum rf_code fail_silent(struct search *search, struct rf_error *err) {
     char words[NI_MAXHOST + 256];
     const char *address = PQhostaddr(search->conn);
@@ -298,7 +294,7 @@ static enum rf_code wait_for_server(struct search *search, struct rf_error *err)
     int64_t deadline = rf_clock_ms() + (int64_t)search->how->timeout_s * 1000;
     PostgresPollingStatusType status = PQstatus(search->conn) == CONNECTION_BAD ? PGRES_POLLING_FAILED : PGRES_POLLING_WRITING;
     while (status != PGRES_POLLING_OK) {
-        if (rf_cancel_requested(search->how->cancel)) return cancelled(err);
+        if (rf_cancel_requested(search->how->cancel)) return rf_cancelled(err);
         if (status == PGRES_POLLING_FAILED) return refuse(search, err);
         if (rf_clock_ms() > deadline) return fail_silent(search, err);
         struct pollfd socket = {.fd = PQsocket(search->conn), .events = status == PGRES_POLLING_READING ? POLLIN : POLLOUT};
@@ -314,7 +310,7 @@ static enum rf_code try_address(struct search *search, const char *host, const c
                           "tcp_user_timeout", "host", "hostaddr", "port", "sslmode", "sslrootcert", "target_session_attrs", NULL};
     const char *values[] = {search->how->uri, search->how->application, "UTF8", "30", "10", "3",
                             "60000", host, address, port, sslmode, root_cert, search->session, NULL};
-    if (rf_cancel_requested(search->how->cancel)) return cancelled(err);
+    if (rf_cancel_requested(search->how->cancel)) return rf_cancelled(err);
     search->conn = PQconnectStartParams(keys, values, 1);
     if (!search->conn) return rf_no_memory(err);
     PQsetErrorVerbosity(search->conn, PQERRORS_VERBOSE); /* the only form in which libpq shows a refusal's SQLSTATE */
@@ -412,7 +408,7 @@ static enum rf_code connect_as_said(const struct rf_connecting *how, PGconn **co
 /* libpq may speak the user's language; its words are told apart in its own. */
 enum rf_code rf_pg_connect(const struct rf_connecting *how, PGconn **conn, struct rf_error *err) {
     *conn = NULL;
-    if (rf_cancel_requested(how->cancel)) return cancelled(err);
+    if (rf_cancel_requested(how->cancel)) return rf_cancelled(err);
     locale_t plain = newlocale(LC_MESSAGES_MASK, "C", (locale_t)0);
     if (!plain) return rf_no_memory(err);
     locale_t before = uselocale(plain);

@@ -105,7 +105,7 @@ static enum rf_code wait_for_file(struct rf_sink_duckdb *sink, bool to_write, st
         bool got;
         RF_TRY(try_file(sink, to_write, &got, err));
         if (got) return RF_OK;
-        if (rf_cancel_requested(sink->cancel)) return rf_fail(err, RF_CANCELLED, "the run was cancelled");
+        if (rf_cancel_requested(sink->cancel)) return rf_cancelled(err);
         if (rf_clock_seconds() - started >= sink->job->lock_timeout) {
             const char *holder = strstr(err->server_message, "Conflicting lock");
             return busy(sink, holder ? holder : err->server_message, err);

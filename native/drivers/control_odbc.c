@@ -119,7 +119,7 @@ enum rf_code rf_odbc_wait_for_file(struct rf_sink_odbc *sink, bool to_write, str
         bool got;
         RF_TRY(try_file(sink, to_write, &got, err));
         if (got) return RF_OK;
-        if (rf_cancel_requested(sink->cancel)) return rf_fail(err, RF_CANCELLED, "the run was cancelled");
+        if (rf_cancel_requested(sink->cancel)) return rf_cancelled(err);
         if (rf_clock_seconds() - started >= sink->job->lock_timeout) return busy(sink, err->server_message, err);
         rf_cancel_wait(sink->cancel, POLL_MS);
     }

@@ -96,7 +96,7 @@ void rf_ingest_drop(struct rf_ingest *ingest) {
 static enum rf_code tell_why(struct rf_ingest *ingest, struct rf_error *err) {
     rf_queue_give_up(ingest->queue);
     join(ingest);
-    if (rf_cancel_requested(ingest->end.cancel)) return rf_fail(err, RF_CANCELLED, "the run was cancelled");
+    if (rf_cancel_requested(ingest->end.cancel)) return rf_cancelled(err);
     if (ingest->code == RF_OK) return rf_fail(err, RF_INTERNAL, "the target took no more rows before their end");
     *err = ingest->error;
     return ingest->code;

@@ -73,15 +73,11 @@ bool rf_odbc_is_cancelled(const struct rf_odbc *odbc) {
     return odbc->cancel && !odbc->past_cancel && rf_cancel_requested(odbc->cancel);
 }
 
-static enum rf_code cancelled(struct rf_error *err) {
-    return rf_fail(err, RF_CANCELLED, "the run was cancelled");
-}
-
 static enum rf_code fail_as_said(struct rf_odbc *odbc, const char *role, int handle_type, void *handle, struct rf_error *err) {
     struct rf_odbc_said said;
     if (!rf_odbc_read_said(odbc, handle_type, handle, &said)) rf_copy_text(said.text, sizeof said.text, "the driver gave no reason");
     odbc->is_lost |= rf_odbc_says_lost(odbc->dialect, &said);
-    if (rf_odbc_is_cancelled(odbc)) return cancelled(err);
+    if (rf_odbc_is_cancelled(odbc)) return rf_cancelled(err);
     rf_odbc_diagnose(odbc->dialect, role, &said, err);
     return err->code;
 }
@@ -266,6 +262,12 @@ static enum rf_code allocate(struct rf_odbc *odbc, struct rf_error *err) {
     return RF_OK;
 }
 
+void rf_odbc_free_handles(struct rf_odbc_api *api, void *environment, void *connection) {
+    if (connection) (void)api->SQLFreeHandle(SQL_HANDLE_DBC, connection);
+    if (environment) (void)api->SQLFreeHandle(SQL_HANDLE_ENV, environment);
+    free(api);
+}
+
 static void close_session(void *self) {
     struct rf_odbc *odbc = self;
     rf_odbc_end_scan(odbc);
@@ -275,9 +277,7 @@ static void close_session(void *self) {
         if (odbc->in_transaction) (void)odbc->api->SQLEndTran(SQL_HANDLE_DBC, odbc->connection, SQL_ROLLBACK);
         (void)odbc->api->SQLDisconnect(odbc->connection);
     }
-    if (odbc->connection) (void)odbc->api->SQLFreeHandle(SQL_HANDLE_DBC, odbc->connection);
-    if (odbc->environment) (void)odbc->api->SQLFreeHandle(SQL_HANDLE_ENV, odbc->environment);
-    free(odbc->api);
+    rf_odbc_free_handles(odbc->api, odbc->environment, odbc->connection);
     odbc->api = NULL;
     odbc->environment = odbc->connection = NULL;
     odbc->is_open = odbc->in_transaction = false;
@@ -298,7 +298,7 @@ static enum rf_code open_session(void *self, struct rf_error *err) {
     close_session(odbc);
     odbc->is_lost = false;
     odbc->dialect = odbc->uri->dialect;
-    if (rf_odbc_is_cancelled(odbc)) return cancelled(err);
+    if (rf_odbc_is_cancelled(odbc)) return rf_cancelled(err);
     enum rf_code code = open_steps(odbc, err);
     if (code != RF_OK) close_session(odbc);
     return code;
@@ -308,7 +308,7 @@ static enum rf_code open_session(void *self, struct rf_error *err) {
 
 enum rf_code rf_odbc_begin_statement(struct rf_odbc *odbc, const char *role, void **statement, struct rf_error *err) {
     *statement = NULL;
-    if (rf_odbc_is_cancelled(odbc)) return cancelled(err);
+    if (rf_odbc_is_cancelled(odbc)) return rf_cancelled(err);
     if (!odbc->is_open) return rf_fail(err, RF_TARGET, "target: %s: the session is closed", role);
     RF_TRY(judge_connection(odbc, role, odbc->api->SQLAllocHandle(SQL_HANDLE_STMT, odbc->connection, statement), err));
     rf_odbc_watch(odbc, *statement);
@@ -441,7 +441,7 @@ static enum rf_code set_autocommit(struct rf_odbc *odbc, const char *role, bool 
 static enum rf_code begin(void *self, struct rf_error *err) {
     struct rf_odbc *odbc = self;
     odbc->past_cancel = false;
-    if (rf_odbc_is_cancelled(odbc)) return cancelled(err);
+    if (rf_odbc_is_cancelled(odbc)) return rf_cancelled(err);
     if (!odbc->is_open) return rf_fail(err, RF_TARGET, "target: begin: the session is closed");
     RF_TRY(odbc->by_statement ? run_fixed(odbc, "begin", "BEGIN IMMEDIATE", err) : set_autocommit(odbc, "begin", false, err));
     odbc->in_transaction = true;
@@ -459,7 +459,7 @@ static enum rf_code end(struct rf_odbc *odbc, const char *role, bool commits, st
 
 static enum rf_code commit(void *self, struct rf_error *err) {
     struct rf_odbc *odbc = self;
-    if (rf_odbc_is_cancelled(odbc)) return cancelled(err);
+    if (rf_odbc_is_cancelled(odbc)) return rf_cancelled(err);
     if (!odbc->is_open) return rf_fail(err, RF_TARGET, "target: commit: the session is closed");
     odbc->past_cancel = true;
     return end(odbc, "commit", true, err);

@@ -47,6 +47,9 @@ struct rf_session rf_session_over_odbc(struct rf_odbc *odbc);
 /* Asked to stop, and not past the point where the outcome is waited for. */
 bool rf_odbc_is_cancelled(const struct rf_odbc *odbc);
 
+/* Of a connection that is closed; each but the table of functions may be NULL. */
+void rf_odbc_free_handles(struct rf_odbc_api *api, void *environment, void *connection);
+
 /* Makes a statement, which the cancel token interrupts while it is busy. */
 enum rf_code rf_odbc_begin_statement(struct rf_odbc *odbc, const char *role, void **statement, struct rf_error *err);
 void rf_odbc_end_statement(struct rf_odbc *odbc, void *statement);

@@ -14,7 +14,7 @@ enum { POLL_MS = 100, GRACE_MS = 2000 };
 /* MariaDB's driver takes the login timeout for the TCP connection alone, and waits without an end for a server that says nothing
  * on it. So the driver connects on a thread of its own, which owns the handles from the moment that nobody waits for it. */
 struct attempt {
-    pthread_mutex_t mutex; /* guards what stands below the texts */
+    pthread_mutex_t mutex; /* guards the last three */
     pthread_cond_t changed;
     struct rf_odbc_api *api;
     void *environment;
@@ -32,13 +32,6 @@ static void free_attempt(struct attempt *attempt) {
     free(attempt);
 }
 
-static void free_handles(struct attempt *attempt) {
-    if (SQL_SUCCEEDED(attempt->returned)) (void)attempt->api->SQLDisconnect(attempt->connection);
-    (void)attempt->api->SQLFreeHandle(SQL_HANDLE_DBC, attempt->connection);
-    (void)attempt->api->SQLFreeHandle(SQL_HANDLE_ENV, attempt->environment);
-    free(attempt->api);
-}
-
 static void *connect_driver(void *arg) {
     struct attempt *attempt = arg;
     SQLSMALLINT ignored;
@@ -50,7 +43,8 @@ static void *connect_driver(void *arg) {
     pthread_cond_signal(&attempt->changed);
     pthread_mutex_unlock(&attempt->mutex);
     if (!is_left) return NULL; /* who waits frees it */
-    free_handles(attempt);
+    if (SQL_SUCCEEDED(returned)) (void)attempt->api->SQLDisconnect(attempt->connection);
+    rf_odbc_free_handles(attempt->api, attempt->environment, attempt->connection);
     free_attempt(attempt);
     return NULL;
 }
@@ -70,7 +64,7 @@ static bool wait_for_driver(const struct rf_odbc *odbc, struct attempt *attempt)
 }
 
 static enum rf_code fail_unanswered(const struct rf_odbc *odbc, struct rf_error *err) {
-    if (rf_odbc_is_cancelled(odbc)) return rf_fail(err, RF_CANCELLED, "the run was cancelled");
+    if (rf_odbc_is_cancelled(odbc)) return rf_cancelled(err);
     struct rf_odbc_said said = {.state = "HYT00"};
     snprintf(said.text, sizeof said.text, "no answer within %d s", odbc->connect_timeout_s);
     rf_odbc_diagnose(odbc->dialect, "connect", &said, err);

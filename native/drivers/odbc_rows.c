@@ -256,7 +256,7 @@ static enum rf_code check_warning(struct append *append, struct rf_error *err) {
 
 static enum rf_code execute(struct append *append, int64_t from, int64_t n_rows, struct rf_error *err) {
     RF_TRY(bind(append, from, n_rows, err));
-    if (rf_cancel_requested(append->odbc->cancel)) return rf_fail(err, RF_CANCELLED, "the run was cancelled");
+    if (rf_cancel_requested(append->odbc->cancel)) return rf_cancelled(err);
     rf_odbc_set_busy(append->odbc, true);
     SQLRETURN returned = append->odbc->api->SQLExecute(append->statement);
     rf_odbc_set_busy(append->odbc, false);

@@ -107,7 +107,7 @@ enum rf_code rf_odbc_next(void *self, struct rf_batch *batch, struct rf_error *e
     struct rf_odbc_scan *scan = odbc->scan;
     *batch = (struct rf_batch){0};
     if (!scan) return RF_OK;
-    if (odbc->cancel && rf_cancel_requested(odbc->cancel)) return rf_fail(err, RF_CANCELLED, "the run was cancelled");
+    if (odbc->cancel && rf_cancel_requested(odbc->cancel)) return rf_cancelled(err);
     scan->piece.length = 0;
     if (!scan->begun) rf_text_add_bytes(&scan->piece, (const char *)rf_copy_header, RF_COPY_HEADER_BYTES);
     scan->begun = true;

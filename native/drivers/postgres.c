@@ -12,19 +12,15 @@
 
 enum { SLICE_MS = 100, GIVE_UP_MS = 700 };
 
-static enum rf_code cancelled(struct rf_error *err) {
-    return rf_fail(err, RF_CANCELLED, "the run was cancelled");
-}
-
 static bool is_cancelled(const struct rf_pg *pg) {
     return !pg->past_cancel && rf_cancel_requested(pg->cancel);
 }
 
 static enum rf_code fail_with_result(const struct rf_pg *pg, const char *role, const PGresult *result, struct rf_error *err) {
-    if (is_cancelled(pg)) return cancelled(err);
+    if (is_cancelled(pg)) return rf_cancelled(err);
     const char *state = PQresultErrorField(result, PG_DIAG_SQLSTATE);
     /* A COMMIT that waits is asked to stop as well; its answer tells that it did, and rolled back. */
-    if (state && strcmp(state, "57014") == 0 && rf_cancel_requested(pg->cancel)) return cancelled(err);
+    if (state && strcmp(state, "57014") == 0 && rf_cancel_requested(pg->cancel)) return rf_cancelled(err);
     char text[512];
     rf_pg_copy_line(text, sizeof text, PQresultErrorField(result, PG_DIAG_MESSAGE_PRIMARY));
     if (!*text) rf_pg_copy_line(text, sizeof text, PQerrorMessage(pg->conn));
@@ -40,7 +36,7 @@ static enum rf_code fail_with_result(const struct rf_pg *pg, const char *role, c
 }
 
 static enum rf_code fail_with_connection(const struct rf_pg *pg, const char *role, struct rf_error *err) {
-    if (is_cancelled(pg)) return cancelled(err);
+    if (is_cancelled(pg)) return rf_cancelled(err);
     char text[512];
     rf_pg_copy_line(text, sizeof text, pg->conn ? PQerrorMessage(pg->conn) : "the session is closed");
     rf_fail(err, rf_pg_side_code(pg->side), "%s: %s: the connection failed: %s", rf_pg_side_name(pg->side), role, text);
@@ -59,7 +55,7 @@ bool rf_pg_is_lost(const struct rf_pg *pg) {
 static enum rf_code heed_cancel(struct rf_pg *pg, struct rf_error *err) {
     if (!is_cancelled(pg)) return RF_OK;
     if (!pg->cancel_seen_ms) pg->cancel_seen_ms = rf_clock_ms();
-    return rf_clock_ms() - pg->cancel_seen_ms > GIVE_UP_MS ? cancelled(err) : RF_OK;
+    return rf_clock_ms() - pg->cancel_seen_ms > GIVE_UP_MS ? rf_cancelled(err) : RF_OK;
 }
 
 /* Waits for the socket, or a slice of time. */
@@ -182,7 +178,7 @@ static enum rf_code finish(struct rf_pg *pg, const char *role, int sent, PGresul
 
 static enum rf_code begin_statement(struct rf_pg *pg, const char *role, struct rf_error *err) {
     if (!pg->conn) return fail_with_connection(pg, role, err);
-    if (is_cancelled(pg)) return cancelled(err);
+    if (is_cancelled(pg)) return rf_cancelled(err);
     rf_cancel_set_busy(pg->slot, true);
     return RF_OK;
 }
@@ -384,7 +380,7 @@ static enum rf_code fail_copy_in(struct rf_pg *pg, struct rf_error *err) {
 
 /* libpq's output buffer grows without limit: it is emptied before the next piece. */
 enum rf_code rf_pg_copy_write(struct rf_pg *pg, const struct rf_batch *batch, struct rf_error *err) {
-    if (is_cancelled(pg)) return cancelled(err);
+    if (is_cancelled(pg)) return rf_cancelled(err);
     enum { PIECE_BYTES = 65536 };
     for (size_t at = 0; at < batch->n_bytes; at += PIECE_BYTES) {
         size_t n = batch->n_bytes - at < PIECE_BYTES ? batch->n_bytes - at : PIECE_BYTES;

@@ -226,7 +226,7 @@ static enum rf_code resolve_doubt(struct rf_sink_postgres *sink, struct rf_error
 
 static enum rf_code commit_load(void *self, struct rf_error *err) {
     struct rf_sink_postgres *sink = self;
-    if (rf_cancel_requested(sink->cancel)) return rf_fail(err, RF_CANCELLED, "the run was cancelled");
+    if (rf_cancel_requested(sink->cancel)) return rf_cancelled(err);
     sink->pg.past_cancel = true;
     PGresult *result = NULL;
     enum rf_code code = rf_pg_execute(&sink->pg, "commit", "COMMIT", 0, NULL, &result, err);

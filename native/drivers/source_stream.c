@@ -36,7 +36,7 @@ static enum rf_code open_stream(void *self, struct rf_error *err) {
 
 /* A stream that fails because the run is being cancelled is not at fault. */
 static enum rf_code fail_with_stream(struct rf_source_stream *source, int number, struct rf_error *err) {
-    if (rf_cancel_requested(source->cancel)) return rf_fail(err, RF_CANCELLED, "the run was cancelled");
+    if (rf_cancel_requested(source->cancel)) return rf_cancelled(err);
     const char *said = source->stream->get_last_error ? source->stream->get_last_error(source->stream) : NULL;
     if (said && *said) return rf_fail(err, RF_SOURCE, "the stream failed behind row %" PRId64 ": %s", source->n_rows, said);
     return rf_fail(err, RF_SOURCE, "the stream failed behind row %" PRId64 " and says no more than error %d", source->n_rows, number);
@@ -161,7 +161,7 @@ static enum rf_code write_rows(struct rf_source_stream *source, size_t n_bytes, 
 /* Some rows of the batch in hand, or the next batch. */
 static enum rf_code add_rows(struct rf_source_stream *source, size_t n_bytes, struct rf_error *err) {
     int64_t n_rows = 0;
-    if (rf_cancel_requested(source->cancel)) return rf_fail(err, RF_CANCELLED, "the run was cancelled");
+    if (rf_cancel_requested(source->cancel)) return rf_cancelled(err);
     if (!source->array.release) return next_array(source, err);
     RF_TRY(write_rows(source, n_bytes, &n_rows, err));
     source->n_rows += n_rows;

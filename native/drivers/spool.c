@@ -94,7 +94,7 @@ static enum rf_code wait_until_sent(struct rf_spool *spool, struct rf_error *err
         pthread_cond_timedwait(&spool->changed, &spool->mutex, &until);
     }
     if (spool->code != RF_OK) *err = spool->error;
-    else if (spool->has_file) return rf_fail(err, RF_CANCELLED, "the run was cancelled");
+    else if (spool->has_file) return rf_cancelled(err);
     return spool->code;
 }
 

@@ -261,7 +261,7 @@ static PyObject *take_outcome(PyObject *self, struct execution *execution, PyObj
         return NULL;
     }
     case WAITED_ENOUGH:
-        rf_fail(&cancelled, RF_CANCELLED, "the run was cancelled");
+        rf_cancelled(&cancelled);
         rf_python_raise(self, &cancelled);
         return NULL;
     case WAITED_DONE: break;
