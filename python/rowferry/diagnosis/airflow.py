@@ -197,14 +197,14 @@ def states(context: Context, found: Sequence[Diagnosis]) -> Iterator[Diagnosis]:
 
 def died(context: Context, found: Sequence[Diagnosis]) -> Iterator[Diagnosis]:
     """A task that is known to have failed, of which nothing says why: its process ended before it could."""
-    from rowferry.diagnosis.rules import rule_of
+    from rowferry.diagnosis.rules import named_rule
 
-    task, rule = context.task, rule_of("worker_died")
-    if task.get("state") != "failed" or task.get("error") is not None or found or rule is None or any(_RAISED.match(line.text) for line in context.lines):
+    task = context.task
+    if task.get("state") != "failed" or task.get("error") is not None or found or any(_RAISED.match(line.text) for line in context.lines):
         return
     named = {"node": str(task.get("task_id") or "")}
     said = [line for line in context.lines if line.text and not line.text.startswith("::")][-1:]
-    yield rule.diagnosis(named, said, ("what it said last stands above" if said else "its log cannot be read here: only its state is known",))
+    yield named_rule("worker_died").diagnosis(named, said, ("what it said last stands above" if said else "its log cannot be read here: only its state is known",))
 
 
 def _states(context: Context) -> tuple[dict[str, str], dict[str, Line], dict[str, tuple[str, str]]]:

@@ -11,7 +11,7 @@ from typing import Any
 
 from rowferry.diagnosis import engine
 from rowferry.diagnosis.model import Diagnosis, Line
-from rowferry.diagnosis.rules import rule_of
+from rowferry.diagnosis.rules import named_rule
 
 _FAILED = frozenset({"error", "fail", "runtime error", "partial success"})
 _SELECTING = frozenset({"build", "run", "test", "seed", "snapshot"})
@@ -47,11 +47,9 @@ def _of(result: Mapping[str, Any]) -> Iterator[Diagnosis]:
 
 
 def _nothing_selected(args: Mapping[str, Any]) -> Diagnosis:
-    rule = rule_of("dbt_nothing_selected")
-    assert rule is not None, "rules.yaml has a row for it"
     selected = args.get("select") or args.get("selector") or ()
     said = " ".join([args["which"], *([selected] if isinstance(selected, str) else selected)])
-    return rule.diagnosis({"selector": said}, [Line(0, f"run_results.json has no result of dbt {said}")])
+    return named_rule("dbt_nothing_selected").diagnosis({"selector": said}, [Line(0, f"run_results.json has no result of dbt {said}")])
 
 
 def stale(sources: Mapping[str, Any], run_results: Mapping[str, Any]) -> list[Diagnosis]:
@@ -63,8 +61,6 @@ def stale(sources: Mapping[str, Any], run_results: Mapping[str, Any]) -> list[Di
 
 
 def _too_old(result: Mapping[str, Any]) -> Diagnosis:
-    rule = rule_of("dbt_source_stale")
-    assert rule is not None, "rules.yaml has a row for it"
     source = ".".join(result["unique_id"].split(".")[-2:])
     line = Line(0, f"{source}: newest row of {result['max_loaded_at']}, looked at {result.get('snapshotted_at')}")
-    return rule.diagnosis({"source": source}, [line])
+    return named_rule("dbt_source_stale").diagnosis({"source": source}, [line])

@@ -19,7 +19,7 @@ from itertools import accumulate
 
 from rowferry.diagnosis.model import INSUFFICIENT, Diagnosis, Line
 from rowferry.diagnosis.peel import Row, rows_of
-from rowferry.diagnosis.rules import Rule, needed_words, rule_of, rules
+from rowferry.diagnosis.rules import Rule, named_rule, needed_words, rule_of, rules
 
 MOST_LINES = 8
 """Lines shown of one diagnosis."""
@@ -446,8 +446,7 @@ def _behind_a_prefix(log: Log) -> list[int]:
 
 def insufficient(lines: Iterable[Line] = (), node: str | None = None) -> Diagnosis:
     """The diagnosis that says that there is none."""
-    rule = rule_of(INSUFFICIENT)
-    assert rule is not None, "rules.yaml has a row for it"
+    rule = named_rule(INSUFFICIENT)
     return Diagnosis(
         cause=INSUFFICIENT, title=rule.title, evidence="insufficient", confidence=0.0, lines=tuple(lines), fix=rule.fix, node=node
     )

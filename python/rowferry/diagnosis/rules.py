@@ -81,8 +81,15 @@ def rules() -> tuple[Rule, ...]:
 
 @cache
 def rule_of(cause: str) -> Rule | None:
-    """The row of `cause`."""
+    """The row of `cause`, if it has one."""
     return next((rule for rule in rules() if rule.cause == cause), None)
+
+
+def named_rule(cause: str) -> Rule:
+    """The row of a cause that the code itself names, and that rules.yaml has to have."""
+    rule = rule_of(cause)
+    assert rule is not None, f"rules.yaml has no row for {cause}"
+    return rule
 
 
 def _rule(row: Mapping[str, Any]) -> Rule:
