@@ -6,7 +6,6 @@
 from __future__ import annotations
 
 import json
-import os
 import shutil
 import subprocess
 import sys
@@ -18,6 +17,7 @@ from pathlib import Path
 
 import psycopg
 import pytest
+from airflow_2 import settings_of_airflow_2
 from conftest import parsing
 
 import rowferry.demo.airflow
@@ -75,7 +75,9 @@ class Airflow2:
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("others")
     (folder / "dags").mkdir()
-    shutil.copy(Path(__file__).with_name("other_dags.py"), folder / "dags")
+    here = Path(__file__).parent
+    for name in ("other_dags.py", "dags/small_dbt.py"):
+        shutil.copy(here / name, folder / "dags")
     return folder
 
 
@@ -102,17 +104,9 @@ def airflow_2(metadata: str, folder: Path, environment: dict[str, str]) -> Itera
     environment = clean_environment(
         {
             **environment,
-            "AIRFLOW_HOME": str(home),
-            "AIRFLOW__CORE__DAGS_FOLDER": str(folder / "dags"),
-            "AIRFLOW__CORE__EXECUTOR": "LocalExecutor",
-            "AIRFLOW__CORE__LOAD_EXAMPLES": "False",
-            "AIRFLOW__CORE__DAGS_ARE_PAUSED_AT_CREATION": "False",
+            **settings_of_airflow_2(home, folder / "dags", metadata, scripts),
             "AIRFLOW__CORE__DAGBAG_IMPORT_TIMEOUT": "120",
-            "AIRFLOW__COSMOS__ENABLE_DATASET_ALIAS": "False",
             "AIRFLOW__COSMOS__CACHE_DIR": str(home / "cosmos"),
-            "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": f"postgresql+psycopg2://{metadata.partition('://')[2]}",
-            "AIRFLOW__SCHEDULER__USE_JOB_SCHEDULE": "False",
-            "PATH": f"{scripts}{os.pathsep}{os.environ['PATH']}",
         }
     )
     airflow = Airflow2(metadata, scripts, environment, home)

@@ -8,26 +8,14 @@ import signal
 from airflow.providers.common.compat.sdk import DAG, task
 from airflow.providers.standard.sensors.external_task import ExternalTaskSensor
 from airflow.providers.standard.sensors.filesystem import FileSensor
-from cosmos import DbtTaskGroup, ExecutionConfig, ProfileConfig, ProjectConfig, RenderConfig
-from cosmos.constants import InvocationMode, LoadMode, TestBehavior
+from cosmos import ExecutionConfig
+from cosmos.constants import InvocationMode
+from small_dbt import small_dbt
 
-from airflow_rowferry.dbt import PROFILE_MAPPINGS
 from airflow_rowferry.notifier import notify_outcome
 
-DBT_PROJECT = os.environ["ROWFERRY_TEST_DBT_PROJECT"]
-
 with DAG("broken_model", schedule=None):
-    DbtTaskGroup(
-        group_id="dbt",
-        project_config=ProjectConfig(dbt_project_path=DBT_PROJECT, manifest_path=f"{DBT_PROJECT}/target/manifest.json"),
-        profile_config=ProfileConfig(
-            profile_name="small",
-            target_name="dev",
-            profile_mapping=PROFILE_MAPPINGS["postgres"](conn_id="warehouse", profile_args={"schema": "broken_model", "threads": 1}),
-        ),
-        execution_config=ExecutionConfig(invocation_mode=InvocationMode.SUBPROCESS),
-        render_config=RenderConfig(load_method=LoadMode.DBT_MANIFEST, test_behavior=TestBehavior.NONE),
-    )
+    small_dbt("broken_model", ExecutionConfig(invocation_mode=InvocationMode.SUBPROCESS))
     notify_outcome()
 
 with DAG("workers_die", schedule=None):

@@ -29,6 +29,10 @@ from rowferry.demo.airflow import Airflow, AirflowError
 from rowferry.demo.servers import Server, clean_environment, start_postgres
 
 HERE = Path(__file__).parent
+sys.path.insert(0, str(HERE.parent.parent))
+
+from airflow_2 import settings_of_airflow_2  # noqa: E402
+
 SECONDS = 420  # that a run may take, all running at once
 RUN_ID = "manual__1"
 STUCK = ("pool_is_too_small", "no_such_pool", "starts_in_the_future")
@@ -134,27 +138,19 @@ def start(airflow: Airflow, dag_id: str) -> None:
 def with_airflow_2(folder: Path, server: Server, given: Mapping[str, str], out: Path, only: list[str] | None, scripts: Path) -> None:
     """The scheduler of 2.11 parses and runs; there is no web server."""
     home = folder / "home"
-    metadata = server.create_database("metadata2").partition("://")[2]
+    metadata = server.create_database("metadata2")
     environment = clean_environment(
         {
             **given,
-            "AIRFLOW_HOME": str(home),
-            "AIRFLOW__CORE__DAGS_FOLDER": str(HERE / "dags"),
-            "AIRFLOW__CORE__EXECUTOR": "LocalExecutor",
-            "AIRFLOW__CORE__LOAD_EXAMPLES": "False",
-            "AIRFLOW__CORE__DAGS_ARE_PAUSED_AT_CREATION": "False",
+            **settings_of_airflow_2(home, HERE / "dags", metadata, scripts),
             "AIRFLOW__CORE__PARALLELISM": "8",
-            "AIRFLOW__COSMOS__ENABLE_DATASET_ALIAS": "False",
-            "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": f"postgresql+psycopg2://{metadata}",
             "AIRFLOW__LOGGING__COLORED_CONSOLE_LOG": "False",
-            "AIRFLOW__SCHEDULER__USE_JOB_SCHEDULE": "False",
             "AIRFLOW__SCHEDULER__SCHEDULER_ZOMBIE_TASK_THRESHOLD": "12",
             "AIRFLOW__SCHEDULER__ZOMBIE_DETECTION_INTERVAL": "4",
             "AIRFLOW__SCHEDULER__LOCAL_TASK_JOB_HEARTBEAT_SEC": "2",
             "AIRFLOW__SCHEDULER__JOB_HEARTBEAT_SEC": "2",
             "AIRFLOW__METRICS__TIMER_UNIT_CONSISTENCY": "True",
             "PYTHONWARNINGS": "ignore",
-            "PATH": f"{scripts}{os.pathsep}{os.environ['PATH']}",
         }
     )
 
